@@ -1,0 +1,149 @@
+"""The checks of this project: `python -m nox` runs lint, types, tests and examples; `python -m nox -l` lists all.
+
+Tests and examples run against the built wheel, as users get it, and not against the source tree.
+"""
+
+import functools
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2026.8.17"  # finds interpreters by running them, so a broken shim is skipped
+nox.options.sessions = ["lint", "types", "tests", "examples"]
+nox.options.default_venv_backend = "venv"
+nox.options.download_python = "never"
+nox.options.reuse_venv = "yes"
+nox.options.error_on_missing_interpreters = False
+
+ROOT = Path(__file__).parent
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+SUPPORTED = ["3.11", "3.12", "3.13", "3.14"]
+# The interpreter that runs nox, as long as the package can live on it.
+ONE_PYTHON = None if sys.version_info >= (3, 11) else ">=3.11"
+TYPED = PYPROJECT["tool"]["pyright"]["include"]
+EXAMPLE_LIMIT_S = 60
+CORE_MIN_COVERAGE = 100
+PACKAGE_MIN_COVERAGE = 95
+
+
+@nox.session(python=ONE_PYTHON)
+def lint(session: nox.Session) -> None:
+    """Style and likely bugs: ruff check, ruff format."""
+    session.install(*_group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.log("PASSED: lint")
+
+
+@nox.session(python=ONE_PYTHON)
+def types(session: nox.Session) -> None:
+    """Type checks: mypy and pyright in strict mode, and a public surface that is typed to 100 %."""
+    _install_wheel(session, "types")
+    session.run("mypy", *(path for path in TYPED if (ROOT / path).exists()))
+    # Named, because pyright would prefer a stray pyrightconfig.json in any directory above this one.
+    pyright = ("pyright", "--project", str(ROOT / "pyproject.toml"), "--pythonpath", f"{session.bin}/python")
+    session.run(*pyright)
+    with session.chdir(session.create_tmp()):  # out of the source tree, so that the installed package is meant
+        session.run(*pyright, "--verifytypes", "opeai_async", "--ignoreexternal")
+    session.log("PASSED: types")
+
+
+@nox.session(python=ONE_PYTHON)
+def tests(session: nox.Session) -> None:
+    """All tests on one interpreter, with the coverage gates; arguments after -- go to pytest, then without gates."""
+    version = _install_wheel(session, "test")
+    if session.posargs:
+        _pytest(session, *session.posargs)
+        return
+    with tempfile.TemporaryDirectory() as data:
+        session.env["COVERAGE_FILE"] = f"{data}/coverage"
+        _pytest(session, under=("coverage", "run"))
+        session.run("coverage", "combine", "--quiet")
+        session.run(
+            "coverage", "report", "--include=*opeai_async/_core/*", f"--fail-under={CORE_MIN_COVERAGE}", "--precision=1"
+        )
+        session.run("coverage", "report", f"--fail-under={PACKAGE_MIN_COVERAGE}", "--precision=1")
+    session.log(f"PASSED: all tests against the wheel of opeai_async {version}, coverage gates included")
+
+
+@nox.session(python=SUPPORTED)
+def tests_all(session: nox.Session) -> None:
+    """All tests on each supported interpreter that is here; the others are skipped."""
+    version = _install_wheel(session, "test")
+    _pytest(session, *session.posargs)
+    session.log(f"PASSED: all tests against the wheel of opeai_async {version} on Python {session.python}")
+
+
+@nox.session(python=ONE_PYTHON)
+def examples(session: nox.Session) -> None:
+    """Every example as a user runs it, without a key: it must finish by itself, in time, with exit code 0."""
+    _install_wheel(session, "examples")
+    scripts = sorted((ROOT / "examples").glob("[!_]*.py"))
+    if not scripts:
+        session.error("examples/ holds no script")
+    for script in scripts:
+        _run_example(session, script)
+    session.log(f"PASSED: {len(scripts)} examples")
+
+
+@nox.session(python=ONE_PYTHON)
+def bench(session: nox.Session) -> None:
+    """The benchmarks; arguments after -- go to `python -m benchmarks`."""
+    _install_wheel(session, "bench")
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session(python=ONE_PYTHON)
+def bench_peers(session: nox.Session) -> None:
+    """The benchmarks with other SDKs installed beside this one; arguments after -- as for bench."""
+    _install_wheel(session, "bench", "bench-peers")
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+def _group(*names: str) -> tuple[str, ...]:
+    """The requirements of dependency groups; older pip has no --group."""
+    return nox.project.dependency_groups(PYPROJECT, *names)
+
+
+@functools.cache
+def _build_directory() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="opeai-async-wheel-")
+
+
+def _wheel(session: nox.Session) -> Path:
+    """The wheel, built once per run of nox."""
+    directory = Path(_build_directory().name)
+    if not any(directory.glob("*.whl")):
+        session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(directory), str(ROOT))
+    return next(directory.glob("*.whl"))
+
+
+def _install_wheel(session: nox.Session, *groups: str) -> str:
+    """Install the wheel of this tree and the requirements of *groups*; return the version."""
+    wheel = _wheel(session)
+    session.install(str(wheel), *_group(*groups))
+    # The version does not change with every edit, so in a reused environment pip would keep the old wheel.
+    session.run("python", "-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps", str(wheel))
+    return wheel.name.split("-")[1]
+
+
+def _pytest(session: nox.Session, *args: str, under: tuple[str, ...] = ()) -> None:
+    """Run pytest so that neither the working directory nor a script's directory comes before the installed wheel."""
+    env = {"PYTHONSAFEPATH": "1", "OPEAI_ASYNC_TEST_WHEEL": "1"}
+    session.run(*under, f"{session.bin}/pytest", *args, env=env)
+
+
+def _run_example(session: nox.Session, script: Path) -> None:
+    session.log(f"python {script.relative_to(ROOT)}")
+    env = {name: value for name, value in os.environ.items() if not name.startswith("OPEAI_")}
+    command = [f"{session.bin}/python", str(script)]
+    try:
+        done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, timeout=EXAMPLE_LIMIT_S, check=False)
+    except subprocess.TimeoutExpired:
+        session.error(f"{script.name} did not finish in {EXAMPLE_LIMIT_S} s")
+    if done.returncode:
+        session.error(f"{script.name} ended with exit code {done.returncode}, expected 0")
