@@ -1,0 +1,46 @@
+"""What every test gets: one backend, a time limit, and a package that is not taken from the source tree by accident."""
+
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import anyio
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Appended, not inserted: `tests.*` and `benchmarks.*` are found here, but an installed opeai_async goes first.
+sys.path.append(str(Path(__file__).parents[1]))
+
+DEFAULT_TIME_LIMIT_S = 30
+
+# HYPOTHESIS_PROFILE=thorough looks much longer.
+settings.register_profile("quick", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", settings.get_profile("quick"), max_examples=2_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """aiohttp knows asyncio only; the plain loop is the one most users run."""
+    return "asyncio", {"use_uvloop": False}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Cancel an async test that hangs, so that it fails alone and shows where it waited."""
+    if inspect.iscoroutinefunction(pyfuncitem.obj):
+        marker = pyfuncitem.get_closest_marker("time_limit")
+        pyfuncitem.obj = _limited(pyfuncitem.obj, marker.args[0] if marker else DEFAULT_TIME_LIMIT_S)
+    return (yield)
+
+
+def _limited(test, seconds):
+    @functools.wraps(test)
+    async def limited(**fixtures):
+        with anyio.fail_after(seconds):
+            await test(**fixtures)
+
+    return limited
