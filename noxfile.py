@@ -5,6 +5,7 @@ Tests and examples run against the built wheel, as users get it, and not against
 
 import functools
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -43,6 +44,8 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Type checks: mypy and pyright in strict mode, and a public surface that is typed to 100 %."""
     _install_wheel(session, "types")
+    if shutil.which("node") is None:  # pyright is a JavaScript program
+        session.install("pyright[nodejs]")
     session.run("mypy", *(path for path in TYPED if (ROOT / path).exists()))
     # Named, because pyright would prefer a stray pyrightconfig.json in any directory above this one.
     pyright = ("pyright", "--project", str(ROOT / "pyproject.toml"), "--pythonpath", f"{session.bin}/python")
