@@ -1,0 +1,52 @@
+"""A real server on loopback, for tests of code that uses `opeai_async`, and of `opeai_async` itself.
+
+::
+
+    async with OpeAIServer() as server, server.client() as client:
+        server.reply("Hello there")
+        completion = await client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}])
+        assert server.requests[0].json["model"] == "m"
+
+``opeai_async.testing.pytest`` has both as fixtures.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from opeai_async.testing.record import Headers, Outcome, RecordedRequest
+    from opeai_async.testing.reply import Answer, Drop, Failure, Raw, Reply
+    from opeai_async.testing.server import Handler, OpeAIServer
+
+__all__ = [
+    "OpeAIServer",
+    "Handler",
+    "RecordedRequest",
+    "Headers",
+    "Outcome",
+    "Answer",
+    "Reply",
+    "Failure",
+    "Raw",
+    "Drop",
+]
+
+# Resolved on first use, so that a test run which only loads the pytest plugin does not pay for aiohttp.
+_HOMES = {
+    "record": ("Headers", "Outcome", "RecordedRequest"),
+    "reply": ("Answer", "Drop", "Failure", "Raw", "Reply"),
+    "server": ("Handler", "OpeAIServer"),
+}
+
+
+def __getattr__(name: str) -> object:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,176 @@
+"""Plays an answer on a connection: the only file here that writes to a socket.
+
+aiohttp frames everything that is well-formed. Where the script asks for a broken response, the bytes go past aiohttp to
+the transport, and the handler then waits to be cancelled, which aiohttp does once the connection is gone
+(``handler_cancellation=True``): a connection we closed and one the client closed end on the same path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, Never
+
+import msgspec
+from aiohttp import web
+
+from opeai_async.testing import script
+from opeai_async.testing.record import Outcome, RecordedRequest
+from opeai_async.testing.reply import Answer, Drop, Failure, Raw, Reply
+
+_EVENT_STREAM = "text/event-stream; charset=utf-8"
+_JSON = "application/json"
+
+
+class Player:
+    """The answering side of one request.
+
+    Args:
+        request: The request, its body read.
+        record: Where status, chunks and outcome are noted.
+        token_delay_s: Seconds between two chunks where a reply does not say.
+    """
+
+    def __init__(self, request: web.BaseRequest, record: RecordedRequest, *, token_delay_s: float = 0.0) -> None:
+        self._request = request
+        self._record = record
+        self._token_delay_s = token_delay_s
+
+    async def play(self, answer: Answer, envelope: script.Envelope) -> web.StreamResponse:
+        """Send *answer*, whole or as broken as it asks for.
+
+        Raises:
+            asyncio.CancelledError: When the connection was closed, from whichever side; nothing was left to send.
+            ConnectionError: The same, noticed while writing.
+        """
+        await _sleep(answer.delay_s)
+        match answer:
+            case Reply() if self._record.json.get("stream"):
+                return await self._play_stream(answer, envelope)
+            case Reply():
+                return await self._play_body(answer, envelope)
+            case Failure():
+                return await self.send_json(answer.status, answer.body(), answer.headers)
+            case Raw():
+                return await self._play_raw(answer)
+            case Drop():
+                return await self._hang_up(answer.how, "dropped")
+
+    async def send_json(
+        self, status: int, value: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> web.StreamResponse:
+        """Send one JSON body."""
+        body = msgspec.json.encode(value)
+        response = await self._open(status, {"content-type": _JSON, "content-length": str(len(body))}, headers)
+        await self._send(response, body)
+        return await self._finish(response)
+
+    async def _play_stream(self, reply: Reply, envelope: script.Envelope) -> web.StreamResponse:
+        chunks = script.stream_chunks(reply, self._record.json, envelope)
+        if reply.ending != "finish":
+            chunks = script.before_finish(chunks)
+        events = [script.encode_event(chunk) for chunk in chunks]
+        sent = len(events) if reply.after is None or reply.ending == "finish" else reply.after
+        delay_s = self._token_delay_s if reply.token_delay_s is None else reply.token_delay_s
+        response = await self._open(200, {"content-type": _EVENT_STREAM, "cache-control": "no-cache"}, reply.headers)
+        await self._send_all(response, events[:sent], delay_s)
+        if reply.ending == "finish":
+            await response.write(script.DONE)
+        return await self._end(reply, response, (events[sent:] or [script.DONE])[0])
+
+    async def _play_body(self, reply: Reply, envelope: script.Envelope) -> web.StreamResponse:
+        value = script.completion(reply, self._record.json, envelope)
+        if reply.ending == "finish":
+            return await self.send_json(200, value, reply.headers)
+        body = msgspec.json.encode(value)
+        half = body[: len(body) // 2] if reply.after != 0 else b""
+        # A clean end of half a body needs chunked framing: a Content-Length would give it away.
+        framing = {} if reply.ending == "clean" else {"content-length": str(len(body))}
+        response = await self._open(200, {"content-type": _JSON, **framing}, reply.headers)
+        await response.write(half)
+        return await self._end(reply, response, b"")
+
+    async def _play_raw(self, raw: Raw) -> web.StreamResponse:
+        kind = _EVENT_STREAM if self._record.json.get("stream") else _JSON
+        response = await self._open(raw.status, {"content-type": kind}, raw.headers)
+        await self._send_all(response, raw.chunks, raw.chunk_delay_s)
+        if (response.content_length or 0) > sum(map(len, raw.chunks)):
+            await self._hang_up("fin", "cut")  # more was announced: do not let the client wait for it
+        return await self._finish(response)
+
+    # --- the pieces of a response -----------------------------------------------------------------------------------
+
+    async def _open(
+        self, status: int, headers: Mapping[str, str], more: Mapping[str, str] | None
+    ) -> web.StreamResponse:
+        own = {"x-request-id": self._record.request_id, **headers}
+        response = web.StreamResponse(status=status, headers=own | {k.lower(): v for k, v in (more or {}).items()})
+        await response.prepare(self._request)
+        self._record.status = status
+        return response
+
+    async def _send(self, response: web.StreamResponse, chunk: bytes) -> None:
+        await response.write(chunk)
+        self._record.chunks_sent += 1
+
+    async def _send_all(self, response: web.StreamResponse, chunks: Iterable[bytes], delay_s: float) -> None:
+        for k, chunk in enumerate(chunks):
+            if k:
+                await _sleep(delay_s)
+            await self._send(response, chunk)
+
+    async def _finish(self, response: web.StreamResponse, outcome: Outcome = "completed") -> web.StreamResponse:
+        await response.write_eof()
+        self._record.end(outcome)
+        return response
+
+    async def _end(self, reply: Reply, response: web.StreamResponse, next_event: bytes) -> web.StreamResponse:
+        """End the response as *reply* says; *next_event* is what half is sent of before a break."""
+        match reply.ending:
+            case "finish":
+                return await self._finish(response)
+            case "clean":
+                return await self._finish(response, "cut")
+            case "stall":
+                return await _until_cancelled()
+            case "fin" | "rst":
+                await self._send_half(next_event)
+                return await self._hang_up(reply.ending, "cut")
+
+    async def _send_half(self, event: bytes) -> None:
+        """Announce *event* as an HTTP chunk, and send only half of it; nothing for an empty one."""
+        transport = self._request.transport
+        if event and transport is not None:
+            transport.write(b"%x\r\n" % len(event) + event[: len(event) // 2])
+
+    async def _hang_up(self, how: Literal["fin", "rst"], outcome: Outcome) -> Never:
+        """Close the connection once all that was written has left this process; does not return."""
+        transport = self._request.transport
+        if transport is not None:
+            transport.set_write_buffer_limits(high=0)
+            await self._request.writer.drain()
+            self._record.end(outcome)
+            if how == "fin":
+                transport.close()
+            else:
+                _reset(transport)
+        await _until_cancelled()
+
+
+def _reset(transport: asyncio.WriteTransport) -> None:
+    """Close with RST: a socket that lingers for zero seconds does not say FIN."""
+    sock: socket.socket = transport.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+async def _until_cancelled() -> Never:
+    while True:
+        await asyncio.Event().wait()
+
+
+async def _sleep(delay_s: float) -> None:
+    if delay_s > 0:
+        await asyncio.sleep(delay_s)

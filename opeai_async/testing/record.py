@@ -1,0 +1,103 @@
+"""What the server saw of one request: enough to prove what a client sent, on which connection, and how it ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, TypeAlias, cast
+
+import msgspec
+
+Outcome: TypeAlias = Literal["live", "completed", "cut", "dropped", "client_gone", "server_closed"]
+"""How an exchange stands.
+
+- ``live``: still being answered.
+- ``completed``: the last byte was handed to the socket. A short stream completes at once, because the system buffers
+  it, even if the client goes away after its first chunk; use `stall` or a token delay to see the client leave.
+- ``cut``: the server broke the body off, because the script said so.
+- ``dropped``: the server closed the connection without a response, because the script said so.
+- ``client_gone``: the client closed the connection before the answer was out.
+- ``server_closed``: the server itself was closed.
+"""
+
+
+class Headers(Mapping[str, str]):
+    """Header fields by name in any case; the values of a repeated one are joined by ``", "``."""
+
+    def __init__(self, pairs: Iterator[tuple[str, str]]) -> None:
+        self._fields: dict[str, str] = {}
+        for name, value in pairs:
+            key = name.lower()
+            self._fields[key] = f"{self._fields[key]}, {value}" if key in self._fields else value
+
+    def __getitem__(self, name: str) -> str:
+        return self._fields[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __repr__(self) -> str:
+        return f"Headers({sorted(self._fields)})"
+
+
+class RecordedRequest:
+    """One request, and the course of its answer.
+
+    Attributes:
+        index: Its place in ``server.requests``.
+        method, path: As in the request line, the path without the query.
+        query: The query string, without the question mark.
+        headers: By name in any case.
+        body: The bytes that were received.
+        connection: Number of the TCP connection it came on, from 1. Equal numbers prove reuse.
+        request_id: The ``x-request-id`` of the answer.
+        status: HTTP status of the answer, or None while there is none.
+        outcome: How the exchange stands; see `Outcome`.
+        chunks_sent: Whole chunks that were sent: events of a stream (less ``[DONE]``), items of raw bytes, 1 for JSON.
+        error: What a handler raised, or None.
+        started_s, ended_s: `time.monotonic` when it was received, and when it was over (or None).
+    """
+
+    def __init__(
+        self, *, index: int, method: str, path: str, query: str, headers: Headers, body: bytes, connection: int
+    ) -> None:
+        self.index = index
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.body = body
+        self.connection = connection
+        self.request_id = f"req_{index + 1:08d}"
+        self.status: int | None = None
+        self.outcome: Outcome = "live"
+        self.chunks_sent = 0
+        self.error: Exception | None = None
+        self.started_s = time.monotonic()
+        self.ended_s: float | None = None
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The decoded body; empty if it is no JSON object."""
+        try:
+            value = msgspec.json.decode(self.body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return {}
+        return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the exchange has ended, in whatever way."""
+        return self.outcome != "live"
+
+    def end(self, outcome: Outcome) -> None:
+        """Note how it ended, for the server's own use; the first call counts."""
+        if not self.is_over:
+            self.outcome = outcome
+            self.ended_s = time.monotonic()
+
+    def __repr__(self) -> str:
+        return f"<RecordedRequest {self.index} {self.method} {self.path}: {self.status} {self.outcome}>"
