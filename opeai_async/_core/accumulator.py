@@ -1,0 +1,400 @@
+"""Rebuilds the whole message from chunks.
+
+Every text is a list of fragments that is joined when somebody asks, so a chunk costs the same however long the answer
+has become. State is kept per choice and per tool call, in dicts by index and in the order of appearance: servers skip
+indexes, start at 1 and interleave. Tool calls are told apart by id first and index second, because some servers give
+index 0 to all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from opeai_async._core.extras import ExtraParts
+from opeai_async.errors import StreamTooLargeError
+from opeai_async.types.chunk import ChatCompletionChunk, ChoiceDelta, ChunkChoice, FunctionCallDelta, ToolCallDelta
+from opeai_async.types.common import NO_EXTRA, Annotation, ChoiceLogprobs, CompletionUsage, TokenLogprob
+from opeai_async.types.completion import (
+    Audio,
+    ChatCompletion,
+    ChatCompletionMessage,
+    Choice,
+    CustomCall,
+    FunctionCall,
+    ToolCall,
+)
+from opeai_async.types.meta import NO_META, ResponseMeta
+
+MAX_INDEX = 128
+
+SYNTHETIC_ID_PREFIX = "call_synthetic_"
+
+
+class Accumulator:
+    """Collects the chunks of one stream; usable by itself.
+
+    Args:
+        max_index: Bound on choice and tool call indexes.
+    """
+
+    def __init__(self, *, max_index: int = MAX_INDEX) -> None:
+        self._max_index = max_index
+        self._chunks = 0
+        self._id = ""
+        self._object = ""
+        self._created = 0
+        self._model = ""
+        self._fingerprint: str | None = None
+        self._service_tier: str | None = None
+        self._usage: CompletionUsage | None = None
+        self._extra = ExtraParts(latest_wins=True)
+        self._choices: dict[int, _ChoiceParts] = {}
+        self._built: ChatCompletion | None = None
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks were added."""
+        return self._chunks
+
+    @property
+    def usage(self) -> CompletionUsage | None:
+        """The latest token counts that arrived, or None."""
+        return self._usage
+
+    @property
+    def finish_reason(self) -> str | None:
+        """How choice 0 ended, as the server put it; None while it goes on."""
+        parts = self._choices.get(0)
+        return parts.finish_reason if parts is not None else None
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is a choice and each one that began has its finish_reason."""
+        return bool(self._choices) and all(parts.finish_reason for parts in self._choices.values())
+
+    @property
+    def finish_reasons(self) -> list[str]:
+        """The finish_reason of each choice that has one, in order of appearance."""
+        return [parts.finish_reason for parts in self._choices.values() if parts.finish_reason]
+
+    @property
+    def snapshot(self) -> ChatCompletion:
+        """The message so far. Joined on demand and remembered until the next chunk."""
+        if self._built is None:
+            self._built = self._build(NO_META)
+        return self._built
+
+    def completion(self, meta: ResponseMeta = NO_META) -> ChatCompletion:
+        """The message as the chunks so far make it, with *meta* attached."""
+        return self._build(meta)
+
+    def add(self, chunk: ChatCompletionChunk) -> None:
+        """Take what *chunk* adds, in constant time.
+
+        Raises:
+            StreamTooLargeError: If an index is negative or above ``max_index``; nothing is padded.
+        """
+        self.extend((chunk,))
+
+    def extend(self, chunks: Iterable[ChatCompletionChunk]) -> None:
+        """``add`` for each of *chunks*."""
+        choices = self._choices
+        self._built = None
+        for chunk in chunks:
+            self._chunks += 1
+            for choice in chunk.choices:
+                parts = choices.get(choice.index)
+                if parts is None:
+                    parts = choices[choice.index] = _ChoiceParts(self._checked(choice.index, "choice"), self._max_index)
+                delta = choice.delta
+                if delta.content is not None:
+                    parts.content.append(delta.content)
+                if delta.reasoning_content is not None:
+                    parts.reasoning.append(delta.reasoning_content)
+                if choice.finish_reason:
+                    parts.finish_reason = choice.finish_reason
+                if delta.tool_calls:
+                    parts.add_tool_calls(delta.tool_calls)
+                parts.add_rare(choice, delta)
+            if chunk.model:
+                self._model = chunk.model
+            if not self._id or not self._created:
+                self._add_identity(chunk)
+            if chunk.usage is not None:
+                self._usage = chunk.usage
+            if chunk.system_fingerprint is not None:
+                self._fingerprint = chunk.system_fingerprint
+            if chunk.service_tier is not None:
+                self._service_tier = chunk.service_tier
+            if chunk.extra is not NO_EXTRA:
+                self._extra.add(chunk.extra)
+
+    def _add_identity(self, chunk: ChatCompletionChunk) -> None:
+        self._id = self._id or chunk.id
+        self._created = self._created or chunk.created
+
+    def _checked(self, index: int, what: str) -> int:
+        return checked_index(index, self._max_index, what)
+
+    def _build(self, meta: ResponseMeta) -> ChatCompletion:
+        return ChatCompletion(
+            id=self._id,
+            object="chat.completion",
+            created=self._created,
+            model=self._model,
+            system_fingerprint=self._fingerprint,
+            service_tier=self._service_tier,
+            choices=[self._choices[index].build() for index in sorted(self._choices)],
+            usage=self._usage,
+            meta=meta,
+            extra=self._extra.build(),
+        )
+
+
+def checked_index(index: int, max_index: int, what: str) -> int:
+    """*index* itself, if a server may use it."""
+    if 0 <= index <= max_index:
+        return index
+    raise StreamTooLargeError(
+        f"a {what} has the index {index}, expected 0 to {max_index}", limit=f"max_index={max_index}"
+    )
+
+
+class _ChoiceParts:
+    """What has arrived of one choice."""
+
+    __slots__ = (
+        "annotations",
+        "audio",
+        "calls",
+        "content",
+        "delta_extra",
+        "extra",
+        "finish_reason",
+        "function_call",
+        "index",
+        "logprobs",
+        "max_index",
+        "reasoning",
+        "refusal",
+        "role",
+    )
+
+    def __init__(self, index: int, max_index: int) -> None:
+        self.index = index
+        self.max_index = max_index
+        self.role = ""
+        self.content: list[str] = []
+        self.reasoning: list[str] = []
+        self.refusal: list[str] = []
+        self.finish_reason: str | None = None
+        self.calls: _ToolCalls | None = None
+        self.function_call: _FunctionParts | None = None
+        self.audio: _AudioParts | None = None
+        self.annotations: list[Annotation] = []
+        self.logprobs: _LogprobParts | None = None
+        self.extra: ExtraParts | None = None
+        self.delta_extra: ExtraParts | None = None
+
+    def add_tool_calls(self, deltas: list[ToolCallDelta]) -> None:
+        if self.calls is None:
+            self.calls = _ToolCalls(self.max_index)
+        for delta in deltas:
+            self.calls.add(delta)
+
+    def add_rare(self, choice: ChunkChoice, delta: ChoiceDelta) -> None:
+        """What few chunks carry."""
+        if delta.role and not self.role:
+            self.role = delta.role
+        if delta.refusal is not None:
+            self.refusal.append(delta.refusal)
+        if delta.function_call is not None:
+            self.function_call = self.function_call or _FunctionParts()
+            self.function_call.add(delta.function_call)
+        if delta.audio is not None:
+            self.audio = self.audio or _AudioParts()
+            self.audio.add(delta.audio)
+        if delta.annotations:
+            self.annotations.extend(delta.annotations)
+        if choice.logprobs is not None:
+            self.logprobs = self.logprobs or _LogprobParts()
+            self.logprobs.add(choice.logprobs)
+        if choice.extra is not NO_EXTRA:
+            self.extra = self.extra or ExtraParts(latest_wins=True)
+            self.extra.add(choice.extra)
+        if delta.extra is not NO_EXTRA:
+            self.delta_extra = self.delta_extra or ExtraParts()
+            self.delta_extra.add(delta.extra)
+
+    def build(self) -> Choice:
+        message = ChatCompletionMessage(
+            role=self.role or "assistant",
+            content=_joined(self.content),
+            reasoning_content=_joined(self.reasoning),
+            refusal=_joined(self.refusal),
+            tool_calls=self.calls.build() if self.calls is not None else None,
+            function_call=self.function_call.build() if self.function_call is not None else None,
+            audio=self.audio.build() if self.audio is not None else None,
+            annotations=list(self.annotations) or None,
+            extra=self.delta_extra.build() if self.delta_extra is not None else NO_EXTRA,
+        )
+        return Choice(
+            index=self.index,
+            message=message,
+            finish_reason=self.finish_reason,
+            logprobs=self.logprobs.build() if self.logprobs is not None else None,
+            extra=self.extra.build() if self.extra is not None else NO_EXTRA,
+        )
+
+
+class _ToolCalls:
+    """The tool calls of one choice, in order of appearance."""
+
+    __slots__ = ("by_id", "by_index", "in_order", "max_index")
+
+    def __init__(self, max_index: int) -> None:
+        self.max_index = max_index
+        self.by_index: dict[int, _CallParts] = {}
+        self.by_id: dict[str, _CallParts] = {}
+        self.in_order: list[_CallParts] = []
+
+    def add(self, delta: ToolCallDelta) -> None:
+        call = self._call_of(delta)
+        if delta.id and not call.id:
+            call.id = delta.id
+            self.by_id[delta.id] = call
+        if delta.type:
+            call.type = delta.type
+        if delta.function is not None:
+            call.function.add(delta.function)
+        if delta.custom is not None:
+            call.add_custom(delta.custom.name, delta.custom.input)
+        if delta.extra is not NO_EXTRA:
+            call.extra.add(delta.extra)
+
+    def _call_of(self, delta: ToolCallDelta) -> _CallParts:
+        call = self.by_index.get(delta.index)
+        if delta.id and delta.id in self.by_id:
+            return self.by_id[delta.id]
+        if call is not None and not _begins_another(call, delta):
+            return call
+        checked_index(len(self.in_order), self.max_index, "tool call's position")
+        call = _CallParts()
+        self.by_index[checked_index(delta.index, self.max_index, "tool call")] = call
+        self.in_order.append(call)
+        return call
+
+    def build(self) -> list[ToolCall]:
+        return [call.build(position) for position, call in enumerate(self.in_order)]
+
+
+def _begins_another(call: _CallParts, delta: ToolCallDelta) -> bool:
+    """Whether *delta* is no part of *call*, although it has the same index."""
+    if delta.id:
+        return bool(call.id) and delta.id != call.id
+    name = delta.function.name if delta.function is not None else None
+    return bool(name) and bool(call.function.arguments) and name != "".join(call.function.name)
+
+
+class _FunctionParts:
+    """A function's name and arguments. The name is whole, repeated or in pieces, and ends where the arguments begin."""
+
+    __slots__ = ("arguments", "name")
+
+    def __init__(self) -> None:
+        self.name: list[str] = []
+        self.arguments: list[str] = []
+
+    def add(self, delta: FunctionCallDelta) -> None:
+        if delta.name and not self.arguments and delta.name != "".join(self.name):
+            self.name.append(delta.name)
+        if delta.arguments:
+            self.arguments.append(delta.arguments)
+
+    def build(self) -> FunctionCall:
+        return FunctionCall(name="".join(self.name), arguments="".join(self.arguments) or "{}")
+
+
+class _CallParts:
+    """What has arrived of one tool call."""
+
+    __slots__ = ("custom_input", "custom_name", "extra", "function", "id", "is_custom", "type")
+
+    def __init__(self) -> None:
+        self.id = ""
+        self.type = ""
+        self.function = _FunctionParts()
+        self.is_custom = False
+        self.custom_name = ""
+        self.custom_input: list[str] = []
+        self.extra = ExtraParts()
+
+    def add_custom(self, name: str | None, text: str | None) -> None:
+        self.is_custom = True
+        self.custom_name = self.custom_name or name or ""
+        if text:
+            self.custom_input.append(text)
+
+    def build(self, position: int) -> ToolCall:
+        call_id = self.id or f"{SYNTHETIC_ID_PREFIX}{position}"
+        extra = self.extra.build()
+        if self.is_custom:
+            custom = CustomCall(name=self.custom_name, input="".join(self.custom_input))
+            return ToolCall(id=call_id, type=self.type or "custom", custom=custom, extra=extra)
+        return ToolCall(id=call_id, type=self.type or "function", function=self.function.build(), extra=extra)
+
+
+class _AudioParts:
+    """A spoken answer's fragments."""
+
+    __slots__ = ("data", "expires_at", "id", "transcript")
+
+    def __init__(self) -> None:
+        self.id = ""
+        self.data: list[str] = []
+        self.transcript: list[str] = []
+        self.expires_at: int | None = None
+
+    def add(self, delta: Any) -> None:
+        self.id = self.id or delta.id or ""
+        self.data.append(delta.data or "")
+        self.transcript.append(delta.transcript or "")
+        if delta.expires_at is not None:
+            self.expires_at = delta.expires_at
+
+    def build(self) -> Audio:
+        data, transcript = "".join(self.data), "".join(self.transcript)
+        return Audio(id=self.id, data=data, transcript=transcript, expires_at=self.expires_at)
+
+
+class _LogprobParts:
+    """Log probabilities, appended per text."""
+
+    __slots__ = ("content", "reasoning_content", "refusal")
+
+    def __init__(self) -> None:
+        self.content: list[TokenLogprob] = []
+        self.refusal: list[TokenLogprob] = []
+        self.reasoning_content: list[TokenLogprob] = []
+
+    def add(self, logprobs: ChoiceLogprobs) -> None:
+        self.content.extend(logprobs.content or ())
+        self.refusal.extend(logprobs.refusal or ())
+        self.reasoning_content.extend(logprobs.reasoning_content or ())
+
+    def build(self) -> ChoiceLogprobs:
+        return ChoiceLogprobs(
+            content=list(self.content) or None,
+            refusal=list(self.refusal) or None,
+            reasoning_content=list(self.reasoning_content) or None,
+        )
+
+
+def _joined(fragments: list[str]) -> str | None:
+    """The text so far; None if there was not even an empty fragment. Leaves one fragment to join the next time."""
+    if not fragments:
+        return None
+    if len(fragments) > 1:
+        fragments[:] = ["".join(fragments)]
+    return fragments[0]

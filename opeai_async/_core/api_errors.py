@@ -1,0 +1,171 @@
+"""What servers say when they say no: error objects in all their shapes, statuses, and the errors they become.
+
+The documented shape is ``{"error": {"message", "type", "param", "code"}}``; gateways send plain text, a flat object,
+``{"detail": ...}`` or HTML. See https://platform.openai.com/docs/guides/error-codes
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from opeai_async._core.http import ResponseHead
+from opeai_async._core.json_types import is_array, is_object
+from opeai_async._core.redact import redact
+from opeai_async._core.retry import parse_retry_after
+from opeai_async.errors import (
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    ConflictError,
+    InternalServerError,
+    NotFoundError,
+    PermissionDeniedError,
+    QuotaExceededError,
+    RateLimitError,
+    StreamServerError,
+    UnprocessableEntityError,
+)
+from opeai_async.types.meta import AttemptRecord
+
+MAX_EXCERPT_BYTES = 4096
+
+_BY_STATUS: dict[int, type[APIStatusError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    422: UnprocessableEntityError,
+    429: RateLimitError,
+}
+
+_QUOTA_CODES = frozenset({"insufficient_quota", "credit_balance_exhausted"})
+_QUOTA_SUFFIXES = ("_spend_limit_exceeded", "_usage_limit_exceeded")
+
+
+class APIError(NamedTuple):
+    """What an error object says; all but the message may be None."""
+
+    message: str
+    code: str | None = None
+    type: str | None = None
+    param: str | None = None
+
+    def status(self) -> int:
+        """The status the error stands for: its own code where that is one, else 500."""
+        if self.code is not None and len(self.code) == 3 and self.code.isascii() and self.code.isdigit():
+            number = int(self.code)
+            if 400 <= number <= 599:
+                return number
+        return 500
+
+    def is_quota(self) -> bool:
+        """Whether the budget is used up, so that waiting does not help."""
+        return any(
+            word in _QUOTA_CODES or word.endswith(_QUOTA_SUFFIXES)
+            for word in (self.code, self.type)
+            if word is not None
+        )
+
+
+def find_error(body: dict[str, Any]) -> APIError | None:
+    """The error that a JSON object reports, or None. Looked for before anything else is read from it."""
+    error = body.get("error")
+    if is_object(error) and error:
+        return error_of_object(error)
+    if isinstance(error, str) and error:
+        return APIError(redact(error), _text(body.get("code")), _text(body.get("type")), _text(body.get("param")))
+    if error:
+        return APIError(redact(_compact(error)))
+    if "choices" in body:
+        return None
+    if body.get("object") == "error" or ("message" in body and ("code" in body or "type" in body)):
+        return error_of_object(body)
+    return None
+
+
+def error_of_object(error: dict[str, Any]) -> APIError:
+    """The error whose fields *error* holds, whichever of them are there."""
+    message = error.get("message")
+    if not isinstance(message, str) or not message:
+        message = _compact(error)
+    return APIError(redact(message), _text(error.get("code")), _text(error.get("type")), _text(error.get("param")))
+
+
+def _text(value: Any) -> str | None:
+    """*value* as text; None for null and for empty."""
+    if value is None or value == "":
+        return None
+    return redact(value if isinstance(value, str) else _compact(value))
+
+
+def _compact(value: Any) -> str:
+    return msgspec.json.encode(value).decode("utf-8", "replace")[:MAX_EXCERPT_BYTES]
+
+
+def stream_error_from(error: APIError) -> StreamServerError:
+    """The error for an error object inside a stream."""
+    return StreamServerError(
+        f"the server reported an error in the stream: {error.message}",
+        status_code=error.status(),
+        code=error.code,
+        type=error.type,
+        param=error.param,
+    )
+
+
+def status_error(head: ResponseHead, body: bytes, attempts: tuple[AttemptRecord, ...] = ()) -> APIStatusError:
+    """The error for a response of 400 and above, whatever its body looks like."""
+    decoded = _decoded(body)
+    error = _error_of_body(decoded, body)
+    error_type = _BY_STATUS.get(head.status, InternalServerError if head.status >= 500 else APIStatusError)
+    if head.status == 429 and error.is_quota():
+        error_type = QuotaExceededError
+    return error_type(
+        f"HTTP {head.status} from {head.host}: {error.message or 'an empty body'}",
+        status_code=head.status,
+        code=error.code,
+        type=error.type,
+        param=error.param,
+        request_id=head.request_id,
+        retry_after_s=parse_retry_after(head.headers),
+        attempts=attempts,
+        body=_redacted(decoded) if decoded is not None else excerpt(body),
+    )
+
+
+def _error_of_body(decoded: Any, body: bytes) -> APIError:
+    if is_object(decoded):
+        fields = decoded
+        found = find_error(fields)
+        if found is not None:
+            return found
+        if fields.get("detail"):
+            detail = fields["detail"]
+            return APIError(redact(detail if isinstance(detail, str) else _compact(detail)))
+        return error_of_object(fields)
+    return APIError(excerpt(body))
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, str):
+        return redact(value)
+    if is_array(value):
+        return [_redacted(item) for item in value]
+    if is_object(value):
+        return {redact(name): _redacted(item) for name, item in value.items()}
+    return value
+
+
+def excerpt(body: bytes) -> str:
+    """The beginning of a body as text for an error, keys removed."""
+    return redact(body[:MAX_EXCERPT_BYTES].decode("utf-8", "replace").strip())

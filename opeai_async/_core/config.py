@@ -1,0 +1,84 @@
+"""What a client is set up with, checked once: where to send, which headers, over what."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from urllib.parse import SplitResult, urlencode, urlsplit, urlunsplit
+
+from opeai_async.errors import ConfigurationError
+
+DEFAULT_BASE_URL = "https://api-platform.ope.ai/v1"
+
+# RFC 9110 5.6.2 and 5.5. aiohttp sends any name it is given (seen on 3.14.5).
+_HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII)
+_HEADER_VALUE = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?", re.ASCII)
+_PROTECTED_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
+
+
+def parse_base_url(base_url: str, *, allow_insecure_http: bool, source: str) -> str:
+    """*base_url* without a trailing slash, if a key may be sent there.
+
+    Raises:
+        ConfigurationError: If it is malformed, holds a user name, or is plain http to another machine.
+    """
+    if re.search(r"[\x00-\x20\x7f]", base_url):
+        raise ConfigurationError(f"the base URL from {source} holds white space or control characters")
+    parts = _split(base_url, source)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError(
+            f"the base URL from {source} has the scheme {parts.scheme!r} and the host {parts.hostname!r}, expected "
+            "something like https://host/v1"
+        )
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError(f"the base URL from {source} holds a user name", hint="give the key as api_key=")
+    if parts.scheme == "http" and not allow_insecure_http and not _is_loopback(parts.hostname):
+        raise ConfigurationError(
+            f"the base URL from {source} is http://{parts.hostname}: the key would travel unencrypted",
+            hint="use https, or pass allow_insecure_http=True inside a trusted network",
+        )
+    if parts.fragment:
+        raise ConfigurationError(f"the base URL from {source} has a fragment (#...), expected none")
+    return urlunsplit(parts._replace(path=parts.path.rstrip("/")))
+
+
+def _split(base_url: str, source: str) -> SplitResult:
+    try:
+        parts = urlsplit(base_url)
+        _ = parts.port
+    except ValueError as exc:
+        raise ConfigurationError(f"the base URL from {source} is malformed: {exc}") from None
+    return parts
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def endpoint(base_url: str, path: str, query: Mapping[str, str] | None = None) -> str:
+    """The URL of *path* below *base_url*; a query of the base URL stays, and *query* is added."""
+    parts = urlsplit(base_url)
+    queries = "&".join(part for part in (parts.query, urlencode(dict(query or {}))) if part)
+    return urlunsplit(parts._replace(path=f"{parts.path}/{path}", query=queries))
+
+
+def check_headers(headers: Mapping[str, str], source: str) -> dict[str, str]:
+    """*headers*, if they may be sent.
+
+    Raises:
+        ConfigurationError: Names the header, never its value.
+    """
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise ConfigurationError(f"{source} has the header name {name!r}, expected letters, digits and hyphens")
+        if name.lower() in _PROTECTED_HEADERS:
+            raise ConfigurationError(f"{source} sets {name}, which belongs to the connection")
+        if not _HEADER_VALUE.fullmatch(value):
+            raise ConfigurationError(f"the value of {name} in {source} is not printable ASCII")
+    return dict(headers)

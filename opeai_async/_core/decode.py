@@ -1,0 +1,175 @@
+"""The one place where bytes become Structs: the fast tier.
+
+A *strict twin* of each wire type has the same fields but refuses what is out of the ordinary: a field nobody named, a
+missing ``choices``, a tool call without ``index``, an empty ``usage``. So one typed decode does the work and all the
+checking, and costs the same as a decode without checks. What the twin refuses goes to the tolerant tier
+(``dialect.py``), which repairs it, keeps unnamed fields in ``extra`` and finds error objects. Twins are private
+subclasses; they compare, print and pickle as the class that users know.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+import types
+import typing
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar, cast
+
+import msgspec
+from msgspec import Struct
+
+from opeai_async._core.dialect import Dialect
+from opeai_async._core.sse import ServerSentEvent
+from opeai_async.types.chunk import ChatCompletionChunk, ToolCallDelta
+from opeai_async.types.common import CompletionUsage, WireStruct
+from opeai_async.types.completion import ChatCompletion
+
+ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
+CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
+StructT = TypeVar("StructT", bound=Struct)
+
+DONE = b"[DONE]"
+
+# msgspec raises the last two as they are (seen on 0.22): malformed UTF-8 in a string, and nesting too deep.
+DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+# Fields that have a default for users, but whose absence on the wire means that something needs repair.
+_PRESENT_WHEN_ORDINARY: dict[type, frozenset[str]] = {
+    ChatCompletionChunk: frozenset({"choices"}),
+    ChatCompletion: frozenset({"choices"}),
+    ToolCallDelta: frozenset({"index"}),
+    CompletionUsage: frozenset({"prompt_tokens", "total_tokens"}),
+}
+
+
+class ChunkDecoder(Generic[ChunkT]):
+    """Decodes the payloads of one stream.
+
+    Args:
+        chunk_type: ``ChatCompletionChunk``, or a Struct that extends it.
+        dialect: What the tolerant tier remembers of this stream.
+    """
+
+    def __init__(self, chunk_type: type[ChunkT], dialect: Dialect) -> None:
+        self._chunk_type = chunk_type
+        self._decode: Callable[[bytes], ChunkT] = strict_decoder(chunk_type).decode
+        self._dialect = dialect
+
+    def decode_ordinary(self, payloads: list[bytes]) -> list[ChunkT] | None:
+        """All of *payloads* as chunks, or None if any of them is out of the ordinary."""
+        try:
+            return list(map(self._decode, payloads))
+        except DECODE_ERRORS:
+            return None
+
+    def decode(self, payload: bytes) -> ChunkT | None:
+        """One payload as a chunk; None if it is nothing a user would want to see.
+
+        Raises:
+            StreamServerError: If the payload reports an error.
+            StreamDecodeError: If it is no chunk and cannot be made one.
+        """
+        try:
+            return self._decode(payload)
+        except DECODE_ERRORS:
+            return self._dialect.read_chunk(payload, self._chunk_type)
+
+    def decode_event(self, event: ServerSentEvent) -> ChunkT | None:
+        """One event as a chunk; None if it is nothing a user would want to see.
+
+        Raises:
+            StreamServerError: If the event reports an error, by its name or by its data.
+            StreamDecodeError: If it is no chunk and cannot be made one.
+        """
+        if event.event == "message":
+            return self.decode(event.data)
+        if event.event == "error":
+            raise self._dialect.read_error_event(event.data)
+        return self._dialect.read_named_event(event.event, event.data, self._chunk_type)
+
+
+def decode_completion(body: bytes, completion_type: type[CompletionT], dialect: Dialect) -> CompletionT:
+    """A whole, non-streamed answer.
+
+    Raises:
+        StreamServerError: If the body reports an error.
+        InvalidResponseError: If the body is no completion.
+    """
+    try:
+        completion: CompletionT = strict_decoder(completion_type).decode(body)
+        return completion
+    except DECODE_ERRORS:
+        return dialect.read_completion(body, completion_type)
+
+
+def decode_chunk(data: bytes | str) -> ChatCompletionChunk:
+    """One recorded event's data as a chunk: vendor fields in ``extra``, oddities repaired as in a stream.
+
+    Raises:
+        StreamServerError: If the data reports an error.
+        StreamDecodeError: If it is no chunk.
+    """
+    payload = data.encode("utf-8", "replace") if isinstance(data, str) else data
+    chunk = ChunkDecoder(ChatCompletionChunk, Dialect()).decode(payload)
+    return ChatCompletionChunk() if chunk is None else chunk
+
+
+@functools.lru_cache(maxsize=128)
+def strict_decoder(wire_type: type[StructT]) -> msgspec.json.Decoder[StructT]:
+    """A decoder of *wire_type* that refuses what is out of the ordinary."""
+    return msgspec.json.Decoder(cast("type[StructT]", _Twins().of(cast("Any", wire_type))))
+
+
+class _Twins:
+    """Builds strict twins of a type and of all wire types its fields mention."""
+
+    def __init__(self) -> None:
+        self._begun: dict[type[WireStruct], type[WireStruct]] = {}
+
+    def of(self, cls: type[WireStruct]) -> type[WireStruct]:
+        if cls in self._begun:  # a type that contains itself stays lenient there
+            return self._begun[cls]
+        self._begun[cls] = cls
+        needed = _needed_when_ordinary(cls)
+        # All of them, in their order: a decoder looks for each key where the one before was, so order is speed.
+        fields = [self._redefined(field, field.name in needed) for field in msgspec.structs.fields(cls)]
+        twin = msgspec.defstruct(
+            cls.__name__,
+            fields,
+            bases=(cls,),
+            module=cls.__module__,
+            namespace={"public_type": cls, "__doc__": cls.__doc__},
+            kw_only=True,
+            eq=False,
+            forbid_unknown_fields=True,
+        )
+        self._begun[cls] = cast("type[WireStruct]", twin)
+        return self._begun[cls]
+
+    def _redefined(self, field: msgspec.structs.FieldInfo, needed: bool) -> tuple[str, Any, Any]:
+        options: dict[str, Any] = {"name": field.encode_name}
+        if not needed and field.default is not msgspec.NODEFAULT:
+            options["default"] = field.default
+        elif not needed and field.default_factory is not msgspec.NODEFAULT:
+            options["default_factory"] = field.default_factory
+        return field.name, self._in_annotation(field.type), msgspec.field(**options)
+
+    def _in_annotation(self, annotation: Any) -> Any:
+        if isinstance(annotation, type) and issubclass(annotation, WireStruct):
+            return self.of(annotation)
+        args = typing.get_args(annotation)
+        twins = tuple(self._in_annotation(arg) for arg in args)
+        if all(map(operator.is_, args, twins)):
+            return annotation
+        if isinstance(annotation, types.UnionType):
+            return functools.reduce(operator.or_, twins)
+        return (
+            annotation.copy_with(twins)
+            if hasattr(annotation, "copy_with")
+            else types.GenericAlias(annotation.__origin__, twins)
+        )
+
+
+def _needed_when_ordinary(cls: type[WireStruct]) -> frozenset[str]:
+    return frozenset(name for base in cls.__mro__ for name in _PRESENT_WHEN_ORDINARY.get(base, ()))

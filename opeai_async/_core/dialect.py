@@ -1,0 +1,278 @@
+"""The tolerant tier: what the strict decode refused is repaired here, or named as an error.
+
+A payload is decoded without types, walked level by level, and repaired by small rules; each rule that acts leaves its
+name in ``Dialect.quirks``. Then what no Struct names is moved into ``extra``, and the rest is converted to the same
+Structs that the fast tier makes. ``RULES`` (``rules.py``) is the one table: level, name, what it sees and does, who
+sends it.
+
+In ``mode="strict"`` the first rule that would act raises instead, so that the author of a server can use this as a
+checker. Vendor fields are no quirk: the API allows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, TypeVar, cast
+
+import msgspec
+from msgspec import Struct
+
+from opeai_async._core.api_errors import APIError, error_of_object, find_error, stream_error_from
+from opeai_async._core.json_types import JSONObject, is_array, is_object
+from opeai_async._core.loose import loads_loosely, move_offender_to_extra, move_unknown_to_extra
+from opeai_async._core.redact import redact
+from opeai_async._core.rules import RULES_BY_LEVEL
+from opeai_async.errors import InvalidResponseError, StreamDecodeError, StreamServerError
+
+StructT = TypeVar("StructT", bound=Struct)
+DialectMode = Literal["repair", "strict"]
+
+_EXCERPT_BYTES = 200
+_MAX_REPAIRS_BY_PATH = 16
+
+
+class ToolCallIndexes:
+    """Gives an index to tool calls that have none: by id, then as a new call, then as the latest one."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, int] = {}
+        self._latest = -1
+        self._highest = -1
+
+    def index_of(self, call: JSONObject) -> int:
+        function: JSONObject = call.get("function") or {}
+        call_id, name = call.get("id"), function.get("name")
+        if call_id and call_id in self._by_id:
+            self._latest = self._by_id[call_id]
+        elif call_id or name or self._latest < 0:
+            self.note(self._highest + 1, call_id)
+        return self._latest
+
+    def note(self, index: int, call_id: str | None) -> None:
+        """Remember a call whose index is known."""
+        self._latest, self._highest = index, max(index, self._highest)
+        if call_id:
+            self._by_id[call_id] = index
+
+
+class Dialect:
+    """What is known of the dialect of one stream, or of one body.
+
+    Attributes:
+        quirks: Names of the rules that acted, in the order of their first use.
+    """
+
+    def __init__(self, mode: DialectMode = "repair") -> None:
+        self.mode: DialectMode = mode
+        self.quirks: dict[str, None] = {}
+        self._tool_indexes: dict[int, ToolCallIndexes] = {}
+
+    def note(self, quirk: str, *, excerpt: str = "") -> None:
+        """Remember that *quirk* was met.
+
+        Raises:
+            StreamDecodeError: In strict mode, with the quirk's name as ``rule``.
+        """
+        if self.mode == "strict":
+            raise StreamDecodeError(
+                f"the server's dialect needs the rule {quirk!r}, and dialect='strict' allows none",
+                rule=quirk,
+                excerpt=excerpt,
+                hint="use dialect='repair' to have it repaired",
+            )
+        self.quirks[quirk] = None
+
+    def read_chunk(self, payload: bytes, chunk_type: type[StructT]) -> StructT | None:
+        """A payload the strict decode refused, as a chunk; None if it says nothing.
+
+        Raises:
+            StreamServerError: If it reports an error.
+            StreamDecodeError: If it is no chunk.
+        """
+        stripped = payload.strip()
+        if not stripped or stripped in (b"null", b"{}"):
+            self.note("empty_data")
+            return None
+        if stripped.startswith(b":"):
+            self.note("comment_in_data")
+            return None
+        decoded = self._loads(payload)
+        if not is_object(decoded):
+            raise _no_chunk(payload, f"expected a JSON object, got {_kind(decoded)}")
+        body = decoded
+        if (error := find_error(body)) is not None:
+            raise stream_error_from(error)
+        self._repair_envelope(body)
+        for choice in self._repair_choices(body):
+            self._repair_choice(choice)
+        return self._converted(body, chunk_type, lambda why: _no_chunk(payload, why))
+
+    def read_completion(self, body: bytes, completion_type: type[StructT]) -> StructT:
+        """A body the strict decode refused, as a completion.
+
+        Raises:
+            StreamServerError: If it reports an error.
+            InvalidResponseError: If it is no completion.
+        """
+        decoded = self._loads_body(body)
+        if (error := find_error(decoded)) is not None:
+            raise stream_error_from(error)
+        if not is_array(decoded.get("choices")):
+            raise no_completion(body, "expected an object with `choices`")
+        self._repair_envelope(decoded)
+        for choice in self._repair_choices(decoded):
+            self._repair_whole_choice(choice)
+        return self._converted(decoded, completion_type, lambda why: no_completion(body, why))
+
+    def read_error_event(self, data: bytes) -> StreamServerError:
+        """The error that an event named ``error`` reports, in JSON, in plain text, or without a word."""
+        self.quirks["error_event"] = None
+        try:
+            decoded = msgspec.json.decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            decoded = None
+        if is_object(decoded):
+            body = decoded
+            return stream_error_from(find_error(body) or error_of_object(body))
+        text = data.decode("utf-8", "replace").strip()[:_EXCERPT_BYTES]
+        return stream_error_from(APIError(redact(text) or "an error event without data"))
+
+    def read_named_event(self, name: str, data: bytes, chunk_type: type[StructT]) -> StructT | None:
+        """An event of another name than ``message`` and ``error``: a chunk if it looks like one, else not ours."""
+        try:
+            decoded = msgspec.json.decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            decoded = None
+        if is_object(decoded) and ("choices" in decoded or find_error(decoded) is not None):
+            self.note("named_event")
+            return self.read_chunk(data, chunk_type)
+        self.note("foreign_event", excerpt=name[:_EXCERPT_BYTES])
+        return None
+
+    # --- decoding without types ------------------------------------------------------------------------------------
+
+    def _loads(self, payload: bytes) -> Any:
+        try:
+            return msgspec.json.decode(payload)
+        except RecursionError:
+            raise _no_chunk(payload, "it is nested too deep") from None
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return self._loads_loosely(payload)
+
+    def _loads_loosely(self, payload: bytes) -> Any:
+        try:
+            decoded = loads_loosely(payload)
+        except RecursionError:
+            raise _no_chunk(payload, "it is nested too deep") from None
+        except ValueError as exc:
+            raise _no_chunk(payload, f"it is not JSON ({exc})") from None
+        self.note("loose_json")
+        return decoded
+
+    def _loads_body(self, body: bytes) -> JSONObject:
+        try:
+            decoded = self._loads(body)
+        except StreamDecodeError as exc:
+            if exc.rule is not None:
+                raise
+            raise no_completion(body, exc.message) from None
+        if not is_object(decoded):
+            raise no_completion(body, f"expected a JSON object, got {_kind(decoded)}")
+        return decoded
+
+    # --- walking ---------------------------------------------------------------------------------------------------
+
+    def _repair_envelope(self, body: JSONObject) -> None:
+        self._apply("envelope", body)
+        usage = body.get("usage")
+        if is_object(usage):
+            self._apply("usage", usage)
+            if body["usage"].get("_empty"):
+                body["usage"] = None
+
+    def _repair_choices(self, body: JSONObject) -> Iterable[JSONObject]:
+        choices = body.get("choices")
+        if not is_array(choices):
+            return []
+        return [choice for choice in choices if is_object(choice)]
+
+    def _repair_choice(self, choice: JSONObject) -> None:
+        self._apply("choice", choice)
+        delta = choice.get("delta")
+        if is_object(delta):
+            self._repair_message(delta, self._indexes(choice))
+
+    def _repair_whole_choice(self, choice: JSONObject) -> None:
+        self._apply("whole_choice", choice)
+        message = choice.get("message")
+        if is_object(message):
+            self._apply("message", message)
+            self._repair_message(message, None)
+            for call in _dicts(message.get("tool_calls")):
+                self._apply("whole_tool_call", call)
+
+    def _repair_message(self, message: JSONObject, indexes: ToolCallIndexes | None) -> None:
+        self._apply("delta", message)
+        for call in _dicts(message.get("tool_calls")):
+            self._apply("tool_call", call)
+            function = call.get("function")
+            if is_object(function):
+                self._apply("function", function)
+            if indexes is not None:
+                self._index_call(call, indexes)
+
+    def _indexes(self, choice: JSONObject) -> ToolCallIndexes:
+        index = choice.get("index")
+        return self._tool_indexes.setdefault(index if isinstance(index, int) else 0, ToolCallIndexes())
+
+    def _index_call(self, call: JSONObject, indexes: ToolCallIndexes) -> None:
+        if isinstance(index := call.get("index"), int):
+            indexes.note(index, call.get("id"))
+        else:
+            self.note("tool_index_missing")
+            call["index"] = indexes.index_of(call)
+
+    def _apply(self, level: str, target: JSONObject) -> None:
+        for rule in RULES_BY_LEVEL[level]:
+            if rule.repair(target):
+                self.note(rule.name)
+
+    # --- converting ------------------------------------------------------------------------------------------------
+
+    def _converted(self, body: JSONObject, wire_type: type[StructT], refuse: Callable[[str], Exception]) -> StructT:
+        """*body* as *wire_type*. A field of the wrong type goes to ``extra``, where it is visible and does no harm."""
+        reason = ""
+        for _ in range(_MAX_REPAIRS_BY_PATH):
+            move_unknown_to_extra(body, wire_type)
+            try:
+                return msgspec.convert(body, wire_type)
+            except msgspec.ValidationError as exc:
+                reason = str(exc)
+            if not move_offender_to_extra(body, reason):
+                break
+            self.note("field_of_other_type")
+        raise refuse(reason)
+
+
+def _dicts(value: Any) -> list[JSONObject]:
+    if not is_array(value):
+        return []
+    return [item for item in value if is_object(item)]
+
+
+def _kind(value: Any) -> str:
+    names = {type(None): "null", bool: "a boolean", int: "a number", float: "a number", str: "a string"}
+    return names.get(cast("type[Any]", type(value)), "an array")
+
+
+def _excerpt(payload: bytes) -> str:
+    return payload[:_EXCERPT_BYTES].decode("utf-8", "replace")
+
+
+def _no_chunk(payload: bytes, why: str) -> StreamDecodeError:
+    return StreamDecodeError(f"an event of {len(payload)} bytes is no chunk: {why}", excerpt=_excerpt(payload))
+
+
+def no_completion(body: bytes, why: str) -> InvalidResponseError:
+    """The error for a body which is no completion."""
+    return InvalidResponseError(f"a body of {len(body)} bytes is no completion: {why}", excerpt=_excerpt(body))

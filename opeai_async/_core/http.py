@@ -1,0 +1,56 @@
+"""The only values that cross between the floor that decides and the floor that awaits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from opeai_async._core.redact import redact
+
+_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-amzn-requestid", "cf-ray")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request, ready to send.
+
+    Attributes:
+        url: Absolute, with the query.
+        headers: Complete; their repr is hidden, because one of them holds the key.
+        body: The encoded JSON; its repr is hidden, because it holds the prompt.
+        wants_stream: Whether an event stream was asked for.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    wants_stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHead:
+    """Status and headers of a response.
+
+    Attributes:
+        host: The host that answered, for messages.
+        headers: Names in lower case; repeated ones joined by ``", "``.
+    """
+
+    status: int
+    host: str = ""
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def request_id(self) -> str | None:
+        """The server's id for this request, under whichever name it goes."""
+        for name in _REQUEST_ID_HEADERS:
+            if value := self.headers.get(name):
+                return redact(value)
+        return None
+
+    @property
+    def content_type(self) -> str | None:
+        """The media type in lower case and without parameters, or None."""
+        value = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return value or None

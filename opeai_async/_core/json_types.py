@@ -1,0 +1,17 @@
+"""What decoded JSON may be, told apart in a way that type checkers follow."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias, TypeGuard
+
+JSONObject: TypeAlias = dict[str, Any]
+
+
+def is_object(value: object) -> TypeGuard[JSONObject]:
+    """Whether *value* is a JSON object; JSON has no other names than strings."""
+    return isinstance(value, dict)
+
+
+def is_array(value: object) -> TypeGuard[list[Any]]:
+    """Whether *value* is a JSON array."""
+    return isinstance(value, list)

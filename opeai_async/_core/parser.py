@@ -1,0 +1,181 @@
+"""The body of a stream, from bytes to chunks: what kind it is, which events it holds, where it ends.
+
+A read gives all chunks that it completes. What stops the reading (``[DONE]``, an error, a limit) is noted beside them
+instead of being raised, so that the chunks before it are never lost; after that, nothing more is read.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+import msgspec
+
+from opeai_async._core.api_errors import MAX_EXCERPT_BYTES
+from opeai_async._core.body import BodyKind, chunk_of, invalid_response, kind_of, read_completion
+from opeai_async._core.decode import DONE, ChunkDecoder
+from opeai_async._core.dialect import Dialect
+from opeai_async._core.http import ResponseHead
+from opeai_async._core.sse import DEFAULT_MAX_EVENT_BYTES, ServerSentEvent, SSEDecoder
+from opeai_async.errors import OpeAIError, StreamTooLargeError
+from opeai_async.types.chunk import ChatCompletionChunk
+from opeai_async.types.completion import ChatCompletion
+
+ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
+
+MAX_STREAM_BYTES = 1024 * 1024 * 1024
+MAX_JSON_BYTES = 64 * 1024 * 1024
+
+_FIELDS = (b":", b"data", b"event", b"id", b"retry", b"error")
+
+
+class StreamParser(Generic[ChunkT]):
+    """Reads one body.
+
+    Args:
+        head: Of the response, for messages.
+        chunk_type: ``ChatCompletionChunk``, or a Struct that extends it.
+        dialect: What the tolerant tier remembers of this body.
+
+    Attributes:
+        done: ``[DONE]`` was read, or a whole answer that came as JSON.
+        error: What stopped the reading, or None.
+        bytes_fed: Bytes of the body so far.
+    """
+
+    def __init__(
+        self,
+        head: ResponseHead,
+        chunk_type: type[ChunkT],
+        dialect: Dialect,
+        *,
+        max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
+        max_stream_bytes: int = MAX_STREAM_BYTES,
+    ) -> None:
+        self._head = head
+        self._chunk_type = chunk_type
+        self._dialect = dialect
+        self._sse = SSEDecoder(max_event_bytes=max_event_bytes, event_fields=("error",))
+        self._decoder = ChunkDecoder(chunk_type, dialect)
+        self._max_stream_bytes = max_stream_bytes
+        self._kind: BodyKind | None = None
+        self._kept: list[bytes] = []
+        self._begun = False
+        self.bytes_fed = 0
+        self.done = False
+        self.error: OpeAIError | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is nothing more to read."""
+        return self.done or self.error is not None
+
+    def feed(self, data: bytes) -> list[ChunkT]:
+        """The chunks that *data* completes."""
+        if self.has_ended:
+            return []
+        self.bytes_fed += len(data)
+        if self.bytes_fed > self._max_stream_bytes:
+            return self._refuse("max_stream_bytes", self._max_stream_bytes)
+        if self._begun:
+            return self._feed_events(data)
+        return self._feed_beginning(data)
+
+    def end(self) -> list[ChunkT]:
+        """The chunks that the end of the body completes."""
+        if self.has_ended:
+            return []
+        if self._kind is BodyKind.EVENTS:
+            chunks = self._decoded(self._sse.take_unterminated(), lenient=True)
+            if not chunks and not self._begun and not self.has_ended:
+                self._check_is_event_stream()
+            return chunks
+        return self._whole_body()
+
+    def _feed_beginning(self, data: bytes) -> list[ChunkT]:
+        """Reads before the first chunk: they tell the kind, and are kept for an error's excerpt."""
+        if self._kind is None or self._kind is BodyKind.JSON:
+            self._kept.append(data)
+            if self.bytes_fed > MAX_JSON_BYTES:
+                return self._refuse("max_json_bytes", MAX_JSON_BYTES)
+            if self._kind is None:
+                data = b"".join(self._kept)
+                self._kind = kind_of(data)
+        elif sum(map(len, self._kept)) < MAX_EXCERPT_BYTES:
+            self._kept.append(data[:MAX_EXCERPT_BYTES])
+        if self._kind is BodyKind.MARKUP:
+            self.error = invalid_response(self._head, data, "expected an event stream, got HTML")
+        if self._kind is not BodyKind.EVENTS:
+            return []
+        chunks = self._feed_events(data)
+        if chunks:
+            self._begun = True
+            self._kept.clear()
+        return chunks
+
+    # --- an event stream -------------------------------------------------------------------------------------------
+
+    def _feed_events(self, data: bytes) -> list[ChunkT]:
+        payloads = self._sse.feed_ordinary(data)
+        if payloads is None:
+            return self._feed_odd_events(data)
+        ends_here = bool(payloads) and payloads[-1] == DONE
+        chunks = self._decoder.decode_ordinary(payloads[:-1] if ends_here else payloads)
+        if chunks is None:
+            return self._decoded([ServerSentEvent(payload) for payload in payloads])
+        self.done = ends_here
+        return chunks
+
+    def _feed_odd_events(self, data: bytes) -> list[ChunkT]:
+        try:
+            events = self._sse.feed(data)
+        except StreamTooLargeError as exc:
+            chunks = self._decoded(list(exc.pending))
+            if not self.has_ended:
+                self.error = exc
+                exc.pending = ()
+            return chunks
+        return self._decoded(events)
+
+    def _decoded(self, events: list[ServerSentEvent], *, lenient: bool = False) -> list[ChunkT]:
+        chunks: list[ChunkT] = []
+        for event in events:
+            if event.data.strip() == DONE:
+                self.done = True
+                break
+            try:
+                chunk = self._decoder.decode_event(event)
+            except OpeAIError as exc:
+                if not lenient:
+                    self.error = exc
+                break
+            if chunk is not None:
+                chunks.append(chunk)
+        return chunks
+
+    # --- another body ----------------------------------------------------------------------------------------------
+
+    def _whole_body(self) -> list[ChunkT]:
+        """A body that is one JSON object, replayed as a stream of one chunk; or nothing at all."""
+        body = b"".join(self._kept)
+        if self._kind is None:
+            return []
+        try:
+            completion = read_completion(self._head, body, ChatCompletion, self._dialect)
+            self._dialect.note("json_for_stream")
+            chunk = msgspec.convert(chunk_of(completion), self._chunk_type, from_attributes=True)
+        except OpeAIError as exc:
+            self.error = exc
+            return []
+        self.done = True
+        return [chunk]
+
+    def _check_is_event_stream(self) -> None:
+        body = b"".join(self._kept)
+        if body.strip() and not body.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(_FIELDS):
+            self.error = invalid_response(self._head, body, "expected an event stream, got text")
+
+    def _refuse(self, limit: str, value: int) -> list[ChunkT]:
+        self.error = StreamTooLargeError(
+            f"the body has {self.bytes_fed} bytes so far, expected no more than {value}", limit=f"{limit}={value}"
+        )
+        return []

@@ -1,0 +1,91 @@
+"""The key: a type that hides it, and a filter for text that may echo it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from opeai_async._core.json_types import is_array, is_object
+from opeai_async.errors import ConfigurationError, OpeAIError
+
+_KEY = re.compile(r"[\x21-\x7e]+", re.ASCII)
+# What the keys of this API family look like: a known prefix, or whatever follows the word Bearer.
+_KEY_LIKE = re.compile(r"\b(?:sk|pk|rk|gsk|xai)-?[A-Za-z0-9_*\-]{8,}|(?i:bearer)\s+[\x21-\x7e]+")
+_MASK = "[redacted]"
+
+
+class Secret:
+    """An API key which no repr, str, format, copy or pickle shows.
+
+    Args:
+        value: The key.
+        source: Where it came from, such as ``OPEAI_API_KEY``, for error messages.
+
+    Raises:
+        ConfigurationError: If it is empty or holds anything but printable ASCII; names the source, never the value.
+    """
+
+    __slots__ = ("_reveal",)
+
+    def __init__(self, value: str, *, source: str) -> None:
+        if not _KEY.fullmatch(value):
+            raise ConfigurationError(
+                f"the API key from {source} must be printable ASCII without spaces; it has {_what_is_wrong(value)}",
+                hint=f"set {source} again; a stray newline or quotes are the usual cause",
+            )
+        # A closure, because debuggers and traceback printers show attributes and locals.
+        self._reveal: Callable[[], str] = lambda: value
+
+    def reveal(self) -> str:
+        """The key itself, for the Authorization header only."""
+        return self._reveal()
+
+    def __repr__(self) -> str:
+        return f"Secret({_MASK})"
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a key is never pickled or copied; read it from the environment where it is needed")
+
+
+class HiddenStr(str):
+    """Text that is sent as it is, but shown by no repr: debuggers and traceback printers show locals and headers."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(_MASK)
+
+
+def redact(text: str, *secrets: str) -> str:
+    """*text* with the *secrets*, and all that looks like a key, replaced."""
+    for secret in secrets:
+        text = text.replace(secret, _MASK)
+    return _KEY_LIKE.sub(_MASK, text)
+
+
+def scrub(error: OpeAIError, secret: Secret) -> None:
+    """Replace the key in all that *error* says, in place."""
+    key = secret.reveal()
+    error.args = tuple(_without(key, arg) for arg in error.args)
+    for name, value in list(vars(error).items()):
+        setattr(error, name, _without(key, value))
+
+
+def _without(key: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace(key, _MASK)
+    if is_array(value):
+        return [_without(key, item) for item in value]
+    if is_object(value):
+        return {_without(key, name): _without(key, item) for name, item in value.items()}
+    return value
+
+
+def _what_is_wrong(value: str) -> str:
+    if not value:
+        return "no characters"
+    position = next(i for i, char in enumerate(value) if not "\x21" <= char <= "\x7e")
+    return f"another character at position {position} of {len(value)}"

@@ -1,0 +1,267 @@
+"""The repairs of odd answers: one table of small named rules.
+
+Each rule sees one object of the decoded JSON, changes it in place, and says whether it did. ``dialect.py`` walks the
+levels and calls them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from opeai_async._core.json_types import JSONObject, is_array, is_object
+
+
+class SourceFloat(float):
+    """A JSON number with a fraction or an exponent, and how it was written."""
+
+    source: str
+
+
+class Rule(NamedTuple):
+    """One repair: *repair* changes the object in place and says whether it did."""
+
+    level: str
+    name: str
+    repair: Callable[[JSONObject], bool]
+    what: str
+    who: str
+
+
+def _choices_missing(body: JSONObject) -> bool:
+    if body.get("choices") is not None:
+        return False
+    body["choices"] = []
+    return True
+
+
+def _envelope_null(body: JSONObject) -> bool:
+    names = [name for name in ("id", "object", "created", "model") if name in body and body[name] is None]
+    for name in names:
+        del body[name]
+    return bool(names)
+
+
+def _id_number(body: JSONObject) -> bool:
+    return _stringify(body, "id")
+
+
+def _created_not_integer(body: JSONObject) -> bool:
+    created = body.get("created")
+    if created is None or (isinstance(created, int) and not isinstance(created, bool)):
+        return False
+    try:
+        body["created"] = int(float(created))
+    except (TypeError, ValueError, OverflowError):
+        del body["created"]
+    return True
+
+
+def _usage_empty(usage: JSONObject) -> bool:
+    if any(isinstance(usage.get(name), int) for name in ("prompt_tokens", "completion_tokens", "total_tokens")):
+        return False
+    usage["_empty"] = True
+    return True
+
+
+def _usage_total_missing(usage: JSONObject) -> bool:
+    if usage.get("_empty") or usage.get("total_tokens") is not None:
+        return False
+    usage["total_tokens"] = (usage.get("prompt_tokens") or 0) + (usage.get("completion_tokens") or 0)
+    return True
+
+
+def _usage_null_count(usage: JSONObject) -> bool:
+    names = [n for n in ("prompt_tokens", "completion_tokens") if not usage.get("_empty") and usage.get(n) is None]
+    for name in names:
+        usage[name] = 0
+    return bool(names)
+
+
+def _choice_index_missing(choice: JSONObject) -> bool:
+    if choice.get("index") is not None:
+        return False
+    choice["index"] = 0
+    return True
+
+
+def _delta_missing(choice: JSONObject) -> bool:
+    if choice.get("delta") is not None:
+        return False
+    message = choice.pop("message", None)
+    choice["delta"] = message if is_object(message) else {}
+    return True
+
+
+def _message_missing(choice: JSONObject) -> bool:
+    if is_object(choice.get("message")):
+        return False
+    delta, text = choice.pop("delta", None), choice.get("text")
+    choice["message"] = delta if is_object(delta) else {"content": text if isinstance(text, str) else None}
+    return True
+
+
+def _role_missing(message: JSONObject) -> bool:
+    if isinstance(message.get("role"), str) and message["role"]:
+        return False
+    message["role"] = "assistant"
+    return True
+
+
+def _content_number(delta: JSONObject) -> bool:
+    return _stringify(delta, "content")
+
+
+def _content_blocks(delta: JSONObject) -> bool:
+    """Blocks of text go to content, blocks of thinking to reasoning; others stay visible in ``extra``."""
+    blocks = delta.get("content")
+    if is_object(blocks):
+        blocks = [blocks]
+    if not is_array(blocks):
+        return False
+    texts: list[str] = []
+    thoughts: list[str] = []
+    others: list[Any] = []
+    for block in blocks:
+        _sort_block(block, texts, thoughts, others)
+    delta["content"] = "".join(texts) if texts else None
+    if thoughts:
+        delta["reasoning_content"] = "".join(thoughts)
+    if others:
+        delta["content_blocks"] = others
+    return True
+
+
+def _sort_block(block: Any, texts: list[str], thoughts: list[str], others: list[Any]) -> None:
+    if isinstance(block, str):
+        texts.append(block)
+        return
+    fields = block if is_object(block) else {}
+    if isinstance(fields.get("text"), str):
+        texts.append(fields["text"])
+    elif "thinking" in fields:
+        thoughts.append(_text_of(fields["thinking"]))
+    else:
+        others.append(block)
+
+
+def _reasoning_alias(delta: JSONObject) -> bool:
+    """``reasoning`` is read as ``reasoning_content``; where both are sent, one of them counts."""
+    if "reasoning" not in delta:
+        return False
+    alias = delta.pop("reasoning")
+    if not delta.get("reasoning_content") and alias is not None:
+        delta["reasoning_content"] = alias
+    return True
+
+
+def _reasoning_object(delta: JSONObject) -> bool:
+    reasoning = delta.get("reasoning_content")
+    if reasoning is None or isinstance(reasoning, str):
+        return False
+    delta["reasoning_content"] = _text_of(reasoning)
+    return True
+
+
+def _tool_calls_object(delta: JSONObject) -> bool:
+    if not is_object(delta.get("tool_calls")):
+        return False
+    delta["tool_calls"] = [delta["tool_calls"]]
+    return True
+
+
+def _function_missing(call: JSONObject) -> bool:
+    if is_object(call.get("function")) or not ("name" in call or "arguments" in call):
+        return False
+    call["function"] = {name: call.pop(name) for name in ("name", "arguments") if name in call}
+    return True
+
+
+def _call_id_number(call: JSONObject) -> bool:
+    return _stringify(call, "id")
+
+
+def _call_incomplete(call: JSONObject) -> bool:
+    missing = [name for name in ("id", "type") if not isinstance(call.get(name), str) or not call[name]]
+    if "id" in missing:
+        call["id"] = f"call_synthetic_{call.get('index', 0)}"
+    if "type" in missing:
+        call["type"] = "custom" if is_object(call.get("custom")) else "function"
+    function = call.get("function")
+    if is_object(function):
+        for name, default in (("name", ""), ("arguments", "{}")):
+            if not function.get(name):
+                function[name] = default
+                missing.append(name)
+    return bool(missing)
+
+
+def _arguments_object(function: JSONObject) -> bool:
+    arguments = function.get("arguments")
+    if arguments is None or isinstance(arguments, str):
+        return False
+    function["arguments"] = msgspec.json.encode(arguments).decode()
+    return True
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("envelope", "choices_missing", _choices_missing, "`choices` is absent or null: []", "xAI, OpenRouter, Azure"),
+    Rule("envelope", "envelope_null", _envelope_null, "id, object, created or model is null: left out", "gateways"),
+    Rule("envelope", "id_number", _id_number, "a numeric id becomes its text", "gateways"),
+    Rule("envelope", "created_not_integer", _created_not_integer, "a float or text is rounded down", "SambaNova"),
+    Rule("usage", "usage_empty", _usage_empty, "an object without counts is no usage", "Cloudflare, MiniMax"),
+    Rule("usage", "usage_null_count", _usage_null_count, "an absent count is 0", "gateways"),
+    Rule("usage", "usage_total_missing", _usage_total_missing, "the sum of the other two", "gateways"),
+    Rule("choice", "choice_index_missing", _choice_index_missing, "index 0", "several"),
+    Rule("choice", "delta_missing", _delta_missing, "`message` in its place, or nothing", "Azure, Perplexity"),
+    Rule("whole_choice", "choice_index_missing", _choice_index_missing, "index 0", "several"),
+    Rule("whole_choice", "message_missing", _message_missing, "`delta` or `text` in its place", "gateways"),
+    Rule("message", "role_missing", _role_missing, "assistant", "Mistral, old Ollama"),
+    Rule("delta", "content_number", _content_number, "the number as it was written", "Cloudflare"),
+    Rule("delta", "content_blocks", _content_blocks, "text to content, thinking to reasoning", "Mistral magistral"),
+    Rule("delta", "reasoning_alias", _reasoning_alias, "`reasoning` is reasoning_content", "vLLM, Groq, OpenRouter"),
+    Rule("delta", "reasoning_object", _reasoning_object, "the text inside an object or list", "OpenRouter"),
+    Rule("delta", "tool_calls_object", _tool_calls_object, "one call becomes a list of one", "gateways"),
+    Rule("tool_call", "function_missing", _function_missing, "name and arguments beside the id", "gateways"),
+    Rule("tool_call", "call_id_number", _call_id_number, "a numeric id becomes its text", "gateways"),
+    Rule("whole_tool_call", "call_incomplete", _call_incomplete, "id, type, name or arguments made up", "GLM, Ollama"),
+    Rule("function", "arguments_object", _arguments_object, "encoded as JSON text", "llama.cpp, Gemini, Ollama"),
+)
+
+_LEVELS = (
+    "envelope",
+    "usage",
+    "choice",
+    "whole_choice",
+    "message",
+    "delta",
+    "tool_call",
+    "whole_tool_call",
+    "function",
+)
+RULES_BY_LEVEL = {level: tuple(rule for rule in RULES if rule.level == level) for level in _LEVELS}
+
+
+def _stringify(target: JSONObject, name: str) -> bool:
+    value = target.get(name)
+    if not isinstance(value, (int, float)):
+        return False
+    if isinstance(value, bool):
+        target[name] = "true" if value else "false"
+    else:
+        target[name] = value.source if isinstance(value, SourceFloat) else repr(value)
+    return True
+
+
+def _text_of(value: Any) -> str:
+    """The text in a string, in an object's ``text``, ``content`` or ``thinking``, or in a list of these."""
+    if isinstance(value, str):
+        return value
+    if is_array(value):
+        return "".join(map(_text_of, value))
+    if is_object(value):
+        fields = value
+        return next((_text_of(fields[name]) for name in ("text", "content", "thinking") if name in fields), "")
+    return ""

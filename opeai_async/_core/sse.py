@@ -1,0 +1,264 @@
+"""Server-Sent Events: bytes in, events out, whatever the cuts.
+
+The rules are WHATWG HTML 9.2.6, "Interpreting an event stream". A decoder answers each ``feed`` with the events that
+are complete (none means *need more*), or refuses an event that passes its bound. It knows neither JSON nor ``[DONE]``.
+
+There are two ways through it. Nearly every read of nearly every stream holds nothing but whole one-line events,
+``data: ...`` and a blank line, so one regular expression takes a read apart and one sum proves that nothing else was in
+it. Everything else (comments, CR, other fields, several data lines, a byte order mark) goes line by line. The ways
+meet at event boundaries only, so the state between two reads is either
+
+* *ordinary*: at a boundary, with the beginning of the next event kept unread in ``_tail``; or
+* in the middle of an event that the line parser has begun, with ``_data_lines`` and an unfinished line in ``_line``.
+
+Kept bytes stay in lists of parts, and only new bytes are searched: a byte is copied a fixed number of times, so an
+event of many MB in small reads costs linear time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from opeai_async.errors import StreamTooLargeError
+
+DEFAULT_MAX_EVENT_BYTES = 16 * 1024 * 1024
+
+_find_ordinary = re.compile(rb"data: (.*)\n\n").findall
+_ORDINARY_START = b"data: "
+_ORDINARY_OVERHEAD = len(b"data: \n\n")
+_BOM = b"\xef\xbb\xbf"
+_MAX_RETRY_DIGITS = 18
+
+
+class ServerSentEvent(Struct, frozen=True, gc=False):
+    """One dispatched event.
+
+    Attributes:
+        data: The data lines joined by LF, as valid UTF-8 bytes: JSON decoders want bytes, so a str would be built
+            only to be encoded again. Malformed sequences have become U+FFFD.
+        event: The event's type, ``"message"`` if the stream named none.
+        id: The last event id in force, ``""`` if there was none.
+    """
+
+    data: bytes
+    event: str = "message"
+    id: str = ""
+
+
+class SSEDecoder:
+    """Turns reads of an event stream into events.
+
+    Args:
+        max_event_bytes: Bound on one event's data and on one line, field names included.
+        event_fields: Names of fields outside the standard that stand for an event of that type, with the value as
+            its data; a standard parser ignores such lines.
+
+    See https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
+    """
+
+    def __init__(self, *, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES, event_fields: Iterable[str] = ()) -> None:
+        if max_event_bytes < 1:
+            raise ValueError(f"max_event_bytes must be at least 1, not {max_event_bytes}")
+        self._max_event_bytes = max_event_bytes
+        self._event_fields = frozenset(name.encode() for name in event_fields)
+        self._ordinary = True
+        self._tail: list[bytes] = []
+        self._tail_bytes = 0
+        self._bom_checked = False
+        self._line: list[bytes] = []
+        self._line_bytes = 0
+        self._skip_lf = False
+        self._data_lines: list[bytes] = []
+        self._data_bytes = 0
+        self._event_type = b""
+        self._id_buffer = ""
+        self._last_event_id = ""
+        self._retry_ms: int | None = None
+        self._refused: StreamTooLargeError | None = None
+
+    @property
+    def last_event_id(self) -> str:
+        """The id of the last event that ended, for a ``Last-Event-ID`` header; ``""`` if there was none."""
+        return self._last_event_id
+
+    @property
+    def retry_ms(self) -> int | None:
+        """The reconnection time the stream asked for, in milliseconds, or None."""
+        return self._retry_ms
+
+    def feed(self, data: bytes) -> list[ServerSentEvent]:
+        """Decode as many events as *data* completes.
+
+        Args:
+            data: Bytes as read from the network; any split is fine, even inside a UTF-8 sequence.
+
+        Raises:
+            StreamTooLargeError: If one event or line exceeds ``max_event_bytes``; its ``pending`` holds the events
+                that the same read had completed. The decoder is then unusable.
+        """
+        payloads = self.feed_ordinary(data)
+        if payloads is None:
+            return self._feed_lines(data)
+        return [ServerSentEvent(as_utf8(payload), id=self._last_event_id) for payload in payloads]
+
+    def feed_ordinary(self, data: bytes) -> list[bytes] | None:
+        """The data of each event, if *data* is ordinary; else None, with nothing consumed: then call ``feed``.
+
+        This is ``feed`` without event objects and without the check for malformed UTF-8, for a caller who
+        decodes at once with a decoder that checks it.
+        """
+        size = self._tail_bytes + len(data)
+        if not self._ordinary or b"\r" in data or size > self._max_event_bytes:
+            return None
+        if self._tail and b"\n" not in data and self._tail[-1][-1:] != b"\n":
+            self._keep(data)
+            return []
+        whole = b"".join((*self._tail, data)) if self._tail else data
+        payloads = _find_ordinary(whole)
+        end = sum(map(len, payloads)) + _ORDINARY_OVERHEAD * len(payloads)
+        if end != size and not _begins_ordinary(whole[end:]):
+            return None
+        self._tail, self._tail_bytes = [], 0
+        self._keep(whole[end:])
+        if payloads:
+            self._bom_checked = True
+        return payloads
+
+    def take_unterminated(self) -> list[ServerSentEvent]:
+        """The event that lacked its blank line when the stream ended, and what else was not dispatched.
+
+        The standard drops it; a caller who can see for himself that its data is whole may want it. Ends the stream.
+        """
+        if self._refused is not None or not (self._tail or self._line or self._data_lines):
+            return []
+        return self._feed_lines(b"\n\n")
+
+    def _keep(self, rest: bytes) -> None:
+        if rest:
+            self._tail.append(rest)
+            self._tail_bytes += len(rest)
+
+    # --- line by line ----------------------------------------------------------------------------------------------
+
+    def _feed_lines(self, data: bytes) -> list[ServerSentEvent]:
+        if self._refused is not None:
+            raise self._refused.with_traceback(None)
+        if self._tail:
+            data = b"".join((*self._tail, data))
+            self._tail, self._tail_bytes = [], 0
+        self._ordinary = False
+        maybe_data = self._without_bom(data)
+        if maybe_data is None:
+            return []
+        events: list[ServerSentEvent] = []
+        for line in self._complete_lines(maybe_data, events):
+            self._take_line(line, events)
+        self._become_ordinary_at_boundary()
+        return events
+
+    def _without_bom(self, data: bytes) -> bytes | None:
+        """*data* less the one byte order mark a stream may begin with; None while that is undecided."""
+        if self._bom_checked:
+            return data
+        if len(data) < len(_BOM) and _BOM.startswith(data):
+            self._ordinary = True
+            self._keep(data)
+            return None
+        self._bom_checked = True
+        return data.removeprefix(_BOM)
+
+    def _complete_lines(self, data: bytes, events: list[ServerSentEvent]) -> Iterable[bytes]:
+        """Each line that *data* ends, without its end (CR, LF or CRLF, across reads too); the rest is kept."""
+        if self._skip_lf and data:
+            self._skip_lf = False
+            data = data.removeprefix(b"\n")
+        if not data:
+            return
+        lines = data.splitlines()
+        last = data[-1:]
+        rest = b"" if last in b"\r\n" else lines.pop()
+        self._skip_lf = last == b"\r"
+        if lines and self._line:
+            lines[0] = b"".join((*self._line, lines[0]))
+            self._line, self._line_bytes = [], 0
+        for line in lines:
+            self._check_bound(len(line), events)
+            yield line
+        if rest:
+            self._line.append(rest)
+            self._line_bytes += len(rest)
+            self._check_bound(self._line_bytes, events)
+
+    def _take_line(self, line: bytes, events: list[ServerSentEvent]) -> None:
+        if not line:
+            self._dispatch(events)
+            return
+        name, _, value = line.partition(b":")
+        if not name:
+            return  # a comment
+        if value[:1] == b" ":
+            value = value[1:]
+        if name == b"data":
+            self._data_lines.append(value)
+            self._data_bytes += len(line)
+        elif name == b"event":
+            self._event_type = value
+        elif name == b"id":
+            if b"\0" not in value:
+                self._id_buffer = value.decode("utf-8", "replace")
+        elif name == b"retry":
+            self._take_retry(value)
+        elif name in self._event_fields:
+            self._event_type = name
+            self._data_lines.append(value)
+            self._data_bytes += len(line)
+
+    def _take_retry(self, value: bytes) -> None:
+        # bytes.isdigit() knows ASCII digits only, as the standard asks. A number too long for any clock is ignored.
+        if value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:
+            self._retry_ms = int(value)
+
+    def _dispatch(self, events: list[ServerSentEvent]) -> None:
+        self._last_event_id = self._id_buffer
+        if self._data_lines:
+            data = as_utf8(b"\n".join(self._data_lines))
+            event_type = self._event_type.decode("utf-8", "replace") or "message"
+            events.append(ServerSentEvent(data, event_type, self._last_event_id))
+            self._data_lines, self._data_bytes = [], 0
+        self._event_type = b""
+
+    def _check_bound(self, line_bytes: int, events: list[ServerSentEvent]) -> None:
+        size = self._data_bytes + line_bytes
+        if size <= self._max_event_bytes:
+            return
+        self._line, self._data_lines = [], []
+        message = f"an event of at least {size} bytes arrived, expected no more than {self._max_event_bytes} bytes"
+        limit = f"max_event_bytes={self._max_event_bytes}"
+        self._refused = StreamTooLargeError(message, limit=limit)
+        raise StreamTooLargeError(message, limit=limit, pending=tuple(events))
+
+    def _become_ordinary_at_boundary(self) -> None:
+        if self._data_lines or self._event_type or self._skip_lf or self._id_buffer != self._last_event_id:
+            return
+        self._ordinary = True
+        self._tail, self._tail_bytes = self._line, self._line_bytes
+        self._line, self._line_bytes = [], 0
+
+
+def _begins_ordinary(rest: bytes) -> bool:
+    """Whether *rest* is the beginning of a one-line ``data: `` event, so that reading it can wait."""
+    return _ORDINARY_START.startswith(rest) or (rest.startswith(_ORDINARY_START) and b"\n" not in rest[:-1])
+
+
+def as_utf8(data: bytes) -> bytes:
+    """*data* itself if it is valid UTF-8, else a copy in which each malformed sequence is U+FFFD."""
+    if data.isascii():
+        return data
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "replace").encode()
+    return data

@@ -1,0 +1,77 @@
+"""A call whose answer is awaited whole."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from opeai_async._core.api_errors import APIError
+from opeai_async._core.body import read_completion
+from opeai_async._core.dialect import Dialect
+from opeai_async._core.parser import MAX_JSON_BYTES
+from opeai_async._core.retry import Cause, Failure
+from opeai_async._io.exchange import Exchange
+from opeai_async._io.reader import BodyReader, ReadExpired
+from opeai_async._io.transport import BodyError
+from opeai_async.errors import (
+    APIConnectionError,
+    APITimeoutError,
+    InvalidResponseError,
+    OpeAIError,
+    StreamServerError,
+)
+from opeai_async.types.completion import ChatCompletion
+
+CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
+
+
+async def complete(exchange: Exchange, completion_type: type[CompletionT], dialect: Dialect) -> CompletionT:
+    """The completion that *exchange* brings, with its ``meta``.
+
+    Raises:
+        OpeAIError: If no attempt brought one.
+    """
+    reader = await exchange.open()
+    while True:
+        try:
+            body = await _whole_body(reader)
+            completion = read_completion(reader.head, body, completion_type, dialect)
+        except OpeAIError as exc:
+            failure = _failure_of(exc)
+            if failure is None:
+                raise exchange.scrubbed(exc) from None
+            reader = await exchange.reopen(exc, failure)
+            continue
+        return msgspec.structs.replace(completion, meta=exchange.meta(reader.head, tuple(dialect.quirks)))
+
+
+async def _whole_body(reader: BodyReader) -> bytes:
+    parts: list[bytes] = []
+    try:
+        while data := await reader.read():
+            parts.append(data)
+            if reader.bytes_read > MAX_JSON_BYTES:
+                raise InvalidResponseError(
+                    f"the body has {reader.bytes_read} bytes so far, expected no more than {MAX_JSON_BYTES}"
+                )
+    except ReadExpired as exc:
+        expiry = exc.expiry
+        phase = "total" if expiry.phase == "total" else "body"
+        message = f"the body was not complete within {expiry.limit_s:g} s ({expiry.phase}_s={expiry.limit_s:g})"
+        raise APITimeoutError(message, phase=phase, timeout_s=expiry.limit_s) from None
+    except BodyError as exc:
+        raise APIConnectionError(f"the answer was cut after {reader.bytes_read} bytes: {exc}") from None
+    finally:
+        reader.finish()
+    return b"".join(parts)
+
+
+def _failure_of(error: OpeAIError) -> Failure | None:
+    """What the retry policy is asked after *error*; None if that is hopeless."""
+    if isinstance(error, StreamServerError):
+        is_quota = APIError("", code=error.code, type=error.type).is_quota()
+        return Failure(Cause.IN_STREAM, status=error.status_code, is_quota=is_quota)
+    if isinstance(error, APIConnectionError) and not isinstance(error, APITimeoutError):
+        return Failure(Cause.AMBIGUOUS)
+    return None

@@ -1,0 +1,235 @@
+"""One call: attempts, until a response is open or the last error is raised.
+
+The decision is ``RetryPolicy.next_delay``; this file only acts on it. Every attempt carries the same
+``Idempotency-Key`` and its number. All attempts, and the waits between them, lie inside the call's total limit: a
+wait that would reach past it is not begun. A stream whose first event has not been handed out yet may come back here
+for another attempt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import math
+import random
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+import msgspec
+
+from opeai_async._core.api_errors import status_error
+from opeai_async._core.body import invalid_response
+from opeai_async._core.http import Request, ResponseHead
+from opeai_async._core.redact import Secret, redact, scrub
+from opeai_async._core.retry import Cause, Failure, RetryBudget, RetryPolicy, parse_should_retry
+from opeai_async._core.timeouts import Limits
+from opeai_async._io.reader import BodyReader, ReadExpired
+from opeai_async._io.transport import BodyError, Response, SendError, Transport
+from opeai_async.errors import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    InvalidResponseError,
+    OpeAIError,
+    QuotaExceededError,
+)
+from opeai_async.types.meta import AttemptRecord, ResponseMeta
+
+MAX_ERROR_BODY_BYTES = 64 * 1024
+ERROR_BODY_S = 10.0
+ATTEMPT_HEADER = "X-Opeai-Attempt"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """What all calls of a client share, and what tests replace.
+
+    Attributes:
+        jitter: Returns a random number from 0 to 1.
+        sleep: Waits that many seconds.
+    """
+
+    transport: Transport
+    secret: Secret
+    budget: RetryBudget
+    jitter: Callable[[], float] = random.random
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+class _Failed(NamedTuple):
+    """An attempt that brought no usable response."""
+
+    error: OpeAIError
+    failure: Failure
+    status: int | None = None
+
+
+class Exchange:
+    """One call.
+
+    Args:
+        request: Sent as it is, with the attempt's headers added.
+        limits: Every limit as a number.
+        policy: When to try again.
+    """
+
+    def __init__(self, wiring: Wiring, request: Request, limits: Limits, policy: RetryPolicy) -> None:
+        self._wiring = wiring
+        self._request = request
+        self._limits = limits
+        self._policy = policy
+        self._idempotency_key = str(uuid.uuid4())
+        self._attempts: list[AttemptRecord] = []
+        self._delay_s = 0.0
+        self._spent = 0
+        self.started_at = asyncio.get_running_loop().time()
+
+    async def open(self) -> BodyReader:
+        """An open response with a status below 300.
+
+        Raises:
+            OpeAIError: The last attempt's error, if no attempt brought one.
+        """
+        while True:
+            result = await self._attempt()
+            if isinstance(result, BodyReader):
+                self._wiring.budget.refund(self._spent)
+                return result
+            await self._wait_or_raise(result.error, result.failure)
+
+    async def reopen(self, error: OpeAIError, failure: Failure) -> BodyReader:
+        """Another open response, after the one before failed with *error* and nothing of it was handed out.
+
+        Raises:
+            OpeAIError: *error*, if there shall be no other attempt; or the last attempt's.
+        """
+        self._attempts[-1] = msgspec.structs.replace(self._attempts[-1], error=type(error).__name__)
+        await self._wait_or_raise(error, failure)
+        return await self.open()
+
+    def meta(self, head: ResponseHead, quirks: tuple[str, ...] = ()) -> ResponseMeta:
+        """What is known about the exchange that brought *head*."""
+        key = self._wiring.secret.reveal()
+        headers = {name: redact(value, key) if key in value else value for name, value in head.headers.items()}
+        return ResponseMeta(
+            request_id=head.request_id,
+            status_code=head.status,
+            headers=headers,
+            attempts=tuple(self._attempts),
+            quirks=quirks,
+        )
+
+    def scrubbed(self, error: OpeAIError) -> OpeAIError:
+        """*error* without the key, wherever a server may have echoed it."""
+        scrub(error, self._wiring.secret)
+        return error
+
+    # --- one attempt -----------------------------------------------------------------------------------------------
+
+    async def _attempt(self) -> BodyReader | _Failed:
+        begun_at = asyncio.get_running_loop().time()
+        sent = await self._send()
+        result = sent if isinstance(sent, _Failed) else await self._checked(sent)
+        elapsed_s = asyncio.get_running_loop().time() - begun_at
+        self._attempts.append(
+            AttemptRecord(
+                number=len(self._attempts) + 1,
+                status_code=result.status if isinstance(result, _Failed) else result.head.status,
+                error=type(result.error).__name__ if isinstance(result, _Failed) else None,
+                delay_s=self._delay_s,
+                elapsed_s=elapsed_s,
+            )
+        )
+        return result
+
+    async def _send(self) -> Response | _Failed:
+        now = asyncio.get_running_loop().time()
+        total_left_s = self.started_at + self._limits.total_s - now
+        limit_s = min(self._limits.response_headers_s, total_left_s)
+        headers = {
+            **self._request.headers,
+            "Idempotency-Key": self._idempotency_key,
+            ATTEMPT_HEADER: str(len(self._attempts) + 1),
+        }
+        request = dataclasses.replace(self._request, headers=headers)
+        try:
+            async with asyncio.timeout(None if math.isinf(limit_s) else limit_s):
+                return await self._wiring.transport.send(
+                    request, connect_s=self._limits.connect_s, pool_s=self._limits.pool_s
+                )
+        except TimeoutError:
+            phase = "response_headers" if limit_s < total_left_s else "total"
+            limit = self._limits.response_headers_s if phase == "response_headers" else self._limits.total_s
+            error = APITimeoutError(
+                f"no response within {limit:g} s ({phase}_s={limit:g})", phase=phase, timeout_s=limit
+            )
+            return _Failed(error, Failure(Cause.FINAL))
+        except SendError as exc:
+            return _Failed(exc.error, Failure(exc.cause))
+
+    async def _checked(self, response: Response) -> BodyReader | _Failed:
+        reader = BodyReader(response, self._limits, self.started_at)
+        head = response.head
+        if 200 <= head.status < 300:
+            return reader
+        body = await _error_body(reader)
+        if head.status < 400:
+            return _Failed(_redirect_error(head, body), Failure(Cause.FINAL), head.status)
+        error = status_error(head, body)
+        failure = Failure(
+            Cause.STATUS,
+            status=head.status,
+            is_quota=isinstance(error, QuotaExceededError),
+            should_retry=parse_should_retry(head.headers),
+            retry_after_s=error.retry_after_s,
+        )
+        return _Failed(error, failure, head.status)
+
+    # --- between attempts ------------------------------------------------------------------------------------------
+
+    async def _wait_or_raise(self, error: OpeAIError, failure: Failure) -> None:
+        delay_s = self._policy.next_delay(failure, len(self._attempts), self._wiring.jitter())
+        if delay_s is None:
+            raise self._final(error)
+        now = asyncio.get_running_loop().time()
+        if now + delay_s >= self.started_at + self._limits.total_s:
+            error.add_note(f"not retried: waiting {delay_s:.1f} s would pass total_s={self._limits.total_s:g}")
+            raise self._final(error)
+        cost = self._wiring.budget.spend(failure)
+        if not cost:
+            error.add_note("not retried: the client's retry budget is used up by recent failures")
+            raise self._final(error)
+        self._spent += cost
+        self._delay_s = delay_s
+        await self._wiring.sleep(delay_s)
+
+    def _final(self, error: OpeAIError) -> OpeAIError:
+        if isinstance(error, (APIConnectionError, APIStatusError, InvalidResponseError)):
+            error.attempts = tuple(self._attempts)
+        return self.scrubbed(error)
+
+
+async def _error_body(reader: BodyReader) -> bytes:
+    """The beginning of an error's body, within bounds of size and time; what arrived, if it broke off."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(ERROR_BODY_S):
+            while len(body) < MAX_ERROR_BODY_BYTES and (data := await reader.read()):
+                body += data
+    except (TimeoutError, BodyError, ReadExpired):
+        reader.abort()
+    except BaseException:
+        reader.abort()
+        raise
+    else:
+        reader.release()
+    return bytes(body[:MAX_ERROR_BODY_BYTES])
+
+
+def _redirect_error(head: ResponseHead, body: bytes) -> InvalidResponseError:
+    location = head.headers.get("location", "")
+    host = location.partition("://")[2].partition("/")[0].rpartition("@")[2] or head.host
+    error = invalid_response(head, body, f"a redirect to {host!r} was not followed")
+    error.hint = "set base_url to where the API really is; the prompt and the key are not sent to another place"
+    return error

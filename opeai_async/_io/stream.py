@@ -1,0 +1,477 @@
+"""A stream: owns one open response, hands out its chunks, and ends exactly once.
+
+One wake-up per read: all that has arrived is decoded at once into a batch, and a chunk is handed out by advancing an
+iterator over it. Only ``_more`` awaits, and keeps nothing across it, so a cancelled read loses nothing. What has been
+handed out is accumulated when a batch is used up or somebody asks, so ``snapshot`` is always what the reader has seen.
+
+A stream ends once, in ``_finish``: the outcome is fixed, the response released or aborted, the timer gone. An error is
+raised when all that arrived before it has been handed out, and again at each read after that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from operator import length_hint
+from types import TracebackType
+from typing import TYPE_CHECKING, Generic, Literal, Self
+
+import anyio
+
+from opeai_async._core.accumulator import Accumulator
+from opeai_async._core.api_errors import APIError
+from opeai_async._core.dialect import Dialect, DialectMode
+from opeai_async._core.outcome import FAILED_FINISH_REASONS, End, Outcome, outcome_of
+from opeai_async._core.parser import MAX_STREAM_BYTES, StreamParser
+from opeai_async._core.retry import Cause, Failure
+from opeai_async._core.sse import DEFAULT_MAX_EVENT_BYTES
+from opeai_async._core.timeouts import Expiry
+from opeai_async._io.exchange import Exchange
+from opeai_async._io.reader import BodyReader, ReadExpired
+from opeai_async._io.transport import BodyError
+from opeai_async.errors import (
+    ClientClosedError,
+    ConcurrentReadError,
+    OpeAIError,
+    StreamError,
+    StreamInterruptedError,
+    StreamServerError,
+    StreamTimeoutError,
+    StreamTooLargeError,
+    StreamTruncatedError,
+)
+from opeai_async.types.chunk import ChatCompletionChunk
+from opeai_async.types.common import CompletionUsage
+from opeai_async.types.completion import ChatCompletion
+from opeai_async.types.meta import NO_META, ResponseMeta, StreamTiming
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk, default=ChatCompletionChunk)
+else:
+    from typing import TypeVar
+
+    ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamOptions(Generic[ChunkT]):
+    """How a stream reads.
+
+    Attributes:
+        chunk_type: ``ChatCompletionChunk``, or a Struct that extends it.
+        dialect: ``"repair"``, or ``"strict"`` to raise where a repair would be needed.
+        on_truncated: ``"raise"``, or ``"return"`` to end quietly where a body ends without a finish_reason.
+    """
+
+    chunk_type: type[ChunkT]
+    dialect: DialectMode = "repair"
+    on_truncated: Literal["raise", "return"] = "raise"
+    max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES
+    max_stream_bytes: int = MAX_STREAM_BYTES
+
+
+class ChatCompletionStream(Generic[ChunkT]):
+    """The chunks of one answer, as they arrive: ``async for chunk in stream``.
+
+    Made by ``client.chat.completions.create(..., stream=True)``, already open, or by ``.stream(...)``, which opens with
+    ``async with`` or at the first read. Read it from one task. A stream that is not read to its end must be closed:
+    leave its ``async with`` block, call ``aclose()``, or ``cancel()`` from any task of the same loop.
+    """
+
+    def __init__(self, make_exchange: Callable[[], Exchange], options: StreamOptions[ChunkT]) -> None:
+        self._make_exchange = make_exchange
+        self._options = options
+        self._exchange: Exchange | None = None
+        self._reader: BodyReader | None = None
+        self._opening: anyio.CancelScope | None = None
+        self._dialect = Dialect(options.dialect)
+        self._parser: StreamParser[ChunkT] | None = None
+        self._accumulator = Accumulator()
+        self._batch: list[ChunkT] = []
+        self._ready: Iterator[ChunkT] = iter(self._batch)
+        self._accumulated = 0
+        self._end: End | None = None
+        self._end_error: OpeAIError | None = None
+        self._outcome = Outcome.OPEN
+        self._error: OpeAIError | None = None
+        self._is_reading = False
+        self._is_closed = False
+        self._read_was_cancelled = False
+        self._first_content_at: float | None = None
+        self._finished_at: float | None = None
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    def __aiter__(self) -> ChatCompletionStream[ChunkT]:
+        return self
+
+    async def __anext__(self) -> ChunkT:
+        """The next chunk.
+
+        Raises:
+            OpeAIError: If the stream could not be opened.
+            StreamError: If it ended badly; ``partial`` holds all that arrived.
+            ConcurrentReadError: If another task is reading.
+            ClientClosedError: If it was closed before its end.
+        """
+        for chunk in self._ready:
+            return chunk
+        await self._more()
+        for chunk in self._ready:
+            return chunk
+        raise StopAsyncIteration
+
+    def text(self, *, choice: int = 0) -> AsyncIterator[str]:
+        """The content of one choice as it arrives, in pieces as the server cut them; never an empty one."""
+        return _Texts(lambda: self._ready, self._more, choice)
+
+    def batches(self) -> AsyncIterator[list[ChunkT]]:
+        """Lists of the chunks that arrived together, one list per read: the cheapest way to iterate."""
+        return _Batches(lambda: self._ready, self._more)
+
+    async def completion(self) -> ChatCompletion:
+        """Read to the end; returns the whole message with its usage.
+
+        After ``cancel()``, it is the message as far as it was read.
+
+        Raises:
+            StreamError: If the stream ended badly; ``partial`` holds all that arrived.
+        """
+        self._ready = iter(())  # the rest of this batch counts as handed out
+        while await self._more():
+            self._ready = iter(())
+        return self._accumulator.completion(self.meta)
+
+    async def open(self) -> None:
+        """Send the request and wait for the response's head; does nothing if that was done.
+
+        Raises:
+            OpeAIError: If no attempt brought a usable response.
+        """
+        self._check_not_closed()
+        if self._reader is None and self._outcome is Outcome.OPEN:
+            self._exchange = self._make_exchange()
+            await self._open(self._exchange.open)
+
+    async def _more(self) -> bool:
+        """Make the next batch ready; False at the end."""
+        if self._is_reading:
+            raise ConcurrentReadError("another task is reading this stream already")
+        self._is_reading = True
+        try:
+            self._accumulate()
+            while self._outcome is Outcome.OPEN:
+                if self._end is not None:
+                    await self._settle(self._end)
+                elif batch := await self._read():
+                    self._hand_out(batch)
+                    return True
+        except asyncio.CancelledError:
+            self._read_was_cancelled = True
+            raise
+        finally:
+            self._is_reading = False
+        if self._error is not None:
+            raise copy.copy(self._error)
+        self._check_not_closed()
+        return False
+
+    async def _read(self) -> list[ChunkT]:
+        """The chunks of one read, which may be none; notes what ends the stream in ``_end`` and ``_error``."""
+        await self.open()
+        reader, parser = self._reader, self._parser
+        if reader is None or parser is None:  # cancelled while it was opening
+            return []
+        try:
+            data = await reader.read()
+        except ReadExpired as exc:
+            self._end_by_clock(exc.expiry)
+            return []
+        except BodyError as exc:
+            self._will_end(End.BROKEN, StreamInterruptedError(f"the stream was interrupted: {exc}"))
+            return []
+        if self._outcome is not Outcome.OPEN:  # cancelled while it was waiting
+            return []
+        batch = parser.feed(data) if data else parser.end()
+        if self._first_content_at is None and any(map(_has_content, batch)):
+            self._first_content_at = self._now()
+        if parser.error is not None:
+            self._will_end(End.ERROR, parser.error)
+        elif parser.done or not data:
+            self._will_end(End.DONE if parser.done else End.EOF)
+        return batch
+
+    def _hand_out(self, batch: list[ChunkT]) -> None:
+        self._batch, self._ready, self._accumulated = batch, iter(batch), 0
+        if self._reader is not None:
+            self._reader.saw_chunks(finished=False)
+
+    def _accumulate(self) -> None:
+        """Add to the message what was handed out and is not in it yet."""
+        handed_out = len(self._batch) - length_hint(self._ready)
+        begin, self._accumulated = self._accumulated, handed_out
+        if begin == handed_out:
+            return
+        try:
+            self._accumulator.extend(self._batch[begin:handed_out])
+        except StreamTooLargeError as exc:
+            self._batch, self._ready, self._accumulated = [], iter(()), 0
+            self._will_end(End.ERROR, exc)
+        if self._reader is not None and self._accumulator.finished:
+            self._reader.saw_chunks(finished=True)
+
+    # --- opening, and opening again --------------------------------------------------------------------------------
+
+    async def _open(self, opener: Callable[[], Awaitable[BodyReader]]) -> None:
+        """Get a response; returns without one if ``cancel`` was called meanwhile."""
+        scope = self._opening = anyio.CancelScope()
+        try:
+            with scope:
+                self._reader = await opener()
+        except OpeAIError as exc:
+            self._finish(End.ERROR, exc)
+            raise
+        finally:
+            self._opening = None
+        if self._reader is None:
+            return
+        if self._outcome is not Outcome.OPEN:
+            self._reader.abort()
+        options = self._options
+        self._parser = StreamParser(
+            self._reader.head,
+            options.chunk_type,
+            self._dialect,
+            max_event_bytes=options.max_event_bytes,
+            max_stream_bytes=options.max_stream_bytes,
+        )
+
+    async def _settle(self, end: End) -> None:
+        """End by *end*; or, as long as nothing was handed out, let the exchange decide whether to try again."""
+        exchange, error = self._exchange, self._end_error
+        if error is None and end is End.EOF and not self._accumulator.finished:
+            error = StreamTruncatedError(
+                "the stream ended without [DONE] and without a finish_reason: the answer was cut"
+            )
+        failure = _failure_of(error) if self._accumulator.chunks == 0 else None
+        if failure is None or exchange is None or error is None:
+            self._finish(end, error)
+            return
+        if self._reader is not None:
+            self._reader.abort()
+        self._reader, self._end, self._end_error = None, None, None
+        try:
+            await self._open(lambda: exchange.reopen(error, failure))
+        except OpeAIError:
+            pass  # it is in _error now, with what is known of the stream
+
+    # --- ending ----------------------------------------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        """End the stream now, from any task of its loop: the upstream is closed, a loop over it ends quietly.
+
+        What was handed out stays in ``snapshot``; ``outcome`` becomes ``cancelled``, unless the stream had ended.
+        """
+        if self._outcome is not Outcome.OPEN:
+            return
+        self._accumulate()
+        all_seen = self._accumulated == len(self._batch)
+        self._batch, self._ready, self._accumulated = [], iter(()), 0
+        if self._end in (End.DONE, End.EOF) and all_seen:
+            self._finish(self._end)
+        else:
+            self._finish(End.CLOSED)
+        if self._opening is not None:
+            self._opening.cancel()
+
+    async def aclose(self) -> None:
+        """Close the stream, if it is not at its end; later reads raise ``ClientClosedError``. May be called again."""
+        self.cancel()
+        self._is_closed = True
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
+        reader = getattr(self, "_reader", None)
+        if reader is None or self._outcome is not Outcome.OPEN:
+            return
+        reader.abort()
+        if not self._read_was_cancelled:
+            _warn(f"unclosed {self!r}: use `async with`, aclose() or cancel()", ResourceWarning, source=self)
+
+    def _will_end(self, end: End, error: OpeAIError | None = None) -> None:
+        """Nothing more will be read; the end comes when all that was read has been handed out."""
+        if self._outcome is not Outcome.OPEN or self._end is not None:
+            return
+        self._end, self._end_error, self._finished_at = end, error, self._now()
+        if self._reader is not None:
+            if end in (End.DONE, End.EOF):
+                self._reader.release()
+            else:
+                self._reader.abort()
+
+    def _end_by_clock(self, expiry: Expiry) -> None:
+        if expiry.phase == "finish_grace":
+            self._will_end(End.GRACE)
+            return
+        what = {"total": "did not end", "first_content": "brought no content"}.get(expiry.phase, "was silent")
+        error = StreamTimeoutError(
+            f"the stream {what} for {expiry.limit_s:g} s ({expiry.phase}_s={expiry.limit_s:g})",
+            phase=expiry.phase,
+            timeout_s=expiry.limit_s,
+        )
+        self._will_end(End.ERROR, error)
+
+    def _finish(self, end: End, error: OpeAIError | None = None) -> None:
+        """Fix the outcome, and let go of the response."""
+        self._will_end(end)
+        self._outcome = outcome_of(end, labelled=self._accumulator.finished)
+        failed = FAILED_FINISH_REASONS.intersection(self._accumulator.finish_reasons)
+        if self._outcome is Outcome.COMPLETE and failed:
+            self._outcome = Outcome.FAILED
+            error = StreamServerError(f"the server ended the answer with finish_reason {min(failed)!r}")
+        elif self._outcome is Outcome.TRUNCATED and self._options.on_truncated == "return":
+            error = None
+        if self._outcome in (Outcome.FAILED, Outcome.TRUNCATED) and error is not None:
+            self._error = self._with_facts(error)
+
+    def _with_facts(self, error: OpeAIError) -> OpeAIError:
+        if isinstance(error, StreamError):
+            accumulator = self._accumulator
+            error.partial = accumulator.completion(self.meta) if accumulator.chunks else None
+            error.usage = accumulator.usage
+            error.finish_reason = accumulator.finish_reason
+            error.request_id = self.meta.request_id
+            error.events = accumulator.chunks
+            error.bytes = self._reader.bytes_read if self._reader is not None else 0
+        return self._exchange.scrubbed(error) if self._exchange is not None else error
+
+    def _check_not_closed(self) -> None:
+        if self._is_closed and self._outcome is Outcome.CANCELLED:
+            raise ClientClosedError(f"the stream was closed after {self._accumulator.chunks} chunks, before its end")
+
+    # --- what is known -----------------------------------------------------------------------------------------------
+
+    @property
+    def snapshot(self) -> ChatCompletion:
+        """The message so far: all that was handed out, rebuilt on demand."""
+        self._accumulate()
+        return self._accumulator.snapshot
+
+    @property
+    def usage(self) -> CompletionUsage | None:
+        """Token counts, once they have been handed out."""
+        self._accumulate()
+        return self._accumulator.usage
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the stream ended; ``Outcome.OPEN`` until its end was handed out."""
+        return self._outcome
+
+    @property
+    def quirks(self) -> tuple[str, ...]:
+        """Names of the dialect rules that were needed so far."""
+        return tuple(self._dialect.quirks)
+
+    @property
+    def meta(self) -> ResponseMeta:
+        """Request id, status, headers, attempts; empty until the stream is open."""
+        if self._reader is None or self._exchange is None:
+            return NO_META
+        return self._exchange.meta(self._reader.head, self.quirks)
+
+    @property
+    def timing(self) -> StreamTiming:
+        """When what came, in seconds from the call."""
+        if self._exchange is None:
+            return StreamTiming()
+        started_at, first_content_at, finished_at = self._exchange.started_at, self._first_content_at, self._finished_at
+        tokens = self._accumulator.usage.completion_tokens if self._accumulator.usage is not None else None
+        seconds = finished_at - first_content_at if finished_at is not None and first_content_at is not None else 0.0
+        return StreamTiming(
+            first_byte_s=_since(started_at, self._reader.first_byte_at if self._reader is not None else None),
+            first_content_s=_since(started_at, first_content_at),
+            total_s=_since(started_at, finished_at),
+            tokens_per_s=tokens / seconds if tokens is not None and seconds > 0 else None,
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._outcome.value}, {self._accumulator.chunks} chunks>"
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+class _Texts:
+    """The content of one choice."""
+
+    def __init__(
+        self, ready: Callable[[], Iterator[ChatCompletionChunk]], more: Callable[[], Awaitable[bool]], choice: int
+    ) -> None:
+        self._ready = ready
+        self._more = more
+        self._choice = choice
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str:
+        index = self._choice
+        while True:
+            for chunk in self._ready():
+                for choice in chunk.choices:
+                    if choice.index == index and choice.delta.content:
+                        return choice.delta.content
+            if not await self._more():
+                raise StopAsyncIteration
+
+
+class _Batches(Generic[ChunkT]):
+    """The chunks of each read."""
+
+    def __init__(self, ready: Callable[[], Iterator[ChunkT]], more: Callable[[], Awaitable[bool]]) -> None:
+        self._ready = ready
+        self._more = more
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[ChunkT]:
+        if batch := list(self._ready()):
+            return batch
+        if await self._more():
+            return list(self._ready())
+        raise StopAsyncIteration
+
+
+def _failure_of(error: OpeAIError | None) -> Failure | None:
+    """What the retry policy is asked if *error* came before the first chunk; None if that is hopeless."""
+    if isinstance(error, StreamServerError):
+        is_quota = APIError("", code=error.code, type=error.type).is_quota()
+        return Failure(Cause.IN_STREAM, status=error.status_code, is_quota=is_quota)
+    if isinstance(error, (StreamInterruptedError, StreamTruncatedError)):
+        return Failure(Cause.AMBIGUOUS)
+    return None
+
+
+def _has_content(chunk: ChatCompletionChunk) -> bool:
+    return any(
+        choice.delta.content or choice.delta.reasoning_content or choice.delta.tool_calls for choice in chunk.choices
+    )
+
+
+def _since(start: float, moment: float | None) -> float | None:
+    return None if moment is None else moment - start

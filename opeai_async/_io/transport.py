@@ -1,0 +1,78 @@
+"""The seam between what is sent and how: everything above works on these two protocols.
+
+A transport sends one request once. It knows HTTP and its library's traps, but no retries, no JSON, no SSE. Its failures
+are ``SendError``, with the error for the user and what a retry may conclude, and ``BodyError`` once a body has begun.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from opeai_async._core.http import Request, ResponseHead
+from opeai_async._core.retry import Cause
+from opeai_async.errors import OpeAIError
+
+
+class SendError(Exception):
+    """No response came.
+
+    Attributes:
+        error: What the user sees.
+        cause: What a retry may conclude.
+    """
+
+    def __init__(self, error: OpeAIError, cause: Cause) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.cause = cause
+
+
+class BodyError(Exception):
+    """The body broke off. What had arrived before was returned by the reads before."""
+
+
+class Response(Protocol):
+    """An open response. Whoever holds it must end it, by ``release`` or ``abort``."""
+
+    @property
+    def head(self) -> ResponseHead:
+        """Status and headers."""
+        ...
+
+    def read_nowait(self) -> bytes:
+        """All that has arrived and was not read yet, ``b""`` if nothing; raises ``BodyError`` as ``read`` does."""
+        ...
+
+    async def read(self) -> bytes:
+        """All that has arrived and was not read yet, at least one byte; ``b""`` at the end of the body.
+
+        Cancelling a read loses nothing.
+
+        Raises:
+            BodyError: If the body broke off, or ``abort`` was called; not before all that arrived has been read.
+        """
+        ...
+
+    def release(self) -> None:
+        """End the response, keeping its connection for reuse if the rest of the body arrives soon. Never blocks."""
+        ...
+
+    def abort(self) -> None:
+        """Close the connection now, waking a waiting read. Never blocks; may be called again."""
+        ...
+
+
+class Transport(Protocol):
+    """Sends requests."""
+
+    async def send(self, request: Request, *, connect_s: float, pool_s: float) -> Response:
+        """Send *request* and wait for the head of the response; limits are in seconds, ``math.inf`` for none.
+
+        Raises:
+            SendError: If no response came.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Abort every open response, then close every connection."""
+        ...

@@ -1,0 +1,342 @@
+"""The client: configuration and lifetime. The work is done below."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import ssl
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack, cast, overload
+from urllib.parse import urlencode
+
+from opeai_async._core.config import DEFAULT_BASE_URL, check_headers, endpoint, parse_base_url
+from opeai_async._core.dialect import Dialect, DialectMode
+from opeai_async._core.encode import encode_request
+from opeai_async._core.http import Request
+from opeai_async._core.redact import HiddenStr, Secret
+from opeai_async._core.retry import RetryBudget, RetryPolicy
+from opeai_async._core.sse import DEFAULT_MAX_EVENT_BYTES
+from opeai_async._core.timeouts import Timeouts, resolve
+from opeai_async._io.call import complete
+from opeai_async._io.exchange import Exchange, Wiring
+from opeai_async._io.stream import ChatCompletionStream, StreamOptions
+from opeai_async._io.transport import Response, Transport
+from opeai_async._version import __version__
+from opeai_async.errors import ConfigurationError
+from opeai_async.types.chunk import ChatCompletionChunk
+from opeai_async.types.completion import ChatCompletion
+from opeai_async.types.request import CompletionParams
+
+CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
+ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
+
+KEY_VARIABLE = "OPEAI_API_KEY"
+BASE_URL_VARIABLE = "OPEAI_BASE_URL"
+OnTruncated = Literal["raise", "return"]
+
+
+class CallOptions(TypedDict, total=False):
+    """What a call may set beside the API's own parameters.
+
+    Attributes:
+        extra_body: Fields added to the body, or put in place of others, unchecked.
+        extra_headers: Headers added to the client's, or put in their place.
+        extra_query: Parameters added to the URL.
+        timeouts: Limits in place of the client's, where set.
+        max_retries: Tries after the first one, in place of the client's.
+        dialect: ``"repair"`` or ``"strict"``, in place of the client's.
+        on_truncated: ``"raise"`` or ``"return"``, in place of the client's.
+    """
+
+    extra_body: Mapping[str, object] | None
+    extra_headers: Mapping[str, str] | None
+    extra_query: Mapping[str, str] | None
+    timeouts: Timeouts | None
+    max_retries: int | None
+    dialect: DialectMode
+    on_truncated: OnTruncated
+
+
+class CreateParams(CompletionParams, CallOptions):
+    """Every keyword of ``create`` but ``stream`` and the types."""
+
+
+class AsyncOpeAI:
+    """A client for chat completions. Making one does no I/O and needs no event loop.
+
+    Use it as ``async with AsyncOpeAI() as client``, or end it with ``await client.aclose()``. One client serves any
+    number of tasks of one event loop.
+
+    Args:
+        api_key: The key; ``OPEAI_API_KEY`` of the environment if None.
+        base_url: Where ``/chat/completions`` hangs; ``OPEAI_BASE_URL``, then ``https://api-platform.ope.ai/v1``.
+        timeouts: Limits in place of the defaults, where set.
+        max_retries: Tries after the first one.
+        retry: The whole retry policy; *max_retries* then counts only if given.
+        max_connections: Bound on answers open at once; None for no bound.
+        default_headers: Sent with each request.
+        default_query: Added to each URL.
+        proxy: URL of an HTTP proxy; those of the environment are not used.
+        ssl_context: Trust and client certificates in place of the system's.
+        allow_insecure_http: Allow ``http://`` to another machine.
+        dialect: ``"repair"`` odd answers, or be ``"strict"`` and raise where that would be needed.
+        on_truncated: Whether a stream that was cut without an error shall ``"raise"`` or ``"return"``.
+        max_event_bytes: Bound on one event of a stream.
+        transport: How requests are sent; for tests.
+
+    Raises:
+        ConfigurationError: If there is no key, or any of these cannot be used.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        timeouts: Timeouts | None = None,
+        max_retries: int | None = None,
+        retry: RetryPolicy | None = None,
+        max_connections: int | None = None,
+        default_headers: Mapping[str, str] | None = None,
+        default_query: Mapping[str, str] | None = None,
+        proxy: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        allow_insecure_http: bool = False,
+        dialect: DialectMode = "repair",
+        on_truncated: OnTruncated = "raise",
+        max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
+        transport: Transport | None = None,
+    ) -> None:
+        secret = _secret(api_key)
+        self.base_url = _base_url(base_url, allow_insecure_http)
+        self.timeouts = timeouts or Timeouts()
+        self.retry = _policy(retry or RetryPolicy(), max_retries)
+        self.dialect: DialectMode = dialect
+        self.on_truncated: OnTruncated = on_truncated
+        self.max_event_bytes = max_event_bytes
+        self._url = endpoint(self.base_url, "chat/completions", default_query)
+        self._headers = {
+            "Authorization": HiddenStr(f"Bearer {secret.reveal()}"),
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": f"opeai_async/{__version__}",
+            **check_headers(default_headers or {}, "default_headers"),
+        }
+        self._wiring = Wiring(
+            transport=transport or _LazyTransport(max_connections, ssl_context, proxy),
+            secret=secret,
+            budget=RetryBudget(),
+        )
+        self.chat = Chat(self)
+
+    async def aclose(self) -> None:
+        """Close every stream and connection; later calls raise ``ClientClosedError``. May be called again."""
+        await self._wiring.transport.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.base_url}>"
+
+    def exchange_maker(
+        self, params: Mapping[str, Any], options: CallOptions, *, stream: bool, usage: bool
+    ) -> Callable[[], Exchange]:
+        """Check and encode a call now; what is returned begins it."""
+        headers = {**self._headers, "Accept": "text/event-stream"} if stream else self._headers
+        if extra_headers := options.get("extra_headers"):
+            headers = _merged_headers(headers, check_headers(extra_headers, "extra_headers"))
+        query = options.get("extra_query")
+        request = Request(
+            method="POST",
+            url=_with_query(self._url, query) if query else self._url,
+            headers=headers,
+            body=encode_request(params, stream=stream, include_usage=usage, extra_body=options.get("extra_body")),
+            wants_stream=stream,
+        )
+        limits = resolve(self.timeouts | options.get("timeouts"), stream=stream)
+        policy = _policy(self.retry, options.get("max_retries"))
+        return lambda: Exchange(self._wiring, request, limits, policy)
+
+
+class Chat:
+    """``client.chat``."""
+
+    def __init__(self, client: AsyncOpeAI) -> None:
+        self.completions = Completions(client)
+
+
+class Completions:
+    """``client.chat.completions``.
+
+    See https://platform.openai.com/docs/api-reference/chat/create
+    """
+
+    def __init__(self, client: AsyncOpeAI) -> None:
+        self._client = client
+
+    @overload
+    async def create(
+        self, *, stream: Literal[False] | None = False, **params: Unpack[CreateParams]
+    ) -> ChatCompletion: ...
+
+    @overload
+    async def create(
+        self, *, stream: Literal[True], **params: Unpack[CreateParams]
+    ) -> ChatCompletionStream[ChatCompletionChunk]: ...
+
+    @overload
+    async def create(
+        self, *, stream: bool, **params: Unpack[CreateParams]
+    ) -> ChatCompletion | ChatCompletionStream[ChatCompletionChunk]: ...
+
+    @overload
+    async def create(
+        self,
+        *,
+        completion_type: type[CompletionT],
+        stream: Literal[False] | None = False,
+        **params: Unpack[CreateParams],
+    ) -> CompletionT: ...
+
+    @overload
+    async def create(
+        self, *, chunk_type: type[ChunkT], stream: Literal[True], **params: Unpack[CreateParams]
+    ) -> ChatCompletionStream[ChunkT]: ...
+
+    async def create(
+        self,
+        *,
+        stream: bool | None = False,
+        completion_type: type[Any] = ChatCompletion,
+        chunk_type: type[Any] = ChatCompletionChunk,
+        **params: Unpack[CreateParams],
+    ) -> Any:
+        """Ask for an answer: awaited whole, or with ``stream=True`` as a stream that is open when this returns.
+
+        Args:
+            stream: Whether to stream.
+            completion_type: A Struct that extends ``ChatCompletion``, to read vendor fields typed.
+            chunk_type: The same for chunks.
+            params: The API's parameters by name, see ``CompletionParams``, and the call's options, see ``CallOptions``.
+
+        Raises:
+            RequestValidationError: If a parameter is wrong; nothing was sent.
+            APIStatusError: If the server refused, after the retries.
+            APIConnectionError: If it was not reached, or not in time.
+            InvalidResponseError: If what answered is not this API.
+            StreamServerError: If the body of a 200 reports an error.
+        """
+        if stream:
+            opened = self._stream(params, chunk_type, usage=False)
+            await opened.open()
+            return opened
+        fields, options = _split(params)
+        make_exchange = self._client.exchange_maker(fields, options, stream=False, usage=False)
+        return await complete(make_exchange(), completion_type, Dialect(options.get("dialect", self._client.dialect)))
+
+    @overload
+    def stream(self, **params: Unpack[CreateParams]) -> ChatCompletionStream[ChatCompletionChunk]: ...
+
+    @overload
+    def stream(self, *, chunk_type: type[ChunkT], **params: Unpack[CreateParams]) -> ChatCompletionStream[ChunkT]: ...
+
+    def stream(
+        self, *, chunk_type: type[Any] = ChatCompletionChunk, **params: Unpack[CreateParams]
+    ) -> ChatCompletionStream[Any]:
+        """A stream that opens with ``async with`` or at the first read, and asks the server for usage.
+
+        Raises:
+            RequestValidationError: If a parameter is wrong; nothing was sent.
+        """
+        return self._stream(params, chunk_type, usage=True)
+
+    def _stream(self, params: CreateParams, chunk_type: type[ChunkT], *, usage: bool) -> ChatCompletionStream[ChunkT]:
+        client = self._client
+        fields, options = _split(params)
+        return ChatCompletionStream(
+            client.exchange_maker(fields, options, stream=True, usage=usage),
+            StreamOptions(
+                chunk_type=chunk_type,
+                dialect=options.get("dialect", client.dialect),
+                on_truncated=options.get("on_truncated", client.on_truncated),
+                max_event_bytes=client.max_event_bytes,
+            ),
+        )
+
+
+class _LazyTransport:
+    """The aiohttp transport, imported when the first request is sent."""
+
+    def __init__(self, max_connections: int | None, ssl_context: ssl.SSLContext | None, proxy: str | None) -> None:
+        self._make: Callable[[], Transport] = lambda: _aiohttp_transport(max_connections, ssl_context, proxy)
+        self._made: Transport | None = None
+
+    async def send(self, request: Request, *, connect_s: float, pool_s: float) -> Response:
+        if self._made is None:
+            self._made = self._make()
+        return await self._made.send(request, connect_s=connect_s, pool_s=pool_s)
+
+    async def aclose(self) -> None:
+        if self._made is None:
+            self._made = self._make()
+        await self._made.aclose()
+
+
+def _aiohttp_transport(max_connections: int | None, ssl_context: ssl.SSLContext | None, proxy: str | None) -> Transport:
+    from opeai_async._io.aiohttp_transport import AiohttpTransport
+
+    return AiohttpTransport(max_connections=max_connections, ssl_context=ssl_context, proxy=proxy)
+
+
+_OPTION_NAMES = frozenset(CallOptions.__annotations__)
+
+
+def _split(params: CreateParams) -> tuple[dict[str, Any], CallOptions]:
+    """The API's parameters, and the call's options."""
+    fields = {name: value for name, value in params.items() if name not in _OPTION_NAMES}
+    options = {name: value for name, value in params.items() if name in _OPTION_NAMES}
+    return fields, cast("CallOptions", options)
+
+
+def _secret(api_key: str | None) -> Secret:
+    if api_key is not None:
+        return Secret(api_key, source="api_key")
+    from_environment = os.environ.get(KEY_VARIABLE)
+    if from_environment is None:
+        raise ConfigurationError(
+            f"there is no API key: api_key was not given, and {KEY_VARIABLE} is not set",
+            hint=f"export {KEY_VARIABLE}=..., or pass api_key=",
+        )
+    return Secret(from_environment, source=KEY_VARIABLE)
+
+
+def _base_url(base_url: str | None, allow_insecure_http: bool) -> str:
+    source = "base_url" if base_url is not None else BASE_URL_VARIABLE
+    url = base_url if base_url is not None else os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
+    return parse_base_url(url, allow_insecure_http=allow_insecure_http, source=source)
+
+
+def _policy(policy: RetryPolicy, max_retries: int | None) -> RetryPolicy:
+    if max_retries is None:
+        return policy
+    if max_retries < 0:
+        raise ConfigurationError(f"max_retries is {max_retries}, expected 0 or more")
+    return dataclasses.replace(policy, max_retries=max_retries)
+
+
+def _with_query(url: str, query: Mapping[str, str]) -> str:
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(dict(query))}"
+
+
+def _merged_headers(headers: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
+    """*headers* with those of *extra* added or put in their place; names match in any case."""
+    replaced = {name.lower() for name in extra}
+    return {**{name: value for name, value in headers.items() if name.lower() not in replaced}, **extra}

@@ -1,0 +1,94 @@
+"""The full answer, as a non-streamed body brings it and as the accumulator rebuilds it.
+
+See https://platform.openai.com/docs/api-reference/chat/object
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import msgspec
+
+from opeai_async.types.common import Annotation, ChoiceLogprobs, CompletionUsage, WireStruct
+from opeai_async.types.meta import NO_META, ResponseMeta
+
+
+class FunctionCall(WireStruct):
+    """The function a model wants called; ``arguments`` is JSON text, ``"{}"`` when there are none."""
+
+    # Required, because a field that is its default would not be sent back.
+    name: str
+    arguments: str
+
+
+class CustomCall(WireStruct):
+    """A call of a custom tool with free text as ``input``."""
+
+    name: str
+    input: str
+
+
+class ToolCall(WireStruct):
+    """A call the model asks for; send the result back in a ``tool`` message with this ``id``.
+
+    ``type`` is ``"function"`` or ``"custom"``; a custom call has ``custom`` set, and no ``function`` (``msgspec.UNSET``).
+    """
+
+    id: str
+    type: str
+    # Typed for the calls that everybody has. UNSET is left out when a custom call is sent back.
+    function: FunctionCall = cast("Any", msgspec.UNSET)
+    custom: CustomCall | None = None
+
+
+class Audio(WireStruct):
+    """A spoken answer: ``data`` is base64, ``expires_at`` in seconds since the epoch."""
+
+    id: str = ""
+    data: str = ""
+    transcript: str = ""
+    expires_at: int | None = None
+
+
+class ChatCompletionMessage(WireStruct):
+    """What the model said. Put it into the next request's ``messages`` as it is: nothing is lost.
+
+    ``tool_calls`` is None when no tool was called, so that it is not sent back as an empty list.
+    """
+
+    role: str
+    content: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    refusal: str | None = None
+    function_call: FunctionCall | None = None
+    audio: Audio | None = None
+    annotations: list[Annotation] | None = None
+    name: str | None = None
+    tool_call_id: str | None = None
+
+
+class Choice(WireStruct):
+    """One of ``n`` answers. ``finish_reason`` is an open vocabulary; None means that the end was not labelled."""
+
+    message: ChatCompletionMessage
+    index: int = 0
+    finish_reason: str | None = None
+    logprobs: ChoiceLogprobs | None = None
+
+
+class ChatCompletion(WireStruct):
+    """A whole answer: ``choices[i].message``, ``usage``, and what is known of the exchange in ``meta``.
+
+    ``created`` is in seconds since the epoch.
+    """
+
+    id: str = ""
+    object: str = "chat.completion"
+    created: int = 0
+    model: str = ""
+    system_fingerprint: str | None = None
+    service_tier: str | None = None
+    choices: list[Choice] = []
+    usage: CompletionUsage | None = None
+    meta: ResponseMeta = msgspec.field(default=NO_META, name="_meta")

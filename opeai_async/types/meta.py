@@ -1,0 +1,60 @@
+"""What is known about an exchange beside its body: attempts, headers, times."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class AttemptRecord(Struct, frozen=True, kw_only=True):
+    """One try of a request: how it went, and how long was waited before it.
+
+    Attributes:
+        number: 1 for the first try.
+        status_code: HTTP status, or None when no response came.
+        error: Name of the error that ended the try, or None for success.
+        delay_s: Seconds waited before this try.
+        elapsed_s: Seconds from sending to the response's head, or to the failure.
+    """
+
+    number: int
+    status_code: int | None = None
+    error: str | None = None
+    delay_s: float = 0.0
+    elapsed_s: float = 0.0
+
+
+class ResponseMeta(Struct, frozen=True, kw_only=True):
+    """What is known about the exchange beside its body.
+
+    Attributes:
+        request_id: The server's id for this request (``x-request-id``), or None.
+        status_code: HTTP status of the response; 0 if there was none.
+        headers: The response's headers, names in lower case, repeated ones joined by ``", "``.
+        attempts: One record per try; the last one brought this response.
+        quirks: Names of the dialect rules that were needed to read it.
+    """
+
+    request_id: str | None = None
+    status_code: int = 0
+    headers: dict[str, str] = {}
+    attempts: tuple[AttemptRecord, ...] = ()
+    quirks: tuple[str, ...] = ()
+
+
+NO_META = ResponseMeta()
+
+
+class StreamTiming(Struct, frozen=True, kw_only=True):
+    """When what came, in seconds from the call; None for what has not come.
+
+    Attributes:
+        first_byte_s: First byte of the body.
+        first_content_s: First chunk with content, reasoning or a tool call.
+        total_s: End of the stream.
+        tokens_per_s: Completion tokens, as the server counted them, per second from the first content to the end.
+    """
+
+    first_byte_s: float | None = None
+    first_content_s: float | None = None
+    total_s: float | None = None
+    tokens_per_s: float | None = None
