@@ -1,0 +1,105 @@
+"""The README is true: its snippets run, one after the other, and its tables say what the code does."""
+
+import ast
+import inspect
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sybil import Document
+from sybil.parsers.markdown import CodeBlockParser
+
+import opeai_async
+from opeai_async import AsyncOpeAI, Outcome, Timeouts
+from opeai_async._core.timeouts import Limits, resolve
+from opeai_async.testing import OpeAIServer
+
+README = Path(__file__).parents[1] / "README.md"
+TEXT = README.read_text(encoding="utf-8")
+
+
+def snippets() -> list[tuple[int, str]]:
+    """(line, source) of each Python block."""
+    document = Document(TEXT, str(README))
+    parser = CodeBlockParser(language="python", evaluator=lambda _: None)
+    return [(TEXT.count("\n", 0, region.start) + 2, str(region.parsed)) for region in parser(document)]
+
+
+async def run(source: str, line: int, namespace: dict[str, Any]) -> None:
+    """Run a snippet that may await, with the README's own line numbers in its tracebacks."""
+    padded = "\n" * (line - 1) + source
+    code = compile(padded, str(README), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    result = eval(code, namespace)
+    if inspect.isawaitable(result):
+        await result
+
+
+async def test_snippets_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every Python block runs as it stands against the embedded server; names of one are there in the next."""
+    async with OpeAIServer() as server:
+        monkeypatch.setenv("OPEAI_API_KEY", str(server.api_key))
+        monkeypatch.setenv("OPEAI_BASE_URL", server.base_url)
+        async with AsyncOpeAI() as client:
+            messages = [{"role": "user", "content": "What is the weather in Paris?"}]
+            namespace: dict[str, Any] = {"messages": messages}
+            for line, source in snippets():
+                namespace["client"] = client  # the first snippet closes the one it made
+                await run(source, line, namespace)
+        assert all(request.outcome in ("completed", "client_gone") for request in server.requests)
+    assert len(capsys.readouterr().out) > 100
+
+
+def test_there_are_snippets() -> None:
+    """The test above has something to run."""
+    assert len(snippets()) >= 8
+
+
+def test_the_readme_is_short() -> None:
+    assert len(TEXT.splitlines()) < 300
+
+
+def table_after(heading: str, first_column: str) -> list[list[str]]:
+    """The cells of the first table below *heading* whose header begins with *first_column*."""
+    section = TEXT.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    lines = section.split(f"| {first_column}")[1].splitlines()[2:]
+    rows = [line for line in lines if line.startswith("|")]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
+def test_the_table_of_timeouts_is_true() -> None:
+    """Each field with its defaults, streaming and not."""
+    rows = table_after("Timeouts and retries", "`Timeouts` field")
+    streaming, awaited = resolve(Timeouts(), stream=True), resolve(Timeouts(), stream=False)
+    assert [row[0].strip("`") for row in rows] == list(Limits._fields)
+    for name, default, _ in rows:
+        field = name.strip("`")
+        said = [math.inf if word == "none" else float(word) for word in re.findall(r"none|\d+", default)]
+        assert said[0] == getattr(streaming, field), field
+        assert said[-1] == getattr(awaited, field), field
+
+
+def test_the_table_of_outcomes_is_true() -> None:
+    rows = table_after("Stream it", "`stream.outcome`")
+    assert [row[0].strip("`") for row in rows] == [outcome.value for outcome in Outcome]
+
+
+def test_the_table_of_errors_names_every_error() -> None:
+    """All that can be caught is in the table, but for the bases that stand above it."""
+    named = set(re.findall(r"`(\w+Error)`", TEXT.split("\n## Catch errors\n")[1].split("\n## ")[0]))
+    errors = {name for name in opeai_async.__all__ if name.endswith("Error")}
+    assert named - errors == set()
+    assert errors - named == set()
+
+
+def parameters(function: Callable[..., Any]) -> set[str]:
+    return set(inspect.signature(function).parameters) - {"self"}
+
+
+def test_the_table_of_options_is_true() -> None:
+    """Every option of the client but the one for tests."""
+    rows = table_after("Configuration", "`AsyncOpeAI(...)`")
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row[0])}
+    assert named == parameters(AsyncOpeAI) - {"transport"}
