@@ -23,7 +23,7 @@ _MAX_SCHEMA_DEPTH = 16
 
 
 def default_reply(request: Mapping[str, Any]) -> Reply:
-    """What to answer to *request*, a checked body."""
+    """What to answer to *request*; where the server does not validate, any field may be missing."""
     reasoning = _reasoning(request)
     tool = _forced_tool(request)
     if tool is not None:
@@ -40,20 +40,25 @@ def models_body() -> dict[str, Any]:
 
 
 def _echo(request: Mapping[str, Any]) -> str:
-    last = request["messages"][-1]
+    last = _last_message(request)
     text = text_of(last.get("content"))
     said = text if len(text) <= _MAX_ECHO_CHARS else text[:_MAX_ECHO_CHARS] + "..."
-    if last["role"] == "tool":
+    if last.get("role") == "tool":
         return f"The tool answered: {said}"
     return f"You said: {said}\n\n{_SIGNATURE}"
 
 
+def _last_message(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    messages: list[Mapping[str, Any]] = request.get("messages") or [{}]
+    return messages[-1]
+
+
 def _reasoning(request: Mapping[str, Any]) -> str | None:
-    model = str(request["model"]).lower()
+    model = str(request.get("model")).lower()
     if not model.startswith("deepseek") and "reason" not in model:
         return None
-    count = len(request["messages"])
-    return f"The conversation has {count} message{'s' if count > 1 else ''}. I will answer the last one."
+    count = len(request.get("messages") or ())
+    return f"The conversation has {count} message{'' if count == 1 else 's'}. I will answer the last one."
 
 
 # --- tools ------------------------------------------------------------------------------------------------------------
@@ -63,7 +68,7 @@ def _forced_tool(request: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The tool the request insists on, if any; not again once its result is there."""
     choice = request.get("tool_choice")
     tools: list[Mapping[str, Any]] = request.get("tools") or []
-    if not tools or request["messages"][-1]["role"] == "tool":
+    if not tools or _last_message(request).get("role") == "tool":
         return None
     if choice == "required":
         return tools[0]

@@ -30,7 +30,6 @@ class ConnectionLedger(web.Server):
         self.total = 0
         self._on_change = on_change
         self._live: dict[web.RequestHandler, tuple[int, asyncio.Transport]] = {}
-        self._is_closed = False
 
     @property
     def open_count(self) -> int:
@@ -46,8 +45,6 @@ class ConnectionLedger(web.Server):
         super().connection_made(handler, transport)
         self.total += 1
         self._live[handler] = (self.total, transport)
-        if self._is_closed:  # it was on its way through accept() when the server closed
-            transport.abort()
         self._on_change()
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
@@ -56,12 +53,28 @@ class ConnectionLedger(web.Server):
         self._live.pop(handler, None)
         self._on_change()
 
+    async def stop_accepting(self, listener: asyncio.Server) -> None:
+        """Close *listener* so that no connection is lost on its way in: what was accepted is in this ledger afterwards.
+
+        A plain ``listener.close()`` forgets a socket that accept() has returned and no transport has yet; its client
+        would wait for ever (python/cpython#109564, open in 2026).
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            for sock in listener.sockets:
+                loop.remove_reader(sock.fileno())
+            await asyncio.sleep(0)  # the transport is made
+            await asyncio.sleep(0)  # connection_made is called
+        except NotImplementedError:  # pragma: no cover - Windows: the proactor loop has no readers
+            pass
+        finally:
+            listener.close()
+
     async def abort_all(self) -> None:
         """Close every connection without waiting for its client, and return once the handlers have ended.
 
         A handler that resists its cancellation is left behind after a second.
         """
-        self._is_closed = True
         for _, transport in self._live.values():
             transport.abort()
         try:

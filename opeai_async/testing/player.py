@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import sys
+from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Never
 
@@ -18,7 +20,7 @@ from aiohttp import web
 
 from opeai_async.testing import script
 from opeai_async.testing.record import Outcome, RecordedRequest
-from opeai_async.testing.reply import Answer, Drop, Failure, Raw, Reply
+from opeai_async.testing.reply import Answer, Failure, Raw, Reply
 
 _EVENT_STREAM = "text/event-stream; charset=utf-8"
 _JSON = "application/json"
@@ -46,17 +48,14 @@ class Player:
             ConnectionError: The same, noticed while writing.
         """
         await _sleep(answer.delay_s)
-        match answer:
-            case Reply() if self._record.json.get("stream"):
-                return await self._play_stream(answer, envelope)
-            case Reply():
-                return await self._play_body(answer, envelope)
-            case Failure():
-                return await self.send_json(answer.status, answer.body(), answer.headers)
-            case Raw():
-                return await self._play_raw(answer)
-            case Drop():
-                return await self._hang_up(answer.how, "dropped")
+        if isinstance(answer, Reply):
+            play = self._play_stream if self._record.json.get("stream") else self._play_body
+            return await play(answer, envelope)
+        if isinstance(answer, Failure):
+            return await self.send_json(answer.status, answer.body(), answer.headers)
+        if isinstance(answer, Raw):
+            return await self._play_raw(answer)
+        return await self._hang_up(answer.how, "dropped")
 
     async def send_json(
         self, status: int, value: Mapping[str, Any], headers: Mapping[str, str] | None = None
@@ -128,42 +127,59 @@ class Player:
 
     async def _end(self, reply: Reply, response: web.StreamResponse, next_event: bytes) -> web.StreamResponse:
         """End the response as *reply* says; *next_event* is what half is sent of before a break."""
-        match reply.ending:
-            case "finish":
-                return await self._finish(response)
-            case "clean":
-                return await self._finish(response, "cut")
-            case "stall":
-                return await _until_cancelled()
-            case "fin" | "rst":
-                await self._send_half(next_event)
-                return await self._hang_up(reply.ending, "cut")
+        if reply.ending == "finish":
+            return await self._finish(response)
+        if reply.ending == "clean":
+            return await self._finish(response, "cut")
+        if reply.ending == "stall":
+            return await _until_cancelled()
+        if next_event:
+            self._send_half(next_event)
+        return await self._hang_up(reply.ending, "cut")
 
-    async def _send_half(self, event: bytes) -> None:
-        """Announce *event* as an HTTP chunk, and send only half of it; nothing for an empty one."""
-        transport = self._request.transport
-        if event and transport is not None:
-            transport.write(b"%x\r\n" % len(event) + event[: len(event) // 2])
+    def _send_half(self, event: bytes) -> None:
+        """Announce *event* as an HTTP chunk, and send only half of it."""
+        self._transport().write(b"%x\r\n" % len(event) + event[: len(event) // 2])
 
     async def _hang_up(self, how: Literal["fin", "rst"], outcome: Outcome) -> Never:
         """Close the connection once all that was written has left this process; does not return."""
-        transport = self._request.transport
-        if transport is not None:
-            transport.set_write_buffer_limits(high=0)
-            await self._request.writer.drain()
-            self._record.end(outcome)
-            if how == "fin":
-                transport.close()
-            else:
-                _reset(transport)
+        transport = self._transport()
+        transport.set_write_buffer_limits(high=0)
+        await self._request.writer.drain()
+        if how == "rst":
+            await _prepare_reset(transport.get_extra_info("socket"))
+        self._record.end(outcome)
+        transport.close()
         await _until_cancelled()
 
+    def _transport(self) -> asyncio.Transport:
+        transport = self._request.transport
+        if transport is None:
+            raise ConnectionResetError("the client has closed the connection")
+        return transport
 
-def _reset(transport: asyncio.WriteTransport) -> None:
-    """Close with RST: a socket that lingers for zero seconds does not say FIN."""
-    sock: socket.socket = transport.get_extra_info("socket")
+
+async def _prepare_reset(sock: socket.socket) -> None:
+    """Make the socket end with RST: one that lingers for zero seconds does not say FIN.
+
+    A reset throws away what the peer's system has not taken yet, so that must be awaited, or a script would send now
+    more and now less than it says.
+    """
+    while _untaken_bytes(sock):  # noqa: ASYNC110 - nothing tells when the queue is empty
+        await asyncio.sleep(0.001)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
+
+
+def _untaken_bytes(sock: socket.socket) -> int:
+    """How many bytes wait in the system's send queue; 0 where the system does not tell."""
+    if sys.platform != "linux":  # pragma: no cover
+        return 0
+    import fcntl
+    import termios
+
+    count = array("i", [0])
+    fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, count)
+    return count[0]
 
 
 async def _until_cancelled() -> Never:

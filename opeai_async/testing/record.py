@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any, Literal, TypeAlias, cast
 
 import msgspec
@@ -79,7 +80,7 @@ class RecordedRequest:
         self.started_s = time.monotonic()
         self.ended_s: float | None = None
 
-    @property
+    @cached_property
     def json(self) -> dict[str, Any]:
         """The decoded body; empty if it is no JSON object."""
         try:

@@ -97,14 +97,15 @@ class OpeAIServer(AnswerQueue):
 
     async def aclose(self) -> None:
         """Stop listening, close every connection and cancel what is being answered; nothing happens the second time."""
-        if self._listener is not None:
-            await self._at_home(self._shut())
-
-    async def _shut(self) -> None:
         listener, self._listener = self._listener, None
         if listener is not None and self._ledger is not None:
-            listener.close()
-            await self._ledger.abort_all()
+            await self._at_home(self._shut(listener, self._ledger))
+
+    async def _shut(self, listener: asyncio.Server, ledger: ConnectionLedger) -> None:
+        try:
+            await ledger.stop_accepting(listener)
+        finally:
+            await ledger.abort_all()
             self._notify()
 
     async def serve_forever(self) -> None:
@@ -230,6 +231,8 @@ class OpeAIServer(AnswerQueue):
                 while not is_so():
                     await self._change.wait()
 
+        if is_so():
+            return
         try:
             await self._at_home(wait())
         except TimeoutError:
@@ -239,6 +242,9 @@ class OpeAIServer(AnswerQueue):
         """Run *work* on the server's own loop, wherever the caller is."""
         if self._loop is None or self._loop is asyncio.get_running_loop():
             return await work
+        if self._loop.is_closed():
+            work.close()
+            raise RuntimeError("the event loop that the server lived on has ended")
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
     def _notify(self) -> None:
@@ -326,4 +332,4 @@ async def _read_body(request: web.BaseRequest) -> bytes:
         size += len(data)
         if size > _MAX_BODY_BYTES:
             break
-    return b"".join(parts)
+    return b"".join(parts)[:_MAX_BODY_BYTES]

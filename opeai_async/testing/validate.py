@@ -99,7 +99,7 @@ def check_request(body: dict[str, Any]) -> ChatCompletionRequest:
     try:
         request = msgspec.convert(body, ChatCompletionRequest)
     except msgspec.ValidationError as exc:
-        _refuse_field(body, str(exc))
+        refuse_field(body, str(exc))
     if request.n is not None and request.n > _MAX_CHOICES:
         _refuse_number("n", "integer", "<=", str(_MAX_CHOICES), request.n)
     _check_options(request)
@@ -149,7 +149,12 @@ def _kind(value: object) -> str:
     return _KINDS.get(type(value), "something else")
 
 
-def _refuse_field(body: dict[str, Any], finding: str) -> NoReturn:
+def refuse_field(body: dict[str, Any], finding: str) -> NoReturn:
+    """Refuse *body* for what msgspec said of it.
+
+    Raises:
+        Refusal: 400, always.
+    """
     for pattern, rule in _RULES:
         if match := pattern.search(finding):
             rule(body, match)
