@@ -38,13 +38,13 @@ FLOORS = (
     ("_io.transport",),
     ("_io.*",),
     ("client", "relay", "session", "tools"),
-    ("testing.*", "__main__"),
+    ("testing.*", "_cli.*", "__main__"),
     ("__init__",),
 )
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
 DEPENDENCIES = {"aiohttp", "anyio", "msgspec"}
-OPTIONAL_DEPENDENCIES = {"__main__": {"rich"}, "testing.pytest": {"pytest"}}
+OPTIONAL_DEPENDENCIES = {"_cli.terminal": {"rich"}, "testing.pytest": {"pytest"}}
 # `types` and `_core` are data and decisions: no await, no I/O, no clock, no chance.
 IMPURE = {
     "aiohttp",
@@ -283,7 +283,7 @@ MADE_UP = {
         ("_io.aiohttp_transport", "import aiohttp, asyncio"),
         ("testing.server", "from aiohttp import web\nfrom aiohttp.web import Request"),
         ("testing.pytest", "import pytest"),
-        ("__main__", "def table():\n    import rich.table"),
+        ("_cli.terminal", "def table():\n    import rich.table"),
         ("__init__", "if TYPE_CHECKING:\n    from .client import AsyncOpeAI"),
     ],
 )
