@@ -1,0 +1,111 @@
+"""The command line: ``python -m opeai_async demo | chat | serve``.
+
+Only the arguments are read here. A command's module is imported when it is called, so that ``--help`` is instant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+
+from opeai_async._version import __version__
+
+DEFAULT_MODEL = "deepseek-v4-flash"
+
+_ENVIRONMENT = "environment: OPEAI_API_KEY, OPEAI_BASE_URL, and NO_COLOR for plain text"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code.
+
+    That is 0 for success, 1 for an error, 2 for a wrong command line (as SystemExit), 130 after Ctrl-C, and 141 if the
+    reader of the output has gone.
+    """
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = importlib.import_module(f"opeai_async._cli.{options.command}").run
+    from opeai_async._cli.terminal import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, forget_stdout
+
+    try:
+        return command(options)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        forget_stdout()
+        return EXIT_BROKEN_PIPE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m opeai_async",
+        description="Async-first streaming client for OPE.AI's chat completions. Begin with: demo",
+        epilog=_ENVIRONMENT,
+    )
+    parser.add_argument("--version", action="version", version=f"opeai_async {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _demo(commands.add_parser("demo", help="see it work in a few seconds, without a key"))
+    _chat(commands.add_parser("chat", help="ask the service, or talk with it", epilog=_ENVIRONMENT))
+    _serve(commands.add_parser("serve", help="run the testing server"))
+    return parser
+
+
+def _demo(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "See it work in a few seconds, without a key: an awaited completion, a stream, a tool call and a retry, over "
+        "real sockets from a testing server that is started for it."
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object with the measurements, nothing else")
+
+
+def _chat(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Stream the answer to a prompt; without one, hold a conversation. The answer goes to standard output; "
+        "reasoning, notes and errors go to standard error."
+    )
+    add = parser.add_argument
+    add("prompt", nargs="?", type=_text, help='the question; "-", or none and a pipe, reads it from standard input')
+    add("--base-url", metavar="URL", help="another server of the same API, such as http://127.0.0.1:8000/v1")
+    add("--allow-insecure-http", action="store_true", help="send the key over http to another machine")
+    add("--model", default=DEFAULT_MODEL, help="default: %(default)s")
+    add("--system", metavar="TEXT", type=_text, help="instructions that stand above the conversation")
+    add("--temperature", metavar="T", type=_number(float, 0, 2), help="0 to 2")
+    add("--max-tokens", metavar="N", type=_number(int, 1), help="length of the answer at most")
+    add("--reasoning", action=argparse.BooleanOptionalAction, default=True, help="whether to show the reasoning")
+
+
+def _serve(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Run the testing server, which speaks the API and repeats what it hears, until Ctrl-C."
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on; default: %(default)s")
+    add("--port", type=_number(int, 0, 65535), default=8000, help="0 lets the system choose; default: %(default)s")
+    add(
+        "--token-delay",
+        metavar="SECONDS",
+        type=_number(float, 0, 3600),
+        default=0.02,
+        help="time between two chunks of a stream; default: %(default)s",
+    )
+    add("--api-key", metavar="KEY", help="the one key that is accepted; default: any")
+
+
+def _text(argument: str) -> str:
+    """*argument* as text that can be sent, whatever bytes the shell gave."""
+    return argument.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _number(kind: Callable[[str], float], low: float, high: float = float("inf")) -> Callable[[str], float]:
+    """A converter for argparse: a number of that *kind*, from *low* to *high*."""
+
+    def convert(argument: str) -> float:
+        value = kind(argument)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{argument} is not from {low:g} to {high:g}")
+        return value
+
+    convert.__name__ = kind.__name__  # argparse says "invalid int value"
+    return convert
+
+
+if __name__ == "__main__":
+    sys.exit(main())
