@@ -1,0 +1,44 @@
+"""What does encoding a request cost? Conversations of 1, 100 and 1,000 messages of about 200 characters.
+
+The limit is one ``msgspec.json.encode`` of the same dict, unchecked. The issue's promise: 1,000 messages in well under
+1 ms. Costs are per request.
+
+FINDINGS
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from benchmarks.generators import MODEL, conversation
+from benchmarks.lab import Contender, Lab, Question, computation
+from opeai_async._core.encode import encode_request
+
+SIZES = (1, 100, 1000)
+_TIMES = {1: 2000, 100: 200, 1000: 20}
+
+
+async def _contenders(lab: Lab) -> Sequence[Contender]:
+    contenders: list[Contender] = []
+    for size in SIZES:
+        params: dict[str, Any] = {"model": MODEL, "messages": conversation(size), "temperature": 0.5}
+        bare = partial(msgspec.json.encode, params)
+        checked = partial(encode_request, params, stream=True, include_usage=True)
+        group = f"{size:,} messages"
+        contenders += [
+            computation("limit", bare, times=_TIMES[size], group=group),
+            computation("opeai_async", checked, times=_TIMES[size], group=group),
+        ]
+    return contenders
+
+
+QUESTION = Question(
+    name="encode",
+    title="a request of 1, 100 and 1,000 messages, checked and encoded",
+    unit="request",
+    bases=("limit",),
+    turns=5,
+    contenders=_contenders,
+)

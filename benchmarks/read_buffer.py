@@ -1,0 +1,41 @@
+"""How large should aiohttp's read buffer be? The bare loop over burst with ``read_bufsize`` of 16, 64 and 256 KiB.
+
+256 KiB is aiohttp's default, and what the limit has in all other questions.
+
+FINDINGS
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import aiohttp
+
+from benchmarks.lab import Contender, Lab, Question, check
+from benchmarks.server import STREAM_CHUNKS
+from benchmarks.streaming import limit
+
+SIZES_KIB = (16, 64, 256)
+
+
+async def _contenders(lab: Lab) -> Sequence[Contender]:
+    contenders: list[Contender] = []
+    for response in ("burst", "frames"):
+        for kib in SIZES_KIB:
+            session = await lab.session(read_bufsize=kib * 1024)
+            run = partial(_run, session, lab.base_url(response))
+            contenders.append(Contender(name=f"{kib} KiB", run=run, units=STREAM_CHUNKS, group=response))
+    return contenders
+
+
+async def _run(session: aiohttp.ClientSession, base_url: str) -> None:
+    check(await limit(session, base_url), STREAM_CHUNKS, "the number of chunks")
+
+
+QUESTION = Question(
+    name="read_buffer",
+    title="the bare loop with read buffers of several sizes",
+    unit="chunk",
+    bases=("256 KiB",),
+    turns=3,
+    contenders=_contenders,
+)

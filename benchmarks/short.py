@@ -1,0 +1,27 @@
+"""What does a short stream cost from request to end? 10 chunks, 200 streams in a row on a warm connection.
+
+FINDINGS
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from benchmarks.lab import Contender, Lab, Question
+from benchmarks.server import SHORT_CHUNKS
+from benchmarks.streaming import reading
+
+TIMES = 200
+
+
+async def _contenders(lab: Lab) -> Sequence[Contender]:
+    contenders = await reading(lab, "short", SHORT_CHUNKS, times=TIMES)
+    return [replace(contender, units=TIMES) for contender in contenders]
+
+
+QUESTION = Question(
+    name="short",
+    title="a stream of 10 chunks; 200 in a row on a warm connection",
+    unit="stream",
+    bases=("limit", "floor"),
+    contenders=_contenders,
+)
