@@ -27,7 +27,7 @@ class ConnectionLedger(web.Server):
         self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], on_change: Callable[[], None]
     ) -> None:
         super().__init__(handler, handler_cancellation=True, access_log=None, keepalive_timeout=_KEEP_ALIVE_S)
-        self.total = 0
+        self.total: int = 0
         self._on_change = on_change
         self._live: dict[web.RequestHandler, tuple[int, asyncio.Transport]] = {}
 

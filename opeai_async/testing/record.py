@@ -72,12 +72,12 @@ class RecordedRequest:
         self.headers = headers
         self.body = body
         self.connection = connection
-        self.request_id = f"req_{index + 1:08d}"
+        self.request_id: str = f"req_{index + 1:08d}"
         self.status: int | None = None
         self.outcome: Outcome = "live"
         self.chunks_sent = 0
         self.error: Exception | None = None
-        self.started_s = time.monotonic()
+        self.started_s: float = time.monotonic()
         self.ended_s: float | None = None
 
     @cached_property

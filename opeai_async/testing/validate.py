@@ -34,7 +34,7 @@ class Refusal(Exception):
         super().__init__(body["error"]["message"])
         self.status = status
         self.body = body
-        self.headers = headers or {}
+        self.headers: Mapping[str, str] = headers or {}
 
 
 def check_route(method: str, path: str) -> None:
