@@ -10,30 +10,33 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack, cast, overload
 from urllib.parse import urlencode
 
-from opeai_async._core.config import DEFAULT_BASE_URL, check_headers, endpoint, parse_base_url
+from opeai_async._core.config import DEFAULT_BASE_URL, check_headers, endpoint, merged_headers, parse_base_url
 from opeai_async._core.dialect import Dialect, DialectMode
 from opeai_async._core.encode import encode_request
 from opeai_async._core.http import Request
 from opeai_async._core.redact import HiddenStr, Secret
-from opeai_async._core.retry import RetryBudget, RetryPolicy
+from opeai_async._core.retry import Cause, RetryBudget, RetryPolicy
 from opeai_async._core.sse import DEFAULT_MAX_EVENT_BYTES
 from opeai_async._core.timeouts import Timeouts, resolve
 from opeai_async._io.call import complete
 from opeai_async._io.exchange import Exchange, Wiring
 from opeai_async._io.stream import ChatCompletionStream, StreamOptions
-from opeai_async._io.transport import Response, Transport
+from opeai_async._io.transport import Response, SendError, Transport
 from opeai_async._version import __version__
-from opeai_async.errors import ConfigurationError
+from opeai_async.errors import ClientClosedError, ConfigurationError
 from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.completion import ChatCompletion
 from opeai_async.types.request import CompletionParams
 
 CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
 ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
+T = TypeVar("T")
 
 KEY_VARIABLE = "OPEAI_API_KEY"
 BASE_URL_VARIABLE = "OPEAI_BASE_URL"
 OnTruncated = Literal["raise", "return"]
+_ON_TRUNCATED: tuple[OnTruncated, ...] = ("raise", "return")
+_DIALECTS: tuple[DialectMode, ...] = ("repair", "strict")
 
 
 class CallOptions(TypedDict, total=False):
@@ -108,22 +111,25 @@ class AsyncOpeAI:
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
         transport: Transport | None = None,
     ) -> None:
+        if isinstance(api_key, str):
+            api_key = HiddenStr(api_key)  # traceback printers show locals
         secret = _secret(api_key)
         self.base_url = _base_url(base_url, allow_insecure_http)
         self.timeouts = timeouts or Timeouts()
         self.retry = _policy(retry or RetryPolicy(), max_retries)
-        self.dialect: DialectMode = dialect
-        self.on_truncated: OnTruncated = on_truncated
-        self.max_event_bytes = max_event_bytes
+        self.dialect: DialectMode = _one_of("dialect", dialect, _DIALECTS)
+        self.on_truncated: OnTruncated = _one_of("on_truncated", on_truncated, _ON_TRUNCATED)
+        self.max_event_bytes = _at_least_one("max_event_bytes", max_event_bytes)
+        if max_connections is not None:
+            _at_least_one("max_connections", max_connections)
         self._url = endpoint(self.base_url, "chat/completions", default_query)
         self._headers = {
             "Authorization": HiddenStr(f"Bearer {secret.reveal()}"),
             "Content-Type": "application/json",
-            "Accept": "application/json",
             "Accept-Encoding": "identity",
             "User-Agent": f"opeai_async/{__version__}",
-            **check_headers(default_headers or {}, "default_headers"),
         }
+        self._default_headers = check_headers(default_headers or {}, "default_headers")
         self._wiring = Wiring(
             transport=transport or _LazyTransport(max_connections, ssl_context, proxy),
             secret=secret,
@@ -144,15 +150,16 @@ class AsyncOpeAI:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.base_url}>"
+        return f"<{type(self).__name__} {self.base_url.partition('?')[0]}>"
 
     def exchange_maker(
         self, params: Mapping[str, Any], options: CallOptions, *, stream: bool, usage: bool
     ) -> Callable[[], Exchange]:
         """Check and encode a call now; what is returned begins it."""
-        headers = {**self._headers, "Accept": "text/event-stream"} if stream else self._headers
-        if extra_headers := options.get("extra_headers"):
-            headers = _merged_headers(headers, check_headers(extra_headers, "extra_headers"))
+        headers = {**self._headers, "Accept": "text/event-stream" if stream else "application/json"}
+        extra_headers = check_headers(options.get("extra_headers") or {}, "extra_headers")
+        for more in filter(None, (self._default_headers, extra_headers)):
+            headers = merged_headers(headers, more)
         query = options.get("extra_query")
         request = Request(
             method="POST",
@@ -229,6 +236,7 @@ class Completions:
 
         Raises:
             RequestValidationError: If a parameter is wrong; nothing was sent.
+            ConfigurationError: If an option of the call cannot be used; nothing was sent.
             APIStatusError: If the server refused, after the retries.
             APIConnectionError: If it was not reached, or not in time.
             InvalidResponseError: If what answered is not this API.
@@ -239,8 +247,9 @@ class Completions:
             await opened.open()
             return opened
         fields, options = _split(params)
+        dialect = Dialect(_one_of("dialect", options.get("dialect", self._client.dialect), _DIALECTS))
         make_exchange = self._client.exchange_maker(fields, options, stream=False, usage=False)
-        return await complete(make_exchange(), completion_type, Dialect(options.get("dialect", self._client.dialect)))
+        return await complete(make_exchange(), completion_type, dialect)
 
     @overload
     def stream(self, **params: Unpack[CreateParams]) -> ChatCompletionStream[ChatCompletionChunk]: ...
@@ -255,6 +264,7 @@ class Completions:
 
         Raises:
             RequestValidationError: If a parameter is wrong; nothing was sent.
+            ConfigurationError: If an option of the call cannot be used; nothing was sent.
         """
         return self._stream(params, chunk_type, usage=True)
 
@@ -265,8 +275,8 @@ class Completions:
             client.exchange_maker(fields, options, stream=True, usage=usage),
             StreamOptions(
                 chunk_type=chunk_type,
-                dialect=options.get("dialect", client.dialect),
-                on_truncated=options.get("on_truncated", client.on_truncated),
+                dialect=_one_of("dialect", options.get("dialect", client.dialect), _DIALECTS),
+                on_truncated=_one_of("on_truncated", options.get("on_truncated", client.on_truncated), _ON_TRUNCATED),
                 max_event_bytes=client.max_event_bytes,
             ),
         )
@@ -278,16 +288,19 @@ class _LazyTransport:
     def __init__(self, max_connections: int | None, ssl_context: ssl.SSLContext | None, proxy: str | None) -> None:
         self._make: Callable[[], Transport] = lambda: _aiohttp_transport(max_connections, ssl_context, proxy)
         self._made: Transport | None = None
+        self._closed = False
 
     async def send(self, request: Request, *, connect_s: float, pool_s: float) -> Response:
         if self._made is None:
+            if self._closed:
+                raise SendError(ClientClosedError("the client is closed"), Cause.FINAL)
             self._made = self._make()
         return await self._made.send(request, connect_s=connect_s, pool_s=pool_s)
 
     async def aclose(self) -> None:
-        if self._made is None:
-            self._made = self._make()
-        await self._made.aclose()
+        self._closed = True
+        if self._made is not None:
+            await self._made.aclose()
 
 
 def _aiohttp_transport(max_connections: int | None, ssl_context: ssl.SSLContext | None, proxy: str | None) -> Transport:
@@ -324,6 +337,18 @@ def _base_url(base_url: str | None, allow_insecure_http: bool) -> str:
     return parse_base_url(url, allow_insecure_http=allow_insecure_http, source=source)
 
 
+def _one_of(name: str, value: T, allowed: tuple[T, ...]) -> T:
+    if value not in allowed:
+        raise ConfigurationError(f"{name} is {value!r}, expected one of {', '.join(map(repr, allowed))}")
+    return value
+
+
+def _at_least_one(name: str, value: int) -> int:
+    if value < 1:
+        raise ConfigurationError(f"{name} is {value!r}, expected at least 1")
+    return value
+
+
 def _policy(policy: RetryPolicy, max_retries: int | None) -> RetryPolicy:
     if max_retries is None:
         return policy
@@ -334,9 +359,3 @@ def _policy(policy: RetryPolicy, max_retries: int | None) -> RetryPolicy:
 
 def _with_query(url: str, query: Mapping[str, str]) -> str:
     return f"{url}{'&' if '?' in url else '?'}{urlencode(dict(query))}"
-
-
-def _merged_headers(headers: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
-    """*headers* with those of *extra* added or put in their place; names match in any case."""
-    replaced = {name.lower() for name in extra}
-    return {**{name: value for name, value in headers.items() if name.lower() not in replaced}, **extra}

@@ -89,13 +89,39 @@ class OpeAIError(Exception):
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
+        self._hint = ""
         self.hint = self.default_hint if hint is None else hint
-        if self.hint:
-            self.add_note(f"hint: {self.hint}")
+
+    @property
+    def hint(self) -> str:
+        """What to do next; setting it changes the note below the traceback too."""
+        return self._hint
+
+    @hint.setter
+    def hint(self, hint: str) -> None:
+        notes: list[str] = getattr(self, "__notes__", [])
+        if self._hint:
+            notes.remove(f"hint: {self._hint}")
+        self._hint = hint
+        if hint:
+            self.add_note(f"hint: {hint}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Not the inherited way, which would call __init__ again, with the message only, and share the list of notes.
+        facts = vars(self).copy()
+        if "__notes__" in facts:
+            facts["__notes__"] = list(facts["__notes__"])
+        return _rebuilt, (type(self), self.args), facts
+
+
+def _rebuilt(cls: type[OpeAIError], args: tuple[Any, ...]) -> OpeAIError:
+    return cls.__new__(cls, *args)
 
 
 class ConfigurationError(OpeAIError):
     """The client cannot work as it was set up: no key, a malformed base URL, a bad header."""
+
+    default_hint = "correct the argument or the environment variable which the message names"
 
 
 class RequestValidationError(OpeAIError, ValueError):
@@ -155,8 +181,7 @@ class APITimeoutError(APIConnectionError):
 
     Attributes:
         phase: What was waited for: ``connect``, ``pool``, ``response_headers``, ``body`` or ``total``; for a stream
-        also
-            ``first_content``, ``idle_bytes`` and ``idle_content``.
+            also ``first_content``, ``idle_bytes`` and ``idle_content``.
         timeout_s: The limit that was hit, in seconds.
     """
 
@@ -225,6 +250,8 @@ class APIStatusError(OpeAIError):
         attempts: One record per try.
         body: The decoded error body, or the beginning of it as text.
     """
+
+    default_hint = "`status_code`, `code` and the message say why; quote request_id to the server's support"
 
     def __init__(
         self,
@@ -317,6 +344,8 @@ class StreamError(OpeAIError):
         bytes: How many bytes of the body had been read.
     """
 
+    default_hint = "`partial` holds what arrived; repeat the call, or continue from it"
+
     def __init__(
         self,
         message: str,
@@ -340,8 +369,6 @@ class StreamError(OpeAIError):
 
 class StreamInterruptedError(StreamError):
     """The connection broke, or the body ended before its announced length."""
-
-    default_hint = "`partial` holds what arrived; repeat the call, or continue from it"
 
 
 class StreamTruncatedError(StreamError):

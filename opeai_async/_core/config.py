@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from urllib.parse import SplitResult, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit, urlunsplit
 
+from opeai_async._core.redact import HiddenStr
 from opeai_async.errors import ConfigurationError
 
 DEFAULT_BASE_URL = "https://api-platform.ope.ai/v1"
@@ -14,16 +15,19 @@ DEFAULT_BASE_URL = "https://api-platform.ope.ai/v1"
 # RFC 9110 5.6.2 and 5.5. aiohttp sends any name it is given (seen on 3.14.5).
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII)
 _HEADER_VALUE = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?", re.ASCII)
+_HOST = re.compile(r"[0-9a-z.\-_]+|[0-9a-f:.]+", re.ASCII)  # a name or IPv4 address, or an IPv6 address
+_URL_SAFE = "/:@!$&'()*+,;=-._~%?"  # RFC 3986 3.3 and 3.4, and what is percent-encoded already
 _PROTECTED_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 
 
 def parse_base_url(base_url: str, *, allow_insecure_http: bool, source: str) -> str:
-    """*base_url* without a trailing slash, if a key may be sent there.
+    """*base_url* without a trailing slash and percent-encoded, if a key may be sent there.
 
     Raises:
-        ConfigurationError: If it is malformed, holds a user name, or is plain http to another machine.
+        ConfigurationError: If it is malformed, holds a user name, or is plain http to another machine. The message
+            names *source*, and of the URL at most scheme and host: the rest may hold a key.
     """
-    if re.search(r"[\x00-\x20\x7f]", base_url):
+    if re.search(r"[\s\x00-\x20\x7f]", base_url):
         raise ConfigurationError(f"the base URL from {source} holds white space or control characters")
     parts = _split(base_url, source)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -33,6 +37,11 @@ def parse_base_url(base_url: str, *, allow_insecure_http: bool, source: str) -> 
         )
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError(f"the base URL from {source} holds a user name", hint="give the key as api_key=")
+    if not _HOST.fullmatch(parts.hostname):
+        raise ConfigurationError(
+            f"the base URL from {source} has the host {parts.hostname!r}, expected a name or an address in ASCII",
+            hint="give an international name in its ASCII form (xn--...)",
+        )
     if parts.scheme == "http" and not allow_insecure_http and not _is_loopback(parts.hostname):
         raise ConfigurationError(
             f"the base URL from {source} is http://{parts.hostname}: the key would travel unencrypted",
@@ -40,15 +49,19 @@ def parse_base_url(base_url: str, *, allow_insecure_http: bool, source: str) -> 
         )
     if parts.fragment:
         raise ConfigurationError(f"the base URL from {source} has a fragment (#...), expected none")
-    return urlunsplit(parts._replace(path=parts.path.rstrip("/")))
+    path = quote(parts.path.rstrip("/"), safe=_URL_SAFE)
+    return urlunsplit(parts._replace(path=path, query=quote(parts.query, safe=_URL_SAFE)))
 
 
 def _split(base_url: str, source: str) -> SplitResult:
     try:
         parts = urlsplit(base_url)
         _ = parts.port
-    except ValueError as exc:
-        raise ConfigurationError(f"the base URL from {source} is malformed: {exc}") from None
+    except ValueError:  # whose text may quote a password
+        raise ConfigurationError(
+            f"the host or the port of the base URL from {source} is malformed, expected something like "
+            "https://host:8443/v1"
+        ) from None
     return parts
 
 
@@ -69,7 +82,7 @@ def endpoint(base_url: str, path: str, query: Mapping[str, str] | None = None) -
 
 
 def check_headers(headers: Mapping[str, str], source: str) -> dict[str, str]:
-    """*headers*, if they may be sent.
+    """*headers*, if they may be sent; no repr shows their values, because some servers take a key there.
 
     Raises:
         ConfigurationError: Names the header, never its value.
@@ -81,4 +94,10 @@ def check_headers(headers: Mapping[str, str], source: str) -> dict[str, str]:
             raise ConfigurationError(f"{source} sets {name}, which belongs to the connection")
         if not _HEADER_VALUE.fullmatch(value):
             raise ConfigurationError(f"the value of {name} in {source} is not printable ASCII")
-    return dict(headers)
+    return {name: HiddenStr(value) for name, value in headers.items()}
+
+
+def merged_headers(headers: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
+    """*headers* with those of *extra* added, or put in their place; names match in any case."""
+    replaced = {name.lower() for name in extra}
+    return {**{name: value for name, value in headers.items() if name.lower() not in replaced}, **extra}

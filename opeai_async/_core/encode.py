@@ -2,26 +2,28 @@
 
 Checking and encoding are one msgspec call each, so a conversation of a thousand messages costs well under a
 millisecond. Parameters that are None are not sent. ``extra_body`` is merged over the checked body and is not checked
-itself.
+itself. What was wrong, and where, is worked out only after msgspec has refused.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn, cast
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NoReturn, TypeGuard, cast
 
 import msgspec
 from msgspec import Struct
 
-from opeai_async._core.json_types import is_array, is_object
 from opeai_async.errors import RequestValidationError
 from opeai_async.types.common import WireStruct
 from opeai_async.types.request import ChatCompletionRequest
 
-_encode_json = msgspec.json.Encoder().encode
 _KNOWN = {field.name: field for field in msgspec.structs.fields(ChatCompletionRequest)}
 _SEQUENCES = frozenset({"messages", "tools", "functions", "modalities"})
+# msgspec raises them as they are: an unknown type, a lone surrogate (a ValueError), a cycle.
+_ENCODE_ERRORS = (TypeError, ValueError, RecursionError)
+_MAX_PATH_PARTS = 16
 
 
 def encode_request(
@@ -39,11 +41,12 @@ def encode_request(
         RequestValidationError: If a field is unknown, missing, of another type, or out of range; names field, value and
             what was expected.
     """
-    given = {name: value for name, value in params.items() if value is not None}
-    for name in given.keys() - _KNOWN.keys():
-        _refuse_unknown(name)
+    for name in params:
+        if name not in _KNOWN:
+            _refuse_unknown(name)
+    given = {name: _plain(value) for name, value in params.items() if value is not None}
     for name in _SEQUENCES & given.keys():
-        given[name] = _sequence(name, given[name])
+        given[name] = _sequence(given[name])
     _check(given, extra_body)
     if stream:
         given["stream"] = True
@@ -69,12 +72,25 @@ def flattened(value: Any) -> Any:
             if field.name != "extra" and item is not field.default:
                 fields[field.encode_name] = flattened(item)
         return {**fields, **value.extra}
-    if is_object(value):
+    if _is_mapping(value):
         return {name: flattened(item) for name, item in value.items()}
-    if is_array(value) or isinstance(value, tuple):
-        items: Iterable[Any] = value
-        return [flattened(item) for item in items]
+    if _is_row(value):
+        return [flattened(item) for item in value]
     return value
+
+
+# --- checking --------------------------------------------------------------------------------------------------------
+
+
+def _plain(value: Any) -> Any:
+    """*value*, but a subclass of float, such as numpy's, as the float it is."""
+    return float(value) if isinstance(value, float) else value
+
+
+def _sequence(value: Any) -> Any:
+    """A list of what any iterable brings; what cannot be meant as a list is left for the check to refuse."""
+    is_no_list = isinstance(cast("object", value), (list, str, bytes, Mapping))
+    return list(value) if not is_no_list and _is_iterable(value) else value
 
 
 def _check(given: dict[str, Any], extra_body: Mapping[str, Any] | None) -> None:
@@ -83,83 +99,47 @@ def _check(given: dict[str, Any], extra_body: Mapping[str, Any] | None) -> None:
             raise RequestValidationError(
                 f"{name} is missing, expected it in every request", field=name, hint=f"add {name}="
             )
+    if reason := _objection(given):
+        _refuse(given, reason)
+    for position, message in enumerate(cast("list[Any]", given.get("messages", ()))):
+        _check_message(message, f"messages[{position}]")
+
+
+def _objection(given: dict[str, Any]) -> str | None:
+    """What msgspec has against *given*, in its words."""
     checked: dict[str, Any] = {"model": "-", "messages": [{}], **given}
     try:
         msgspec.convert(checked, ChatCompletionRequest)
     except msgspec.ValidationError as exc:
-        _refuse(given, str(exc))
-    for position, message in enumerate(cast("list[Any]", given.get("messages", ()))):
-        if not isinstance(message, Struct):
-            _check_message(message, position)
+        return str(exc)
+    return None
 
 
-def _check_message(message: Any, position: int) -> None:
-    if not isinstance(message, (dict, Mapping)):  # dict first: an abstract class is slow to ask
-        where = f"messages[{position}]"
+def _check_message(message: object, where: str) -> None:
+    if _is_mapping(message):
+        role, content = message.get("role"), message.get("content")
+    elif isinstance(message, Struct):
+        role = getattr(message, "role", message.__struct_config__.tag)
+        content = getattr(message, "content", None)
+    else:
         raise RequestValidationError(
-            f"{where} is {_shown(message)}, expected a dict with a role, or a message of this package", field=where
+            f"{where} is {_kind(message)}, expected a dict with a role, or a message of this package", field=where
         )
-    fields = cast("Mapping[str, Any]", message)
-    if not isinstance(fields.get("role"), str):
-        where = f"messages[{position}].role"
+    if not isinstance(role, str):
+        shown = "missing" if role is None else _shown(role)
         raise RequestValidationError(
-            f"{where} is {_shown(fields.get('role'))}, expected 'system', 'developer', 'user', 'assistant' or 'tool'",
-            field=where,
+            f"{where}.role is {shown}, expected 'system', 'developer', 'user', 'assistant' or 'tool'",
+            field=f"{where}.role",
         )
-    if isinstance(fields.get("content"), (bytes, bytearray)):
-        where = f"messages[{position}].content"
+    if isinstance(content, (bytes, bytearray)):  # msgspec would send base64
         raise RequestValidationError(
-            f"{where} is bytes, expected text or a list of parts", field=where, hint="decode it"
+            f"{where}.content is of the type {type(content).__name__}, expected text or a list of parts",
+            field=f"{where}.content",
+            hint="decode it",
         )
 
 
-def _sequence(name: str, value: Any) -> Any:
-    if isinstance(value, (list, str, bytes, Mapping)) or not isinstance(value, Iterable):
-        return cast("Any", value)
-    items: Iterable[Any] = value
-    return list(items)
-
-
-def _encode(body: dict[str, Any]) -> bytes:
-    try:
-        return _encode_json(body)
-    except (TypeError, ValueError, UnicodeEncodeError, RecursionError, OverflowError) as exc:
-        field = next((name for name, value in body.items() if not _is_encodable(value)), None)
-        raise RequestValidationError(
-            f"{field} cannot be sent as JSON: {exc}",
-            field=field,
-            hint="JSON takes str, numbers, bool, None, lists, dicts with str keys; no lone surrogates, no cycles",
-        ) from None
-
-
-def _is_encodable(value: Any) -> bool:
-    try:
-        _encode_json(value)
-    except (TypeError, ValueError, UnicodeEncodeError, RecursionError, OverflowError):
-        return False
-    return True
-
-
-def _refuse_unknown(name: str) -> NoReturn:
-    near = difflib.get_close_matches(name, _KNOWN, n=1)
-    known = f"did you mean {near[0]!r}? " if near else ""
-    raise RequestValidationError(
-        f"{name} is no field of the API; {known}extra_body={{{name!r}: ...}} sends it unchecked", field=name, hint=""
-    )
-
-
-def _refuse(given: dict[str, Any], reason: str) -> NoReturn:
-    """Turn msgspec's ``Expected `float` <= 2.0 - at `$.temperature` `` into field, value, and what was expected."""
-    expected, _, path = reason.partition(" - at `$")
-    path = path.strip("`.")
-    expected = expected.replace("`", "").removeprefix("Expected ").replace("float", "number").replace(" | null", "")
-    expected = expected.partition(", got ")[0]
-    name = path.partition("[")[0].partition(".")[0]
-    expected = _RANGES.get(name, expected)
-    if path != name:
-        raise RequestValidationError(f"{path} is not what the API takes, expected {expected}", field=path or None)
-    raise RequestValidationError(f"{name} is {_shown(given.get(name))}, expected {expected}", field=name)
-
+# --- saying what is wrong --------------------------------------------------------------------------------------------
 
 _RANGES = {
     "temperature": "a number from 0 to 2",
@@ -173,15 +153,131 @@ _RANGES = {
     "messages": "a list of at least one message",
     "model": "the name of a model",
     "stop": "a string or a list of strings",
+    "modalities": "a list of strings",
+    "metadata": "a dict of strings",
     "logit_bias": "a dict from token ids to numbers from -100 to 100",
 }
+_KINDS = {"str": "a string", "int": "a whole number", "bool": "True or False", "array": "a list", "object": "a dict"}
+
+
+def _refuse_unknown(name: str) -> NoReturn:
+    near = difflib.get_close_matches(name, _KNOWN, n=1)
+    known = f"; did you mean {near[0]!r}?" if near else ""
+    raise RequestValidationError(f"{name} is no field of the API{known}", field=name)
+
+
+def _refuse(given: dict[str, Any], reason: str) -> NoReturn:
+    """Turn msgspec's ``Expected `float` <= 2.0 - at `$.temperature` `` into field, value, and what was expected."""
+    what, _, place = reason.partition(" - at ")
+    path = place.rpartition("`$.")[2].rstrip("`")
+    name = path.partition("[")[0]
+    expected = _RANGES.get(name) or _in_words(what)
+    where, value = _offender(name, given[name], path, is_key=place.startswith("`key`"))
+    shown = _kind(value) if name == "messages" else _shown(value)
+    raise RequestValidationError(f"{where} is {shown}, expected {expected}", field=where)
+
+
+def _in_words(what: str) -> str:
+    """``Expected `str | object | null`, got `int` `` as "a string or a dict"."""
+    names = what.split("`")[1].split(" | ")
+    return " or ".join(_KINDS[name] for name in names if name != "null")
+
+
+def _offender(name: str, value: Any, path: str, *, is_key: bool) -> tuple[str, Any]:
+    """The path and the value of what was refused inside the field *name*."""
+    if is_key or path.endswith("[...]"):
+        entries: Mapping[Any, Any] = value
+        key = next(key for key, item in entries.items() if _objection({name: {key: item}}))
+        return (f"a key of {name}", key) if is_key else (f"{name}[{_shown(key)}]", entries[key])
+    if index := re.search(r"\[([0-9]+)\]$", path):
+        return path, value[int(index[1])]
+    return path, value
 
 
 def _shown(value: Any) -> str:
-    """*value* in short. Prompts are not quoted: only scalars are shown."""
-    if value is None:
-        return "missing"
-    if isinstance(value, (int, float)) or (isinstance(value, str) and len(value) <= 60):
+    """*value* in short: only None and small scalars are shown."""
+    if isinstance(value, int) and value.bit_length() > 128:  # Python refuses to print really big ones
+        return f"a number of {value.bit_length()} bits"
+    if value is None or isinstance(value, (int, float)) or (isinstance(value, str) and len(value) <= 60):
         return repr(value)
-    kind = type(cast("object", value)).__name__
-    return f"an empty {kind}" if hasattr(value, "__len__") and not len(value) else f"a {kind}"
+    return _kind(value)
+
+
+def _kind(value: object) -> str:
+    """What *value* is, without showing it: it may be a prompt."""
+    if value is None:
+        return "None"
+    kind = type(value).__name__
+    is_empty = isinstance(value, (str, bytes, list, dict)) and not value
+    return f"an empty {kind}" if is_empty else f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+
+
+# --- encoding --------------------------------------------------------------------------------------------------------
+
+
+def _as_builtin(value: Any) -> Any:
+    """What msgspec does not know as what it does: any mapping, and subclasses of str, int and float."""
+    if _is_mapping(value):
+        return dict(value)
+    if isinstance(value, str):
+        return str.__str__(value)  # not str(value): the subclass may have a __str__ of its own
+    for kind in (int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    raise TypeError(f"{_kind(value)} has no JSON form")
+
+
+_encode_json = msgspec.json.Encoder(enc_hook=_as_builtin).encode
+
+
+def _encode(body: dict[str, Any]) -> bytes:
+    try:
+        return _encode_json(body)
+    except _ENCODE_ERRORS as exc:
+        # A cycle has no innermost place.
+        path = _unsendable(body, parts=1 if isinstance(exc, RecursionError) else _MAX_PATH_PARTS).removeprefix(".")
+        raise RequestValidationError(
+            f"{path or 'the body'} cannot be sent as JSON: {exc}",
+            field=path or None,
+            hint="JSON takes str, numbers, bool, None, lists, dicts with str keys; no lone surrogates, no cycles",
+        ) from None
+
+
+def _unsendable(value: Any, parts: int) -> str:
+    """The path of the innermost part of *value* that cannot be encoded, such as ``messages[3].content``."""
+    if parts == 0:
+        return ""
+    for label, item in _children(value):
+        if not _is_encodable(item):
+            return label + _unsendable(item, parts - 1)
+    return ""
+
+
+def _children(value: Any) -> Iterable[tuple[str, Any]]:
+    if isinstance(value, Struct):
+        return [(f".{name}", getattr(value, name)) for name in value.__struct_fields__]
+    if _is_mapping(value):
+        return [(f".{name}", item) for name, item in value.items()]
+    if _is_row(value):
+        return [(f"[{position}]", item) for position, item in enumerate(value)]
+    return []
+
+
+def _is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    return isinstance(value, (dict, Mapping))  # dict first: an abstract class is slow to ask
+
+
+def _is_row(value: object) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, (list, tuple))
+
+
+def _is_iterable(value: object) -> TypeGuard[Iterable[Any]]:
+    return isinstance(value, Iterable)
+
+
+def _is_encodable(value: Any) -> bool:
+    try:
+        _encode_json(value)
+    except _ENCODE_ERRORS:
+        return False
+    return True

@@ -10,22 +10,25 @@ from opeai_async._core.redact import redact
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-amzn-requestid", "cf-ray")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Request:
     """One HTTP request, ready to send.
 
     Attributes:
-        url: Absolute, with the query.
-        headers: Complete; their repr is hidden, because one of them holds the key.
-        body: The encoded JSON; its repr is hidden, because it holds the prompt.
+        url: Absolute, with the query; that is not in the repr, because some servers take a key there.
+        headers: Complete; not in the repr, because one of them holds the key.
+        body: The encoded JSON; not in the repr, because it holds the prompt.
         wants_stream: Whether an event stream was asked for.
     """
 
     method: str
     url: str
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
+    headers: Mapping[str, str]
+    body: bytes
     wants_stream: bool = False
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.url.partition('?')[0]}>"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,15 @@ from opeai_async._core.json_types import is_array, is_object
 from opeai_async.errors import ConfigurationError, OpeAIError
 
 _KEY = re.compile(r"[\x21-\x7e]+", re.ASCII)
-# What the keys of this API family look like: a known prefix, or whatever follows the word Bearer.
-_KEY_LIKE = re.compile(r"\b(?:sk|pk|rk|gsk|xai)-?[A-Za-z0-9_*\-]{8,}|(?i:bearer)\s+[\x21-\x7e]+")
+# What the keys of this API family look like: a known prefix, or what follows the word Bearer and is no plain word, so
+# that "sketchbook", "risk-averse" and "Bearer authentication" stay.
+_KEY_LIKE = re.compile(
+    r"(?<![A-Za-z0-9])(?:sk|pk|rk|gsk|xai)[-_][A-Za-z0-9_*\-]{8,}"
+    r"|(?<![A-Za-z0-9])(?i:bearer)\s+(?:(?=[\x21-\x7e]*[0-9_*\-])[\x21-\x7e]{8,}|[\x21-\x7e]{16,})"
+)
 _MASK = "[redacted]"
+# Local servers take any key, and people give them words such as "none" or "ollama": to mask these would garble errors.
+_MIN_SECRET_LENGTH = 7
 
 
 class Secret:
@@ -29,12 +35,14 @@ class Secret:
     __slots__ = ("_reveal",)
 
     def __init__(self, value: str, *, source: str) -> None:
-        if not _KEY.fullmatch(value):
+        is_sound = _KEY.fullmatch(value) is not None
+        value = HiddenStr(value)  # traceback printers show locals
+        if not is_sound:
             raise ConfigurationError(
                 f"the API key from {source} must be printable ASCII without spaces; it has {_what_is_wrong(value)}",
                 hint=f"set {source} again; a stray newline or quotes are the usual cause",
             )
-        # A closure, because debuggers and traceback printers show attributes and locals.
+        # A closure, because debuggers and traceback printers show attributes.
         self._reveal: Callable[[], str] = lambda: value
 
     def reveal(self) -> str:
@@ -62,7 +70,7 @@ class HiddenStr(str):
 def redact(text: str, *secrets: str) -> str:
     """*text* with the *secrets*, and all that looks like a key, replaced."""
     for secret in secrets:
-        text = text.replace(secret, _MASK)
+        text = _masked(text, secret)
     return _KEY_LIKE.sub(_MASK, text)
 
 
@@ -76,12 +84,16 @@ def scrub(error: OpeAIError, secret: Secret) -> None:
 
 def _without(key: str, value: Any) -> Any:
     if isinstance(value, str):
-        return value.replace(key, _MASK)
+        return _masked(value, key)
     if is_array(value):
         return [_without(key, item) for item in value]
     if is_object(value):
         return {_without(key, name): _without(key, item) for name, item in value.items()}
     return value
+
+
+def _masked(text: str, key: str) -> str:
+    return text.replace(key, _MASK) if len(key) >= _MIN_SECRET_LENGTH else text
 
 
 def _what_is_wrong(value: str) -> str:

@@ -16,8 +16,9 @@ from enum import Enum
 RETRYABLE_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 
 # float() would take "inf", "nan", "1_000" and non-ASCII digits.
-_NUMBER = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?", re.ASCII)
 _JITTER_SHARE = 0.1
+_MAX_DOUBLINGS = 64  # beyond any sensible max_delay_s, and a float still holds it
 
 
 class Cause(Enum):
@@ -93,7 +94,7 @@ class RetryPolicy:
                 return None
             return failure.retry_after_s * (1 + _JITTER_SHARE * jitter)
         base = self.throttle_delay_s if failure.is_throttle else self.base_delay_s
-        return float(jitter * min(self.max_delay_s, base * 2 ** (attempt - 1)))
+        return float(jitter * min(self.max_delay_s, base * 2 ** min(attempt - 1, _MAX_DOUBLINGS)))
 
     def is_retryable(self, failure: Failure) -> bool:
         """Whether another try may help at all."""

@@ -129,12 +129,15 @@ class ChoiceLogprobs(WireStruct):
 
 
 class UrlCitation(WireStruct):
-    """Where in the text a web page is cited; indices are in characters."""
+    """Where in the text a web page is cited; indices are in characters.
 
-    start_index: int = 0
-    end_index: int = 0
-    url: str = ""
-    title: str = ""
+    All may be absent: some gateways send only the address.
+    """
+
+    start_index: int | None = None
+    end_index: int | None = None
+    url: str | None = None
+    title: str | None = None
 
 
 class Annotation(WireStruct):

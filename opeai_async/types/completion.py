@@ -31,7 +31,7 @@ class CustomCall(WireStruct):
 class ToolCall(WireStruct):
     """A call the model asks for; send the result back in a ``tool`` message with this ``id``.
 
-    ``type`` is ``"function"`` or ``"custom"``; a custom call has ``custom`` set, and no ``function`` (``msgspec.UNSET``).
+    ``type`` is ``"function"`` or ``"custom"``; a custom call has ``custom``, and ``msgspec.UNSET`` for ``function``.
     """
 
     id: str
@@ -57,7 +57,8 @@ class ChatCompletionMessage(WireStruct):
     """
 
     role: str
-    content: str | None = None
+    # From a factory, because a default is not sent back, and some servers refuse a message without content.
+    content: str | None = msgspec.field(default_factory=lambda: None)
     reasoning_content: str | None = None
     tool_calls: list[ToolCall] | None = None
     refusal: str | None = None

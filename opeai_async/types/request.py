@@ -9,10 +9,10 @@ See https://platform.openai.com/docs/api-reference/chat/create
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, TypeAlias, TypedDict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Required, TypeAlias, TypedDict
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from opeai_async.types.common import WireStruct
 from opeai_async.types.completion import ChatCompletionMessage, ToolCall
@@ -108,7 +108,8 @@ class AssistantMessage(WireStruct, tag_field="role", tag="assistant"):
     """What the model said earlier; a ``ChatCompletionMessage`` that came back does as well."""
 
     role: ClassVar[str] = "assistant"
-    content: str | list[Any] | None = None
+    # From a factory, because a default is not sent, and some servers refuse a message without content.
+    content: str | list[Any] | None = field(default_factory=lambda: None)
     reasoning_content: str | None = None
     refusal: str | None = None
     name: str | None = None
@@ -243,13 +244,13 @@ class CompletionParams(TypedDict, total=False):
     Ranges are those of ``ChatCompletionRequest``.
     """
 
-    messages: Sequence[MessageParam]
-    model: str
+    messages: Required[Iterable[MessageParam]]
+    model: Required[str]
     audio: Mapping[str, object] | None
     frequency_penalty: float | None
     function_call: str | Mapping[str, object] | None
     functions: Sequence[Mapping[str, object]] | None
-    logit_bias: Mapping[str, float] | None
+    logit_bias: Mapping[str, float] | Mapping[int, float] | None
     logprobs: bool | None
     max_completion_tokens: int | None
     max_tokens: int | None
@@ -271,7 +272,7 @@ class CompletionParams(TypedDict, total=False):
     stream_options: StreamOptionsParam | None
     temperature: float | None
     tool_choice: ToolChoiceParam | None
-    tools: Sequence[ToolParam] | None
+    tools: Iterable[ToolParam] | None
     top_logprobs: int | None
     top_p: float | None
     user: str | None
@@ -295,7 +296,7 @@ class ChatCompletionRequest(Struct, kw_only=True, omit_defaults=True, forbid_unk
     frequency_penalty: Penalty | None = None
     function_call: str | dict[str, Any] | None = None
     functions: list[Any] | None = None
-    logit_bias: dict[str, Annotated[float, Meta(ge=-100, le=100)]] | None = None
+    logit_bias: dict[str | int, Annotated[float, Meta(ge=-100, le=100)]] | None = None
     logprobs: bool | None = None
     max_completion_tokens: PositiveInt | None = None
     max_tokens: PositiveInt | None = None
