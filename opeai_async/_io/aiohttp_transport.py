@@ -11,13 +11,15 @@ from __future__ import annotations
 import asyncio
 import errno
 import math
+import select
 import ssl
+from collections.abc import AsyncGenerator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import aiohttp
-from aiohttp.client_reqrep import ClientRequest
+import anyio
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -48,6 +50,8 @@ DRAIN_BYTES = 64 * 1024
 SWEEP_S = 0.5
 MAX_CONCURRENT_CONNECTS = 128
 
+_NO_CLOCKS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
+
 _LOCAL_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL})
 
 
@@ -76,7 +80,9 @@ class AiohttpTransport:
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._session: aiohttp.ClientSession | None = None
+        self._keeper: AsyncGenerator[None, None] | None = None
         self._slots: asyncio.Semaphore | None = None
+        self._sends: set[anyio.CancelScope] = set()
         self._open: set[AiohttpResponse] = set()
         self._drains: set[asyncio.Task[None]] = set()
         self._sweep: asyncio.TimerHandle | None = None
@@ -88,44 +94,62 @@ class AiohttpTransport:
 
     async def send(self, request: Request, *, connect_s: float, pool_s: float) -> AiohttpResponse:
         """Send *request* and wait for the head of the response."""
-        session = self._session_of_this_loop()
+        session = await self._session_of_this_loop()
+        with anyio.CancelScope() as scope:
+            self._sends.add(scope)
+            try:
+                return await self._send_in_slot(session, request, connect_s, pool_s)
+            finally:
+                self._sends.discard(scope)
+        raise SendError(_client_closed(), Cause.FINAL)  # only aclose() cancels the scope
+
+    async def aclose(self) -> None:
+        """Abort every open response, then close every connection."""
+        self._check_loop(asyncio.get_running_loop())
+        self._closed = True
+        for scope in list(self._sends):
+            scope.cancel()
+        # Responses first: session.close() would strand a reader for ever (trap 2).
+        for response in list(self._open):
+            response.abort(BodyError("the client was closed", Cause.FINAL))
+        drains = list(self._drains)
+        for drain in drains:
+            drain.cancel()
+        self._session, keeper, self._keeper = None, self._keeper, None
+        if keeper is not None:
+            await keeper.aclose()
+        if drains:
+            await asyncio.wait(drains)
+
+    # --- sending ---------------------------------------------------------------------------------------------------
+
+    async def _send_in_slot(
+        self, session: aiohttp.ClientSession, request: Request, connect_s: float, pool_s: float
+    ) -> AiohttpResponse:
         await self._take_slot(pool_s)
         try:
-            response = await self._send_on_good_connection(session, request, connect_s)
+            response = AiohttpResponse(await self._raw_response(session, request, connect_s), self)
         except BaseException:
             self._free_slot()
             raise
         self._open.add(response)
+        if self._closed:
+            response.abort()
+            raise SendError(_client_closed(), Cause.FINAL)
         self._start_sweeping()
         return response
 
-    async def aclose(self) -> None:
-        """Abort every open response, then close every connection."""
-        self._closed = True
-        # Responses first: session.close() would strand a reader for ever (trap 2).
-        for response in list(self._open):
-            response.abort()
-        for drain in list(self._drains):
-            drain.cancel()
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
-
-    # --- sending ---------------------------------------------------------------------------------------------------
-
-    async def _send_on_good_connection(
+    async def _raw_response(
         self, session: aiohttp.ClientSession, request: Request, connect_s: float
-    ) -> AiohttpResponse:
-        sending = _Sending()
+    ) -> aiohttp.ClientResponse:
+        sending = _Sending(connect_s)
         while True:
             try:
-                return AiohttpResponse(await self._post(session, request, connect_s, sending), self)
-            except _StaleConnection:
-                continue  # it is closed now, so this ends with a fresh connection at the latest
+                return await self._post(session, request, sending)
             except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as exc:
                 failure = self._failure_of(exc, request, sending)
             # Raised out here, because aiohttp's frames hold the headers, and with them the key: nothing of them may
-            # hang on an error as its cause, its context or its traceback.
+            # hang on an error as its cause, its context or its traceback (trap 9).
             if failure is not None:
                 raise failure
 
@@ -133,17 +157,15 @@ class AiohttpTransport:
         """What the user is told; None if the request shall go out again on a fresh connection."""
         if self._closed:
             return SendError(_client_closed(), Cause.FINAL)
-        broke = isinstance(exc, (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError))
-        if broke and sending.reused and not sending.fresh_only and not isinstance(exc, aiohttp.ClientConnectorError):
+        if sending.reused and not sending.fresh_only and _is_silent_break(exc):
             # The server closed an idle connection while we were sending on it: not the fault of the request.
             sending.fresh_only = True
             return None
-        return SendError(*_error_and_cause(exc, URL(request.url, encoded=True).host or "the server"))
+        return SendError(*_error_and_cause(exc, URL(request.url, encoded=True).host or "the server", sending.connect_s))
 
     async def _post(
-        self, session: aiohttp.ClientSession, request: Request, connect_s: float, sending: _Sending
+        self, session: aiohttp.ClientSession, request: Request, sending: _Sending
     ) -> aiohttp.ClientResponse:
-        connect = None if math.isinf(connect_s) else connect_s
         token = _sending.set(sending)
         try:
             return await session.request(
@@ -152,40 +174,45 @@ class AiohttpTransport:
                 data=request.body,
                 headers=CIMultiDict(request.headers),
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=connect, sock_read=None),
+                timeout=_NO_CLOCKS,
                 proxy=self._proxy,
             )
+        except BaseException:
+            # aiohttp only closes, and a close waits until the server has taken what is left of the request.
+            if sending.transport is not None:
+                sending.transport.abort()
+            raise
         finally:
             _sending.reset(token)
 
-    def _session_of_this_loop(self) -> aiohttp.ClientSession:
+    async def _session_of_this_loop(self) -> aiohttp.ClientSession:
         if self._closed:
             raise SendError(_client_closed(), Cause.FINAL)
         loop = asyncio.get_running_loop()
         if self._session is not None and self._loop is loop:
             return self._session
-        if self._loop is not None and self._loop is not loop and not self._loop.is_closed():
-            error = ConfigurationError(
-                "this client is in use by another event loop that still runs",
-                hint="make one client per event loop",
-            )
-            raise SendError(error, Cause.FINAL)
+        try:
+            self._check_loop(loop)
+        except ConfigurationError as exc:
+            raise SendError(exc, Cause.FINAL) from None
         # The first request, or the first of a new loop after the old one was closed with everything on it.
         self._loop = loop
-        self._open.clear()
-        self._drains.clear()
-        self._sweep = None
+        self._sends, self._open, self._drains, self._sweep = set(), set(), set(), None
         self._slots = None if self._max_connections is None else asyncio.Semaphore(self._max_connections)
-        self._session = self._new_session()
-        return self._session
+        self._session = session = self._new_session()
+        self._keeper = _closed_with_loop(session, self._open)
+        await anext(self._keeper)
+        return session
+
+    def _check_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._loop is not None and self._loop is not loop and not self._loop.is_closed():
+            hint = "make one client per event loop"
+            raise ConfigurationError("this client is in use by another event loop, which is not closed", hint=hint)
 
     def _new_session(self) -> aiohttp.ClientSession:
-        trust = True if self._ssl_context is None else self._ssl_context
-        connector = _Connector(keepalive_timeout=self._keepalive_s, ssl=trust)
         return aiohttp.ClientSession(
-            connector=connector,
+            connector=_Connector(keepalive_timeout=self._keepalive_s, ssl=self._ssl_context or True),
             cookie_jar=aiohttp.DummyCookieJar(),
-            request_class=_CheckedRequest,
             read_bufsize=READ_BUFFER_BYTES,
             trust_env=False,
         )
@@ -199,13 +226,11 @@ class AiohttpTransport:
             async with asyncio.timeout(None if math.isinf(pool_s) else pool_s):
                 await self._slots.acquire()
         except TimeoutError:
-            error = PoolTimeoutError(
+            message = (
                 f"no connection became free within {pool_s:g} s: {len(self._open)} responses are open, "
-                f"max_connections={self._max_connections}",
-                phase="pool",
-                timeout_s=pool_s,
+                f"max_connections={self._max_connections}"
             )
-            raise SendError(error, Cause.FINAL) from None
+            raise SendError(PoolTimeoutError(message, phase="pool", timeout_s=pool_s), Cause.FINAL) from None
 
     def _free_slot(self) -> None:
         if self._slots is not None:
@@ -238,29 +263,24 @@ class AiohttpTransport:
     def _sweep_stranded(self) -> None:
         """Wake readers whom aiohttp forgot: a bad chunk size closes the connection, but tells nobody (trap 1)."""
         self._sweep = None
-        for response in self._open:
+        for response in list(self._open):
             response.wake_if_stranded()
         if self._open:
             self._start_sweeping()
 
 
 class AiohttpResponse:
-    """An open response."""
+    """An open response; ``head`` has its status and headers."""
 
-    __slots__ = ("_content", "_ended", "_error", "_head", "_raw", "_transport")
+    __slots__ = ("_content", "_ended", "_error", "_raw", "_transport", "head")
 
     def __init__(self, raw: aiohttp.ClientResponse, transport: AiohttpTransport) -> None:
         self._raw = raw
         self._content = raw.content
         self._transport = transport
-        self._head = ResponseHead(raw.status, raw.url.host or "", _headers_of(raw))
+        self.head = ResponseHead(raw.status, raw.url.host or "", _headers_of(raw))
         self._error: BodyError | None = None
         self._ended = False
-
-    @property
-    def head(self) -> ResponseHead:
-        """Status and headers."""
-        return self._head
 
     def read_nowait(self) -> bytes:
         """All that has arrived and was not read yet; ``b""`` if that is nothing."""
@@ -302,12 +322,18 @@ class AiohttpResponse:
         else:
             self._transport.drain(self)
 
-    def abort(self) -> None:
-        """Close the connection now, waking a waiting read."""
+    def abort(self, error: BodyError | None = None) -> None:
+        """Close the connection now, waking a waiting read, which raises *error*."""
         if self._ended:
             return
         self._ended = True
+        self._error = self._error or error
+        connection = self._raw.connection
+        transport = connection.transport if connection is not None else None
         self._raw.close()
+        # aiohttp only closes: that waits for unsent bytes to be taken, and with TLS for the peer's farewell.
+        if transport is not None and self._raw.connection is None:  # there still is a loop to do it
+            transport.abort()
         self._transport.forget(self)
 
     async def drain(self) -> None:
@@ -329,60 +355,93 @@ class AiohttpResponse:
         connection = self._raw.connection
         if connection is None or self._content.is_eof() or self._content.exception() is not None:
             return
-        protocol = connection.protocol
-        if protocol is None or not protocol.is_connected():
+        # Not is_connected(): a connection about to close may still tell its reader about a proper end.
+        if connection.protocol is None or not connection.protocol.connected:
             self._content.set_exception(aiohttp.ClientPayloadError("the chunked framing of the body is malformed"))
+
+
+async def _closed_with_loop(
+    session: aiohttp.ClientSession, responses: set[AiohttpResponse]
+) -> AsyncGenerator[None, None]:
+    """Closes *session* when it is closed itself, or else when the event loop ends, which closes its generators.
+
+    So nothing is left behind by a client that outlives its ``asyncio.run``.
+    """
+    try:
+        yield
+    finally:
+        for response in list(responses):
+            response.abort()
+        await session.close()
 
 
 class _Sending:
     """What is learned about one request while aiohttp sends it."""
 
-    __slots__ = ("fresh_only", "reused")
+    __slots__ = ("connect_s", "finite_connect_s", "fresh_only", "reused", "transport")
 
-    def __init__(self) -> None:
+    def __init__(self, connect_s: float) -> None:
+        self.connect_s = connect_s
+        self.finite_connect_s = None if math.isinf(connect_s) else connect_s
         self.reused = False
         self.fresh_only = False
+        self.transport: asyncio.Transport | None = None
 
 
 _sending: ContextVar[_Sending] = ContextVar("opeai_async_sending")
-_used_before: WeakSet[ResponseHandler] = WeakSet()
-
-
-class _StaleConnection(Exception):
-    """A pooled connection that must not be used."""
-
-
-class _CheckedRequest(ClientRequest):
-    """Refuses a pooled connection on which the server has spoken out of turn.
-
-    aiohttp would give that answer to the next request, of another user perhaps (trap 4, aiohttp#13656; seen on
-    3.14.5, to be dropped when the connector checks ``should_close`` as it hands a connection out).
-    """
-
-    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-        protocol, sending = conn.protocol, _sending.get()
-        sending.reused = protocol in _used_before
-        if protocol is None or (sending.reused and (protocol.should_close or sending.fresh_only)):
-            raise _StaleConnection
-        _used_before.add(protocol)
-        return await super().send(conn)
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Makes at most ``MAX_CONCURRENT_CONNECTS`` connections at a time.
+    """Hands out no connection on which the server has spoken out of turn, and limits concurrent connects.
 
-    At 5,000 streams this halves the time to first byte.
-
-    ``_create_connection`` is no public method; if a later aiohttp stops calling it, only the bound is gone.
+    aiohttp would give such an answer to the next request, of another user perhaps (trap 4, aiohttp#13656; seen on
+    3.14.5, to be dropped when its connector checks this itself). At most ``MAX_CONCURRENT_CONNECTS`` at a time halve
+    the time to first byte at 5,000 streams; the clock of one starts when it is its turn, and covers names, proxy and
+    TLS. ``_create_connection`` is no public method; if a later aiohttp stops calling it, only these limits are gone.
     """
 
     def __init__(self, *, keepalive_timeout: float, ssl: ssl.SSLContext | bool) -> None:
-        super().__init__(limit=0, limit_per_host=0, keepalive_timeout=keepalive_timeout, ssl=ssl)
+        super().__init__(limit=0, keepalive_timeout=keepalive_timeout, ssl=ssl)  # pyright: ignore[reportUnknownMemberType]
         self._connects = asyncio.Semaphore(MAX_CONCURRENT_CONNECTS)
+        self._used_before: WeakSet[ResponseHandler] = WeakSet()
+
+    async def connect(self, *args: Any, **kwargs: Any) -> Connection:
+        """A connection, from the pool or new; called by aiohttp."""
+        sending = _sending.get()
+        set_aside: list[Connection] = []
+        try:
+            while True:
+                connection = await super().connect(*args, **kwargs)
+                protocol = connection.protocol
+                sending.reused = protocol in self._used_before
+                if protocol is None or (sending.reused and _has_spoken(protocol)):
+                    connection.close()
+                elif sending.reused and sending.fresh_only:
+                    set_aside.append(connection)
+                else:
+                    break
+        finally:
+            for unused in set_aside:
+                unused.release()
+        self._used_before.add(protocol)
+        sending.transport = connection.transport
+        return connection
 
     async def _create_connection(self, *args: Any, **kwargs: Any) -> ResponseHandler:
-        async with self._connects:
+        async with self._connects, asyncio.timeout(_sending.get().finite_connect_s):
             return await super()._create_connection(*args, **kwargs)
+
+
+def _has_spoken(protocol: ResponseHandler) -> bool:
+    """Whether an idle connection is at its end, or has brought anything; the loop may not have read it yet."""
+    if protocol.should_close or protocol.transport is None:
+        return True
+    sock = protocol.transport.get_extra_info("socket")
+    if not hasattr(select, "poll"):  # pragma: no cover - Windows, where select() takes any socket
+        return bool(select.select([sock], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _headers_of(raw: aiohttp.ClientResponse) -> dict[str, str]:
@@ -397,20 +456,28 @@ def _client_closed() -> ClientClosedError:
     return ClientClosedError("the client is closed", hint="make a new client, or keep this one open for longer")
 
 
+def _is_silent_break(exc: Exception) -> bool:
+    """Whether an existing connection broke without a byte of response."""
+    if isinstance(exc, aiohttp.ServerDisconnectedError):
+        return isinstance(exc.message, str)  # else it is the part of the head that had come
+    return isinstance(exc, aiohttp.ClientOSError) and not isinstance(exc, aiohttp.ClientConnectorError)
+
+
 def _why_broken(exc: Exception) -> str:
     if isinstance(exc, aiohttp.ClientPayloadError):
-        return f"the body was cut before its end ({exc})"
+        return f"the body was cut before its end ({_first_line(str(exc))})"
     if isinstance(exc, aiohttp.ServerDisconnectedError):
         return "the server closed the connection"
-    return f"the connection broke ({exc})" if str(exc) else f"the connection broke ({type(exc).__name__})"
+    return f"the connection broke ({_first_line(str(exc)) or type(exc).__name__})"
 
 
-def _error_and_cause(exc: Exception, host: str) -> tuple[OpeAIError, Cause]:
+def _error_and_cause(exc: Exception, host: str, connect_s: float) -> tuple[OpeAIError, Cause]:
     number = getattr(exc, "errno", None)
     if isinstance(exc, (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError, ssl.SSLError)):
         return TLSError(f"no trusted TLS connection to {host}: {_reason(exc)}"), Cause.FINAL
     if isinstance(exc, aiohttp.ServerTimeoutError):
-        return APITimeoutError(f"no connection to {host} in time", phase="connect"), Cause.NOT_SENT
+        message = f"no connection to {host} within {connect_s:g} s (connect_s={connect_s:g})"
+        return APITimeoutError(message, phase="connect", timeout_s=connect_s), Cause.NOT_SENT
     if number in _LOCAL_ERRNOS:
         return LocalResourceError(f"no connection to {host}: {_reason(exc)}"), Cause.FINAL
     if isinstance(exc, aiohttp.ClientConnectorError):

@@ -40,9 +40,10 @@ async def complete(exchange: Exchange, completion_type: type[CompletionT], diale
         except OpeAIError as exc:
             failure = _failure_of(exc)
             if failure is None:
-                raise exchange.scrubbed(exc) from None
+                raise exchange.final(exc) from None
             reader = await exchange.reopen(exc, failure)
             continue
+        exchange.succeeded()
         return msgspec.structs.replace(completion, meta=exchange.meta(reader.head, tuple(dialect.quirks)))
 
 

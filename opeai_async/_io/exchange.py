@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from opeai_async._core.api_errors import status_error
+from opeai_async._core.api_errors import excerpt, status_error
 from opeai_async._core.body import invalid_response
 from opeai_async._core.http import Request, ResponseHead
 from opeai_async._core.redact import Secret, redact, scrub
@@ -79,7 +79,9 @@ class Exchange:
         self._request = request
         self._limits = limits
         self._policy = policy
-        self._idempotency_key = str(uuid.uuid4())
+        self._headers = dict(request.headers)
+        if not any(name.lower() == "idempotency-key" for name in self._headers):
+            self._headers["Idempotency-Key"] = str(uuid.uuid4())
         self._attempts: list[AttemptRecord] = []
         self._delay_s = 0.0
         self._spent = 0
@@ -94,7 +96,6 @@ class Exchange:
         while True:
             result = await self._attempt()
             if isinstance(result, BodyReader):
-                self._wiring.budget.refund(self._spent)
                 return result
             await self._wait_or_raise(result.error, result.failure)
 
@@ -108,6 +109,11 @@ class Exchange:
         await self._wait_or_raise(error, failure)
         return await self.open()
 
+    def succeeded(self) -> None:
+        """The call brought something to hand out: what its retries had cost goes back to the budget."""
+        self._wiring.budget.refund(self._spent)
+        self._spent = 0
+
     def meta(self, head: ResponseHead, quirks: tuple[str, ...] = ()) -> ResponseMeta:
         """What is known about the exchange that brought *head*."""
         key = self._wiring.secret.reveal()
@@ -120,8 +126,10 @@ class Exchange:
             quirks=quirks,
         )
 
-    def scrubbed(self, error: OpeAIError) -> OpeAIError:
-        """*error* without the key, wherever a server may have echoed it."""
+    def final(self, error: OpeAIError) -> OpeAIError:
+        """*error* with the attempts, and without the key, wherever a server may have echoed it."""
+        if isinstance(error, (APIConnectionError, APIStatusError, InvalidResponseError)):
+            error.attempts = tuple(self._attempts)
         scrub(error, self._wiring.secret)
         return error
 
@@ -147,11 +155,7 @@ class Exchange:
         now = asyncio.get_running_loop().time()
         total_left_s = self.started_at + self._limits.total_s - now
         limit_s = min(self._limits.response_headers_s, total_left_s)
-        headers = {
-            **self._request.headers,
-            "Idempotency-Key": self._idempotency_key,
-            ATTEMPT_HEADER: str(len(self._attempts) + 1),
-        }
+        headers = {**self._headers, ATTEMPT_HEADER: str(len(self._attempts) + 1)}
         request = dataclasses.replace(self._request, headers=headers)
         try:
             async with asyncio.timeout(None if math.isinf(limit_s) else limit_s):
@@ -175,7 +179,7 @@ class Exchange:
             return reader
         body = await _error_body(reader)
         if head.status < 400:
-            return _Failed(_redirect_error(head, body), Failure(Cause.FINAL), head.status)
+            return _Failed(_not_followed(head, body), Failure(Cause.FINAL), head.status)
         error = status_error(head, body)
         failure = Failure(
             Cause.STATUS,
@@ -191,45 +195,51 @@ class Exchange:
     async def _wait_or_raise(self, error: OpeAIError, failure: Failure) -> None:
         delay_s = self._policy.next_delay(failure, len(self._attempts), self._wiring.jitter())
         if delay_s is None:
-            raise self._final(error)
+            raise self.final(error)
         now = asyncio.get_running_loop().time()
         if now + delay_s >= self.started_at + self._limits.total_s:
             error.add_note(f"not retried: waiting {delay_s:.1f} s would pass total_s={self._limits.total_s:g}")
-            raise self._final(error)
+            raise self.final(error)
         cost = self._wiring.budget.spend(failure)
         if not cost:
             error.add_note("not retried: the client's retry budget is used up by recent failures")
-            raise self._final(error)
+            raise self.final(error)
         self._spent += cost
         self._delay_s = delay_s
         await self._wiring.sleep(delay_s)
 
-    def _final(self, error: OpeAIError) -> OpeAIError:
-        if isinstance(error, (APIConnectionError, APIStatusError, InvalidResponseError)):
-            error.attempts = tuple(self._attempts)
-        return self.scrubbed(error)
-
 
 async def _error_body(reader: BodyReader) -> bytes:
-    """The beginning of an error's body, within bounds of size and time; what arrived, if it broke off."""
-    body = bytearray()
+    """The beginning of an error's body, within bounds of size and time; what arrived, if it broke off.
+
+    The connection is kept only if it was the API that answered, not something in between.
+    """
+    body, keeps = bytearray(), False
     try:
         async with asyncio.timeout(ERROR_BODY_S):
             while len(body) < MAX_ERROR_BODY_BYTES and (data := await reader.read()):
                 body += data
+        keeps = reader.head.status >= 400 and "json" in (reader.head.content_type or "")
     except (TimeoutError, BodyError, ReadExpired):
-        reader.abort()
-    except BaseException:
-        reader.abort()
-        raise
-    else:
-        reader.release()
+        pass
+    finally:
+        if keeps:
+            reader.release()
+        else:
+            reader.abort()
     return bytes(body[:MAX_ERROR_BODY_BYTES])
 
 
-def _redirect_error(head: ResponseHead, body: bytes) -> InvalidResponseError:
+def _not_followed(head: ResponseHead, body: bytes) -> InvalidResponseError:
     location = head.headers.get("location", "")
+    if not location:
+        return invalid_response(head, body, "expected an answer")
     host = location.partition("://")[2].partition("/")[0].rpartition("@")[2] or head.host
-    error = invalid_response(head, body, f"a redirect to {host!r} was not followed")
-    error.hint = "set base_url to where the API really is; the prompt and the key are not sent to another place"
-    return error
+    return InvalidResponseError(
+        f"HTTP {head.status} from {head.host}: a redirect to {host!r} was not followed",
+        status_code=head.status,
+        content_type=head.content_type,
+        excerpt=excerpt(body),
+        request_id=head.request_id,
+        hint="set base_url to where the API really is; the prompt and the key are not sent to another place",
+    )

@@ -8,6 +8,7 @@ clocks say now: mostly it goes to sleep again, because bytes have arrived meanwh
 from __future__ import annotations
 
 import asyncio
+import math
 
 from opeai_async._core.http import ResponseHead
 from opeai_async._core.timeouts import Expiry, Limits, StreamClocks
@@ -31,15 +32,30 @@ class BodyReader:
         started_at: When the call began, in loop time.
     """
 
-    __slots__ = ("_at_end", "_clocks", "_expired", "_loop", "_response", "_timer", "bytes_read", "first_byte_at")
+    __slots__ = (
+        "_at_end",
+        "_clocks",
+        "_expired",
+        "_loop",
+        "_response",
+        "_seen_chunks",
+        "_timer",
+        "_total",
+        "bytes_read",
+        "first_byte_at",
+    )
 
     def __init__(self, response: Response, limits: Limits, started_at: float) -> None:
         self._response = response
         self._clocks = StreamClocks(limits, started_at)
+        self._total: Expiry | None = None
+        if limits.total_s < math.inf:
+            self._total = Expiry(started_at + limits.total_s, "total", limits.total_s)
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._expired: Expiry | None = None
         self._at_end = False
+        self._seen_chunks = False
         self.bytes_read = 0
         self.first_byte_at: float | None = None
 
@@ -55,9 +71,15 @@ class BodyReader:
             ReadExpired: If a clock ran out.
             BodyError: If the body broke off, or was aborted.
         """
-        data = self._response.read_nowait()
-        if not data:
-            data = await self._read_waiting()
+        self._check_total()
+        try:
+            data = self._response.read_nowait()
+            if not data:
+                data = await self._read_waiting()
+        except BodyError:
+            if self._expired is not None:
+                raise ReadExpired(self._expired) from None
+            raise
         if not data:
             self._at_end = True
         else:
@@ -74,23 +96,27 @@ class BodyReader:
             self._arm()
         try:
             return await self._response.read()
-        except BodyError:
-            if self._expired is not None:
-                raise ReadExpired(self._expired) from None
-            raise
         finally:
             clocks.end_wait(time())
 
+    def _check_total(self) -> None:
+        """The timer looks only at waiting reads, and where the server is faster than the consumer, none waits."""
+        total = self._total
+        if total is not None and self._expired is None and self._loop.time() >= total.at:
+            self._expired = total
+            self.abort()
+
     def saw_chunks(self, *, finished: bool) -> None:
         """A chunk was decoded; *finished* once every choice has ended, which starts the clock for ``[DONE]``."""
-        if finished and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if finished or not self._seen_chunks:
+            # Another clock counts from now on, perhaps a shorter one than that which the timer was armed for.
+            self._seen_chunks = True
+            self._disarm()
         self._clocks.saw_chunks(finished=finished)
 
     def _arm(self) -> None:
         expiry = self._clocks.expiry()
-        if expiry is not None and expiry.at < float("inf"):
+        if expiry is not None and expiry.at < math.inf:
             self._timer = self._loop.call_at(expiry.at, self._on_timer)
 
     def _on_timer(self) -> None:
@@ -114,6 +140,15 @@ class BodyReader:
         self._disarm()
         self._response.abort()
 
+    def abandon(self) -> None:
+        """``abort`` from wherever a finalizer may run: any thread, and also after the loop's end."""
+        if self._loop.is_closed():
+            return
+        if _is_running_here(self._loop):
+            self.abort()
+        else:
+            self._loop.call_soon_threadsafe(self.abort)
+
     def finish(self) -> None:
         """``release`` if the body was read to its end, else ``abort``."""
         if self._at_end:
@@ -125,3 +160,10 @@ class BodyReader:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _is_running_here(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False

@@ -32,6 +32,7 @@ from opeai_async._core.timeouts import Expiry
 from opeai_async._io.exchange import Exchange
 from opeai_async._io.reader import BodyReader, ReadExpired
 from opeai_async._io.transport import BodyError
+from opeai_async._io.views import Batches, Texts
 from opeai_async.errors import (
     ClientClosedError,
     ConcurrentReadError,
@@ -56,6 +57,9 @@ else:
     from typing import TypeVar
 
     ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
+
+
+_TRUNCATED = "the stream ended without [DONE] and without a finish_reason: the answer was cut"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +101,7 @@ class ChatCompletionStream(Generic[ChunkT]):
         self._accumulated = 0
         self._end: End | None = None
         self._end_error: OpeAIError | None = None
+        self._end_failure: Failure | None = None
         self._outcome = Outcome.OPEN
         self._error: OpeAIError | None = None
         self._is_reading = False
@@ -128,11 +133,11 @@ class ChatCompletionStream(Generic[ChunkT]):
 
     def text(self, *, choice: int = 0) -> AsyncIterator[str]:
         """The content of one choice as it arrives, in pieces as the server cut them; never an empty one."""
-        return _Texts(lambda: self._ready, self._more, choice)
+        return Texts(lambda: self._ready, self._more, choice)
 
     def batches(self) -> AsyncIterator[list[ChunkT]]:
         """Lists of the chunks that arrived together, one list per read: the cheapest way to iterate."""
-        return _Batches(lambda: self._ready, self._more)
+        return Batches(lambda: self._ready, self._more)
 
     async def completion(self) -> ChatCompletion:
         """Read to the end; returns the whole message with its usage.
@@ -141,7 +146,9 @@ class ChatCompletionStream(Generic[ChunkT]):
 
         Raises:
             StreamError: If the stream ended badly; ``partial`` holds all that arrived.
+            ConcurrentReadError: If another task is reading.
         """
+        self._check_not_reading()
         self._ready = iter(())  # the rest of this batch counts as handed out
         while await self._more():
             self._ready = iter(())
@@ -152,17 +159,27 @@ class ChatCompletionStream(Generic[ChunkT]):
 
         Raises:
             OpeAIError: If no attempt brought a usable response.
+            ConcurrentReadError: If another task is opening it.
         """
         self._check_not_closed()
-        if self._reader is None and self._outcome is Outcome.OPEN:
-            self._exchange = self._make_exchange()
-            await self._open(self._exchange.open)
+        if self._error is not None and self._parser is None:
+            raise copy.copy(self._error)
+        if self._opening is not None:
+            raise ConcurrentReadError("another task is opening this stream already")
+        if self._parser is None and self._outcome is Outcome.OPEN:
+            # A cancelled opening goes on with the exchange it began: same clock, same idempotency key.
+            if self._exchange is None:
+                self._exchange = self._make_exchange()
+            try:
+                await self._open(self._exchange.open)
+            except OpeAIError as exc:
+                self._finish(End.ERROR, exc)
+                raise
 
     async def _more(self) -> bool:
         """Make the next batch ready; False at the end."""
-        if self._is_reading:
-            raise ConcurrentReadError("another task is reading this stream already")
-        self._is_reading = True
+        self._check_not_reading()
+        self._is_reading, self._read_was_cancelled = True, False
         try:
             self._accumulate()
             while self._outcome is Outcome.OPEN:
@@ -183,9 +200,10 @@ class ChatCompletionStream(Generic[ChunkT]):
 
     async def _read(self) -> list[ChunkT]:
         """The chunks of one read, which may be none; notes what ends the stream in ``_end`` and ``_error``."""
-        await self.open()
+        if self._parser is None:
+            await self.open()
         reader, parser = self._reader, self._parser
-        if reader is None or parser is None:  # cancelled while it was opening
+        if reader is None or parser is None:  # cancel() was called while it was opening
             return []
         try:
             data = await reader.read()
@@ -193,21 +211,24 @@ class ChatCompletionStream(Generic[ChunkT]):
             self._end_by_clock(exc.expiry)
             return []
         except BodyError as exc:
-            self._will_end(End.BROKEN, StreamInterruptedError(f"the stream was interrupted: {exc}"))
+            error = StreamInterruptedError(f"the stream was interrupted: {exc}")
+            self._will_end(End.BROKEN, error, Failure(exc.cause))
             return []
-        if self._outcome is not Outcome.OPEN:  # cancelled while it was waiting
+        if self._outcome is not Outcome.OPEN:  # cancel() was called while it was waiting
             return []
         batch = parser.feed(data) if data else parser.end()
         if self._first_content_at is None and any(map(_has_content, batch)):
             self._first_content_at = self._now()
         if parser.error is not None:
-            self._will_end(End.ERROR, parser.error)
+            self._will_end(End.ERROR, parser.error, _failure_of(parser.error))
         elif parser.done or not data:
             self._will_end(End.DONE if parser.done else End.EOF)
         return batch
 
     def _hand_out(self, batch: list[ChunkT]) -> None:
         self._batch, self._ready, self._accumulated = batch, iter(batch), 0
+        if self._exchange is not None and not self._accumulator.chunks:
+            self._exchange.succeeded()
         if self._reader is not None:
             self._reader.saw_chunks(finished=False)
 
@@ -229,22 +250,21 @@ class ChatCompletionStream(Generic[ChunkT]):
 
     async def _open(self, opener: Callable[[], Awaitable[BodyReader]]) -> None:
         """Get a response; returns without one if ``cancel`` was called meanwhile."""
-        scope = self._opening = anyio.CancelScope()
+        reader: BodyReader | None = None
         try:
-            with scope:
-                self._reader = await opener()
-        except OpeAIError as exc:
-            self._finish(End.ERROR, exc)
-            raise
+            with anyio.CancelScope() as self._opening:
+                reader = await opener()
         finally:
             self._opening = None
-        if self._reader is None:
+        if reader is None:
             return
+        self._reader = reader
         if self._outcome is not Outcome.OPEN:
-            self._reader.abort()
+            reader.abort()
+            return
         options = self._options
         self._parser = StreamParser(
-            self._reader.head,
+            reader.head,
             options.chunk_type,
             self._dialect,
             max_event_bytes=options.max_event_bytes,
@@ -253,22 +273,19 @@ class ChatCompletionStream(Generic[ChunkT]):
 
     async def _settle(self, end: End) -> None:
         """End by *end*; or, as long as nothing was handed out, let the exchange decide whether to try again."""
-        exchange, error = self._exchange, self._end_error
+        exchange, error, failure = self._exchange, self._end_error, self._end_failure
         if error is None and end is End.EOF and not self._accumulator.finished:
-            error = StreamTruncatedError(
-                "the stream ended without [DONE] and without a finish_reason: the answer was cut"
-            )
-        failure = _failure_of(error) if self._accumulator.chunks == 0 else None
-        if failure is None or exchange is None or error is None:
+            error, failure = StreamTruncatedError(_TRUNCATED), Failure(Cause.AMBIGUOUS)
+        if error is None or failure is None or exchange is None or self._accumulator.chunks:
             self._finish(end, error)
             return
         if self._reader is not None:
             self._reader.abort()
-        self._reader, self._end, self._end_error = None, None, None
+        self._parser, self._end, self._end_error, self._end_failure = None, None, None, None
         try:
             await self._open(lambda: exchange.reopen(error, failure))
-        except OpeAIError:
-            pass  # it is in _error now, with what is known of the stream
+        except OpeAIError as exc:
+            self._finish(end if exc is error else End.ERROR, exc)
 
     # --- ending ----------------------------------------------------------------------------------------------------
 
@@ -291,8 +308,9 @@ class ChatCompletionStream(Generic[ChunkT]):
 
     async def aclose(self) -> None:
         """Close the stream, if it is not at its end; later reads raise ``ClientClosedError``. May be called again."""
-        self.cancel()
-        self._is_closed = True
+        if self._outcome is Outcome.OPEN:
+            self._is_closed = True
+            self.cancel()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -307,15 +325,18 @@ class ChatCompletionStream(Generic[ChunkT]):
         reader = getattr(self, "_reader", None)
         if reader is None or self._outcome is not Outcome.OPEN:
             return
-        reader.abort()
+        reader.abandon()
         if not self._read_was_cancelled:
             _warn(f"unclosed {self!r}: use `async with`, aclose() or cancel()", ResourceWarning, source=self)
 
-    def _will_end(self, end: End, error: OpeAIError | None = None) -> None:
-        """Nothing more will be read; the end comes when all that was read has been handed out."""
+    def _will_end(self, end: End, error: OpeAIError | None = None, failure: Failure | None = None) -> None:
+        """Nothing more will be read; the end comes when all that was read has been handed out.
+
+        *failure* is what the retry policy is asked if that was nothing; None if another try is hopeless.
+        """
         if self._outcome is not Outcome.OPEN or self._end is not None:
             return
-        self._end, self._end_error, self._finished_at = end, error, self._now()
+        self._end, self._end_error, self._end_failure, self._finished_at = end, error, failure, self._now()
         if self._reader is not None:
             if end in (End.DONE, End.EOF):
                 self._reader.release()
@@ -345,7 +366,8 @@ class ChatCompletionStream(Generic[ChunkT]):
         elif self._outcome is Outcome.TRUNCATED and self._options.on_truncated == "return":
             error = None
         if self._outcome in (Outcome.FAILED, Outcome.TRUNCATED) and error is not None:
-            self._error = self._with_facts(error)
+            # A copy, because the traceback of what is raised leads back to this stream.
+            self._error = copy.copy(self._with_facts(error))
 
     def _with_facts(self, error: OpeAIError) -> OpeAIError:
         if isinstance(error, StreamError):
@@ -356,7 +378,11 @@ class ChatCompletionStream(Generic[ChunkT]):
             error.request_id = self.meta.request_id
             error.events = accumulator.chunks
             error.bytes = self._reader.bytes_read if self._reader is not None else 0
-        return self._exchange.scrubbed(error) if self._exchange is not None else error
+        return self._exchange.final(error) if self._exchange is not None else error
+
+    def _check_not_reading(self) -> None:
+        if self._is_reading:
+            raise ConcurrentReadError("another task is reading this stream already")
 
     def _check_not_closed(self) -> None:
         if self._is_closed and self._outcome is Outcome.CANCELLED:
@@ -415,56 +441,12 @@ class ChatCompletionStream(Generic[ChunkT]):
         return asyncio.get_running_loop().time()
 
 
-class _Texts:
-    """The content of one choice."""
-
-    def __init__(
-        self, ready: Callable[[], Iterator[ChatCompletionChunk]], more: Callable[[], Awaitable[bool]], choice: int
-    ) -> None:
-        self._ready = ready
-        self._more = more
-        self._choice = choice
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> str:
-        index = self._choice
-        while True:
-            for chunk in self._ready():
-                for choice in chunk.choices:
-                    if choice.index == index and choice.delta.content:
-                        return choice.delta.content
-            if not await self._more():
-                raise StopAsyncIteration
-
-
-class _Batches(Generic[ChunkT]):
-    """The chunks of each read."""
-
-    def __init__(self, ready: Callable[[], Iterator[ChunkT]], more: Callable[[], Awaitable[bool]]) -> None:
-        self._ready = ready
-        self._more = more
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> list[ChunkT]:
-        if batch := list(self._ready()):
-            return batch
-        if await self._more():
-            return list(self._ready())
-        raise StopAsyncIteration
-
-
-def _failure_of(error: OpeAIError | None) -> Failure | None:
+def _failure_of(error: OpeAIError) -> Failure | None:
     """What the retry policy is asked if *error* came before the first chunk; None if that is hopeless."""
-    if isinstance(error, StreamServerError):
-        is_quota = APIError("", code=error.code, type=error.type).is_quota()
-        return Failure(Cause.IN_STREAM, status=error.status_code, is_quota=is_quota)
-    if isinstance(error, (StreamInterruptedError, StreamTruncatedError)):
-        return Failure(Cause.AMBIGUOUS)
-    return None
+    if not isinstance(error, StreamServerError):
+        return None
+    is_quota = APIError("", code=error.code, type=error.type).is_quota()
+    return Failure(Cause.IN_STREAM, status=error.status_code, is_quota=is_quota)
 
 
 def _has_content(chunk: ChatCompletionChunk) -> bool:

@@ -28,7 +28,15 @@ class SendError(Exception):
 
 
 class BodyError(Exception):
-    """The body broke off. What had arrived before was returned by the reads before."""
+    """The body broke off. What had arrived before was returned by the reads before.
+
+    Attributes:
+        cause: What a retry may conclude, as long as nothing was handed out.
+    """
+
+    def __init__(self, message: str, cause: Cause = Cause.AMBIGUOUS) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class Response(Protocol):
