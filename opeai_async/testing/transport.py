@@ -1,0 +1,192 @@
+"""A transport without sockets, for unit tests of code that uses a client: ``AsyncOpeAI(transport=...)``.
+
+A response is a status, headers, and a list of what its body does: bytes, each item one read; `Pause`, which is silence;
+`Break`, which is a connection that breaks. There is no clock but the event loop's, and no task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from opeai_async._core.http import Request, ResponseHead
+from opeai_async._core.retry import Cause
+from opeai_async._io.transport import BodyError, SendError
+from opeai_async.errors import APIConnectionError, ClientClosedError, OpeAIError
+
+FailureCause: TypeAlias = Literal["not sent", "ambiguous", "final"]
+"""What a retry may conclude: the server saw nothing; it may have; another try would end the same way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Silence of a body, for so many seconds; None for ever."""
+
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """The connection breaks, with this reason."""
+
+    reason: str = "the connection broke"
+
+
+Step: TypeAlias = bytes | Pause | Break
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    head: ResponseHead
+    steps: tuple[Step, ...]
+    delay_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    error: OpeAIError
+    cause: Cause
+    delay_s: float | None
+
+
+class ScriptedTransport:
+    """Answers requests from a script, in order.
+
+    Attributes:
+        requests: All that was sent, in order.
+        responses: What was answered, in order; see `ScriptedResponse.end`.
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.responses: list[ScriptedResponse] = []
+        self._script: deque[_Answer | _Refusal] = deque()
+        self._closed = asyncio.Event()
+
+    def respond(
+        self, *steps: Step, status: int = 200, headers: Mapping[str, str] | None = None, delay_s: float | None = 0.0
+    ) -> None:
+        """Answer the next request.
+
+        Args:
+            *steps: What the body does, until it ends cleanly.
+            status: HTTP status.
+            headers: Response headers; the content-type is an event stream's unless they say otherwise.
+            delay_s: Seconds before the head; None for ever.
+        """
+        fields = {name.lower(): value for name, value in (headers or {}).items()}
+        head = ResponseHead(status, "scripted", {"content-type": "text/event-stream", **fields})
+        self._script.append(_Answer(head, steps, delay_s))
+
+    def fail(
+        self,
+        error: OpeAIError | None = None,
+        *,
+        cause: FailureCause = "not sent",
+        delay_s: float | None = 0.0,
+    ) -> None:
+        """Fail the next request without a response: with *error*, or as if nobody listened."""
+        self._script.append(_Refusal(error or APIConnectionError("no connection: scripted"), Cause(cause), delay_s))
+
+    @property
+    def open_responses(self) -> int:
+        """How many responses are neither released nor aborted."""
+        return sum(response.end is None for response in self.responses)
+
+    async def send(self, request: Request, *, connect_s: float, pool_s: float) -> ScriptedResponse:
+        """Answer *request* with the next item of the script; the limits do not matter here."""
+        self.requests.append(request)
+        if not self._script and not self._closed.is_set():
+            message = f"the script holds no answer for request number {len(self.requests)}"
+            raise SendError(APIConnectionError(message), Cause.FINAL)
+        item = self._script.popleft() if self._script else None
+        if item is None or await _happened(self._closed, _due(item.delay_s)):
+            raise SendError(ClientClosedError("the client is closed"), Cause.FINAL)
+        if isinstance(item, _Refusal):
+            raise SendError(item.error, item.cause)
+        response = ScriptedResponse(item.head, item.steps)
+        self.responses.append(response)
+        return response
+
+    async def aclose(self) -> None:
+        """Abort every open response, and refuse further requests."""
+        self._closed.set()
+        for response in self.responses:
+            response.abort(BodyError("the client was closed", Cause.FINAL))
+
+
+class ScriptedResponse:
+    """One answer.
+
+    Attributes:
+        head: Status and headers.
+        end: How the client ended it: ``"released"``, ``"aborted"``, or None while it is open.
+    """
+
+    def __init__(self, head: ResponseHead, steps: tuple[Step, ...]) -> None:
+        self.head = head
+        self.end: Literal["released", "aborted"] | None = None
+        self._steps = deque(steps)
+        self._aborted = asyncio.Event()
+        self._error: BodyError | None = None
+        self._due: float | None = None
+
+    def read_nowait(self) -> bytes:
+        """The next bytes, unless a pause comes before them."""
+        self._pass_what_is_over()
+        if self._error is None and self._steps and isinstance(self._steps[0], Break):
+            self._error = BodyError(self._steps[0].reason)
+        if self._error is not None:
+            raise self._error
+        if self._steps and isinstance(self._steps[0], bytes):
+            return self._take()
+        return b""
+
+    async def read(self) -> bytes:
+        """The next bytes, after the pauses before them; ``b""`` at the end."""
+        while not (data := self.read_nowait()) and self._steps:
+            await _happened(self._aborted, self._due)
+        return data
+
+    def release(self) -> None:
+        """Note that the client ended it properly."""
+        self.end = self.end or "released"
+
+    def abort(self, error: BodyError | None = None) -> None:
+        """Note that the client cut it off, and wake a waiting read."""
+        if self.end is None:
+            self.end = "aborted"
+            self._error = self._error or error or BodyError("the response was aborted")
+            self._aborted.set()
+
+    def _pass_what_is_over(self) -> None:
+        """Begin the next pause, and leave behind those that are over."""
+        while self._steps and isinstance(pause := self._steps[0], Pause):
+            if self._due is None:
+                self._due = _due(pause.seconds)
+            if self._due is None or asyncio.get_running_loop().time() < self._due:
+                return
+            self._steps.popleft()
+            self._due = None
+
+    def _take(self) -> bytes:
+        data = self._steps.popleft()
+        assert isinstance(data, bytes)
+        return data
+
+
+def _due(delay_s: float | None) -> float | None:
+    return None if delay_s is None else asyncio.get_running_loop().time() + delay_s
+
+
+async def _happened(event: asyncio.Event, due: float | None) -> bool:
+    """Wait for *event* until loop time *due*, or for ever; whether it happened."""
+    try:
+        async with asyncio.timeout_at(due):
+            await event.wait()
+    except TimeoutError:
+        pass
+    return event.is_set()
