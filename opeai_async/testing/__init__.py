@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from opeai_async.testing.record import Headers, Outcome, RecordedRequest
     from opeai_async.testing.reply import Answer, Drop, Failure, Raw, Reply
     from opeai_async.testing.server import Handler, OpeAIServer
+    from opeai_async.testing.transport import Break, Pause, ScriptedResponse, ScriptedTransport
 
 __all__ = [
     "OpeAIServer",
@@ -31,6 +32,10 @@ __all__ = [
     "Failure",
     "Raw",
     "Drop",
+    "ScriptedTransport",
+    "ScriptedResponse",
+    "Pause",
+    "Break",
 ]
 
 # Resolved on first use, so that a test run which only loads the pytest plugin does not pay for aiohttp.
@@ -38,6 +43,7 @@ _HOMES = {
     "record": ("Headers", "Outcome", "RecordedRequest"),
     "reply": ("Answer", "Drop", "Failure", "Raw", "Reply"),
     "server": ("Handler", "OpeAIServer"),
+    "transport": ("Break", "Pause", "ScriptedResponse", "ScriptedTransport"),
 }
 
 
