@@ -9,11 +9,19 @@ index 0 to all of them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from opeai_async._core.extras import ExtraParts
+from opeai_async._core.rules import SYNTHETIC_ID_PREFIX
 from opeai_async.errors import StreamTooLargeError
-from opeai_async.types.chunk import ChatCompletionChunk, ChoiceDelta, ChunkChoice, FunctionCallDelta, ToolCallDelta
+from opeai_async.types.chunk import (
+    AudioDelta,
+    ChatCompletionChunk,
+    ChoiceDelta,
+    ChunkChoice,
+    CustomCallDelta,
+    FunctionCallDelta,
+    ToolCallDelta,
+)
 from opeai_async.types.common import NO_EXTRA, Annotation, ChoiceLogprobs, CompletionUsage, TokenLogprob
 from opeai_async.types.completion import (
     Audio,
@@ -27,8 +35,6 @@ from opeai_async.types.completion import (
 from opeai_async.types.meta import NO_META, ResponseMeta
 
 MAX_INDEX = 128
-
-SYNTHETIC_ID_PREFIX = "call_synthetic_"
 
 
 class Accumulator:
@@ -228,7 +234,11 @@ class _ChoiceParts:
             self.delta_extra.add(delta.extra)
 
     def build(self) -> Choice:
+        extra = self.delta_extra.build() if self.delta_extra is not None else NO_EXTRA
+        # These two a message has, and a delta has not.
+        own = {name: extra[name] for name in ("name", "tool_call_id") if isinstance(extra.get(name), str)}
         message = ChatCompletionMessage(
+            **own,
             role=self.role or "assistant",
             content=_joined(self.content),
             reasoning_content=_joined(self.reasoning),
@@ -237,7 +247,7 @@ class _ChoiceParts:
             function_call=self.function_call.build() if self.function_call is not None else None,
             audio=self.audio.build() if self.audio is not None else None,
             annotations=list(self.annotations) or None,
-            extra=self.delta_extra.build() if self.delta_extra is not None else NO_EXTRA,
+            extra={name: value for name, value in extra.items() if name not in own} or NO_EXTRA,
         )
         return Choice(
             index=self.index,
@@ -269,20 +279,21 @@ class _ToolCalls:
         if delta.function is not None:
             call.function.add(delta.function)
         if delta.custom is not None:
-            call.add_custom(delta.custom.name, delta.custom.input)
-        if delta.extra is not NO_EXTRA:
-            call.extra.add(delta.extra)
+            call.custom = call.custom or _CustomParts()
+            call.custom.add(delta.custom)
+        call.extra.add(delta.extra)
 
     def _call_of(self, delta: ToolCallDelta) -> _CallParts:
-        call = self.by_index.get(delta.index)
-        if delta.id and delta.id in self.by_id:
-            return self.by_id[delta.id]
-        if call is not None and not _begins_another(call, delta):
-            return call
-        checked_index(len(self.in_order), self.max_index, "tool call's position")
-        call = _CallParts()
+        call = self.by_id.get(delta.id) if delta.id else None
+        if call is None:
+            call = self.by_index.get(delta.index)
+            if call is not None and not _begins_another(call, delta):
+                return call
+            checked_index(len(self.in_order), self.max_index, "tool call's position")
+            call = _CallParts()
+            self.in_order.append(call)
+        # With index 0 for all calls, the next delta without id belongs to this one.
         self.by_index[checked_index(delta.index, self.max_index, "tool call")] = call
-        self.in_order.append(call)
         return call
 
     def build(self) -> list[ToolCall]:
@@ -300,94 +311,114 @@ def _begins_another(call: _CallParts, delta: ToolCallDelta) -> bool:
 class _FunctionParts:
     """A function's name and arguments. The name is whole, repeated or in pieces, and ends where the arguments begin."""
 
-    __slots__ = ("arguments", "name")
+    __slots__ = ("arguments", "extra", "name")
 
     def __init__(self) -> None:
         self.name: list[str] = []
         self.arguments: list[str] = []
+        self.extra = ExtraParts()
 
     def add(self, delta: FunctionCallDelta) -> None:
         if delta.name and not self.arguments and delta.name != "".join(self.name):
             self.name.append(delta.name)
         if delta.arguments:
             self.arguments.append(delta.arguments)
+        self.extra.add(delta.extra)
 
     def build(self) -> FunctionCall:
-        return FunctionCall(name="".join(self.name), arguments="".join(self.arguments) or "{}")
+        return FunctionCall(
+            name="".join(self.name), arguments="".join(self.arguments) or "{}", extra=self.extra.build()
+        )
 
 
 class _CallParts:
     """What has arrived of one tool call."""
 
-    __slots__ = ("custom_input", "custom_name", "extra", "function", "id", "is_custom", "type")
+    __slots__ = ("custom", "extra", "function", "id", "type")
 
     def __init__(self) -> None:
         self.id = ""
         self.type = ""
         self.function = _FunctionParts()
-        self.is_custom = False
-        self.custom_name = ""
-        self.custom_input: list[str] = []
+        self.custom: _CustomParts | None = None
         self.extra = ExtraParts()
-
-    def add_custom(self, name: str | None, text: str | None) -> None:
-        self.is_custom = True
-        self.custom_name = self.custom_name or name or ""
-        if text:
-            self.custom_input.append(text)
 
     def build(self, position: int) -> ToolCall:
         call_id = self.id or f"{SYNTHETIC_ID_PREFIX}{position}"
         extra = self.extra.build()
-        if self.is_custom:
-            custom = CustomCall(name=self.custom_name, input="".join(self.custom_input))
-            return ToolCall(id=call_id, type=self.type or "custom", custom=custom, extra=extra)
+        if self.custom is not None:
+            return ToolCall(id=call_id, type=self.type or "custom", custom=self.custom.build(), extra=extra)
         return ToolCall(id=call_id, type=self.type or "function", function=self.function.build(), extra=extra)
+
+
+class _CustomParts:
+    """A custom tool's name and input."""
+
+    __slots__ = ("extra", "input", "name")
+
+    def __init__(self) -> None:
+        self.name = ""
+        self.input: list[str] = []
+        self.extra = ExtraParts()
+
+    def add(self, delta: CustomCallDelta) -> None:
+        self.name = self.name or delta.name or ""
+        self.input.append(delta.input or "")
+        self.extra.add(delta.extra)
+
+    def build(self) -> CustomCall:
+        return CustomCall(name=self.name, input="".join(self.input), extra=self.extra.build())
 
 
 class _AudioParts:
     """A spoken answer's fragments."""
 
-    __slots__ = ("data", "expires_at", "id", "transcript")
+    __slots__ = ("data", "expires_at", "extra", "id", "transcript")
 
     def __init__(self) -> None:
         self.id = ""
         self.data: list[str] = []
         self.transcript: list[str] = []
         self.expires_at: int | None = None
+        self.extra = ExtraParts()
 
-    def add(self, delta: Any) -> None:
+    def add(self, delta: AudioDelta) -> None:
         self.id = self.id or delta.id or ""
         self.data.append(delta.data or "")
         self.transcript.append(delta.transcript or "")
         if delta.expires_at is not None:
             self.expires_at = delta.expires_at
+        self.extra.add(delta.extra)
 
     def build(self) -> Audio:
         data, transcript = "".join(self.data), "".join(self.transcript)
-        return Audio(id=self.id, data=data, transcript=transcript, expires_at=self.expires_at)
+        extra = self.extra.build()
+        return Audio(id=self.id, data=data, transcript=transcript, expires_at=self.expires_at, extra=extra)
 
 
 class _LogprobParts:
     """Log probabilities, appended per text."""
 
-    __slots__ = ("content", "reasoning_content", "refusal")
+    __slots__ = ("content", "extra", "reasoning_content", "refusal")
 
     def __init__(self) -> None:
         self.content: list[TokenLogprob] = []
         self.refusal: list[TokenLogprob] = []
         self.reasoning_content: list[TokenLogprob] = []
+        self.extra = ExtraParts()
 
     def add(self, logprobs: ChoiceLogprobs) -> None:
         self.content.extend(logprobs.content or ())
         self.refusal.extend(logprobs.refusal or ())
         self.reasoning_content.extend(logprobs.reasoning_content or ())
+        self.extra.add(logprobs.extra)
 
     def build(self) -> ChoiceLogprobs:
         return ChoiceLogprobs(
             content=list(self.content) or None,
             refusal=list(self.refusal) or None,
             reasoning_content=list(self.reasoning_content) or None,
+            extra=self.extra.build(),
         )
 
 

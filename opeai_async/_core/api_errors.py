@@ -79,7 +79,7 @@ def find_error(body: dict[str, Any]) -> APIError | None:
         return APIError(redact(error), _text(body.get("code")), _text(body.get("type")), _text(body.get("param")))
     if error:
         return APIError(redact(_compact(error)))
-    if "choices" in body:
+    if body.get("choices"):
         return None
     if body.get("object") == "error" or ("message" in body and ("code" in body or "type" in body)):
         return error_of_object(body)
@@ -132,7 +132,7 @@ def status_error(head: ResponseHead, body: bytes, attempts: tuple[AttemptRecord,
         request_id=head.request_id,
         retry_after_s=parse_retry_after(head.headers),
         attempts=attempts,
-        body=_redacted(decoded) if decoded is not None else excerpt(body),
+        body=decoded if decoded is not None else excerpt(body),
     )
 
 
@@ -151,7 +151,7 @@ def _error_of_body(decoded: Any, body: bytes) -> APIError:
 
 def _decoded(body: bytes) -> Any:
     try:
-        return msgspec.json.decode(body)
+        return _redacted(msgspec.json.decode(body))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 

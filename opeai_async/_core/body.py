@@ -5,24 +5,20 @@ from __future__ import annotations
 from enum import Enum
 from typing import TypeVar
 
+import msgspec
+
 from opeai_async._core.accumulator import Accumulator
 from opeai_async._core.api_errors import excerpt
 from opeai_async._core.decode import DONE, ChunkDecoder, decode_completion
 from opeai_async._core.dialect import Dialect
+from opeai_async._core.encode import flattened
 from opeai_async._core.http import ResponseHead
+from opeai_async._core.json_types import JSONObject
 from opeai_async._core.outcome import End, Outcome, outcome_of
-from opeai_async._core.sse import SSEDecoder
-from opeai_async.errors import InvalidResponseError
-from opeai_async.types.chunk import (
-    AudioDelta,
-    ChatCompletionChunk,
-    ChoiceDelta,
-    ChunkChoice,
-    CustomCallDelta,
-    FunctionCallDelta,
-    ToolCallDelta,
-)
-from opeai_async.types.completion import ChatCompletion, ToolCall
+from opeai_async._core.sse import ServerSentEvent, SSEDecoder
+from opeai_async.errors import InvalidResponseError, StreamDecodeError
+from opeai_async.types.chunk import ChatCompletionChunk
+from opeai_async.types.completion import ChatCompletion
 
 CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
 
@@ -39,7 +35,9 @@ class BodyKind(Enum):
 
 
 def kind_of(prefix: bytes) -> BodyKind | None:
-    """The kind of the body that begins with *prefix*; None while there is only white space."""
+    """The kind of the body that begins with *prefix*; None while there is only white space, or half a BOM."""
+    if len(prefix) < len(_BOM) and _BOM.startswith(prefix):
+        return None
     start = prefix.removeprefix(_BOM).lstrip(_WHITE)[:1]
     if not start:
         return None
@@ -67,7 +65,8 @@ def read_completion(
     Raises:
         StreamServerError: If the body reports an error.
         InvalidResponseError: If it is neither.
-        StreamDecodeError: If an event of it is no chunk.
+        StreamDecodeError: If an event of it is no chunk, or in strict mode.
+        StreamTooLargeError: If an event of it has an index out of bounds.
     """
     kind = kind_of(body)
     if kind is BodyKind.JSON:
@@ -81,67 +80,38 @@ def read_completion(
 def _completion_of_events(
     head: ResponseHead, body: bytes, completion_type: type[CompletionT], dialect: Dialect
 ) -> CompletionT:
-    sse = SSEDecoder(max_event_bytes=max(len(body), 1), event_fields=("error",))
-    chunks = ChunkDecoder(ChatCompletionChunk, dialect)
+    sse = SSEDecoder(max_event_bytes=len(body), event_fields=("error",))
     accumulator = Accumulator()
-    end = End.EOF
-    for event in [*sse.feed(body), *sse.take_unterminated()]:
-        if event.data.strip() == DONE:
-            end = End.DONE
-            break
-        chunk = chunks.decode_event(event)
-        if chunk is not None:
-            accumulator.add(chunk)
+    end = _accumulate(sse.feed(body), accumulator, dialect)
+    if end is End.EOF:
+        try:
+            end = _accumulate(sse.take_unterminated(), accumulator, dialect)
+        except StreamDecodeError:
+            pass  # it was cut in the middle
     if not accumulator.chunks:
         raise invalid_response(head, body, "expected a JSON object, got text")
     if outcome_of(end, labelled=accumulator.finished) is Outcome.TRUNCATED:
         raise invalid_response(head, body, "expected a JSON object, got an event stream that was cut")
     dialect.note("events_for_json")
-    built = accumulator.completion()
-    return completion_type(**{name: getattr(built, name) for name in built.__struct_fields__})
+    return decode_completion(msgspec.json.encode(flattened(accumulator.completion())), completion_type, dialect)
 
 
-def chunk_of(completion: ChatCompletion) -> ChatCompletionChunk:
-    """*completion* as the one chunk of a stream, for servers which ignore ``stream``."""
-    return ChatCompletionChunk(
-        id=completion.id,
-        object="chat.completion.chunk",
-        created=completion.created,
-        model=completion.model,
-        system_fingerprint=completion.system_fingerprint,
-        service_tier=completion.service_tier,
-        usage=completion.usage,
-        extra=completion.extra,
-        choices=[
-            ChunkChoice(
-                index=choice.index,
-                finish_reason=choice.finish_reason,
-                logprobs=choice.logprobs,
-                extra=choice.extra,
-                delta=_delta_of(choice.message),
-            )
-            for choice in completion.choices
-        ],
-    )
+def _accumulate(events: list[ServerSentEvent], accumulator: Accumulator, dialect: Dialect) -> End:
+    chunks = ChunkDecoder(ChatCompletionChunk, dialect)
+    for event in events:
+        if event.data.strip() == DONE:
+            return End.DONE
+        chunk = chunks.decode_event(event)
+        if chunk is not None:
+            accumulator.add(chunk)
+    return End.EOF
 
 
-def _delta_of(message: object) -> ChoiceDelta:
-    fields = {name: getattr(message, name) for name in ChoiceDelta.__struct_fields__}
-    calls: list[ToolCall] = fields["tool_calls"] or []
-    fields["tool_calls"] = [_call_delta(index, call) for index, call in enumerate(calls)] or None
-    if (call := fields["function_call"]) is not None:
-        fields["function_call"] = FunctionCallDelta(name=call.name, arguments=call.arguments)
-    if (audio := fields["audio"]) is not None:
-        fields["audio"] = AudioDelta(
-            id=audio.id, data=audio.data, transcript=audio.transcript, expires_at=audio.expires_at
-        )
-    return ChoiceDelta(**fields)
-
-
-def _call_delta(index: int, call: ToolCall) -> ToolCallDelta:
-    function = custom = None
-    if call.custom is not None:
-        custom = CustomCallDelta(name=call.custom.name, input=call.custom.input)
-    else:
-        function = FunctionCallDelta(name=call.function.name, arguments=call.function.arguments)
-    return ToolCallDelta(index=index, id=call.id, type=call.type, function=function, custom=custom, extra=call.extra)
+def as_one_chunk(completion: ChatCompletion) -> bytes:
+    """*completion* as the only event of a stream, for servers which ignore ``stream``."""
+    body: JSONObject = {**flattened(completion), "object": "chat.completion.chunk"}
+    for choice in body.get("choices", ()):
+        delta = choice["delta"] = choice.pop("message")
+        for position, call in enumerate(delta.get("tool_calls") or ()):
+            call["index"] = position
+    return msgspec.json.encode({"choices": [], **body})

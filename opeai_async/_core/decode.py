@@ -5,25 +5,29 @@ missing ``choices``, a tool call without ``index``, an empty ``usage``. So one t
 checking, and costs the same as a decode without checks. What the twin refuses goes to the tolerant tier
 (``dialect.py``), which repairs it, keeps unnamed fields in ``extra`` and finds error objects. Twins are private
 subclasses; they compare, print and pickle as the class that users know.
+
+A twin may refuse more than it must: that costs time, and nothing else.
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
 import operator
 import types
 import typing
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar, cast
+from typing import Annotated, Any, Generic, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
 
 from opeai_async._core.dialect import Dialect
+from opeai_async._core.json_types import is_wire_type
 from opeai_async._core.sse import ServerSentEvent
 from opeai_async.types.chunk import ChatCompletionChunk, ToolCallDelta
 from opeai_async.types.common import CompletionUsage, WireStruct
-from opeai_async.types.completion import ChatCompletion
+from opeai_async.types.completion import ChatCompletion, ChatCompletionMessage, FunctionCall, ToolCall
 
 ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
 CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
@@ -39,8 +43,26 @@ _PRESENT_WHEN_ORDINARY: dict[type, frozenset[str]] = {
     ChatCompletionChunk: frozenset({"choices"}),
     ChatCompletion: frozenset({"choices"}),
     ToolCallDelta: frozenset({"index"}),
+    ToolCall: frozenset({"function"}),
     CompletionUsage: frozenset({"prompt_tokens", "total_tokens"}),
 }
+
+_NOT_EMPTY = Annotated[str, msgspec.Meta(min_length=1)]
+_SOME_CALLS: Any = Annotated[list[ToolCall], msgspec.Meta(min_length=1)]
+
+# Fields whose type is wider for users than what needs no repair, unless a user's Struct gives them another.
+_NARROWED: dict[type, dict[str, Any]] = {
+    ToolCallDelta: {"id": None},  # the tolerant tier wants to know each tool call, to tell apart those without index
+    ToolCall: {"id": _NOT_EMPTY, "type": _NOT_EMPTY},
+    FunctionCall: {"arguments": _NOT_EMPTY},
+    ChatCompletionMessage: {"role": _NOT_EMPTY, "tool_calls": _SOME_CALLS | None},
+}
+
+
+class _Refused(Struct, forbid_unknown_fields=True):
+    """Stands where a twin wants no value at all: no object on the wire becomes one."""
+
+    impossible: int = msgspec.field(name="(impossible)")
 
 
 class ChunkDecoder(Generic[ChunkT]):
@@ -53,7 +75,7 @@ class ChunkDecoder(Generic[ChunkT]):
 
     def __init__(self, chunk_type: type[ChunkT], dialect: Dialect) -> None:
         self._chunk_type = chunk_type
-        self._decode: Callable[[bytes], ChunkT] = strict_decoder(chunk_type).decode
+        self._decode = strict_decode(chunk_type)
         self._dialect = dialect
 
     def decode_ordinary(self, payloads: list[bytes]) -> list[ChunkT] | None:
@@ -97,8 +119,7 @@ def decode_completion(body: bytes, completion_type: type[CompletionT], dialect: 
         InvalidResponseError: If the body is no completion.
     """
     try:
-        completion: CompletionT = strict_decoder(completion_type).decode(body)
-        return completion
+        return strict_decode(completion_type)(body)
     except DECODE_ERRORS:
         return dialect.read_completion(body, completion_type)
 
@@ -115,6 +136,11 @@ def decode_chunk(data: bytes | str) -> ChatCompletionChunk:
     return ChatCompletionChunk() if chunk is None else chunk
 
 
+def strict_decode(wire_type: type[StructT]) -> Callable[[bytes], StructT]:
+    """A function that decodes JSON into *wire_type*, and refuses what is out of the ordinary."""
+    return cast("Callable[[bytes], StructT]", strict_decoder(wire_type).decode)
+
+
 @functools.lru_cache(maxsize=128)
 def strict_decoder(wire_type: type[StructT]) -> msgspec.json.Decoder[StructT]:
     """A decoder of *wire_type* that refuses what is out of the ordinary."""
@@ -125,51 +151,58 @@ class _Twins:
     """Builds strict twins of a type and of all wire types its fields mention."""
 
     def __init__(self) -> None:
-        self._begun: dict[type[WireStruct], type[WireStruct]] = {}
+        self._begun: dict[type[WireStruct], type[Struct]] = {}
 
-    def of(self, cls: type[WireStruct]) -> type[WireStruct]:
-        if cls in self._begun:  # a type that contains itself stays lenient there
-            return self._begun[cls]
-        self._begun[cls] = cls
+    def of(self, cls: type[WireStruct]) -> type[Struct]:
+        if cls not in self._begun:
+            self._begun[cls] = _Refused  # what a type that contains itself gets there
+            self._begun[cls] = self._build(cls)
+        return self._begun[cls]
+
+    def _build(self, cls: type[WireStruct]) -> type[Struct]:
         needed = _needed_when_ordinary(cls)
         # All of them, in their order: a decoder looks for each key where the one before was, so order is speed.
-        fields = [self._redefined(field, field.name in needed) for field in msgspec.structs.fields(cls)]
-        twin = msgspec.defstruct(
+        fields = [self._redefined(cls, field, field.name in needed) for field in msgspec.structs.fields(cls)]
+        return msgspec.defstruct(
             cls.__name__,
             fields,
             bases=(cls,),
             module=cls.__module__,
-            namespace={"public_type": cls, "__doc__": cls.__doc__},
+            namespace={"public_type": cls, "__doc__": cls.__doc__, "__qualname__": cls.__qualname__},
             kw_only=True,
             eq=False,
             forbid_unknown_fields=True,
         )
-        self._begun[cls] = cast("type[WireStruct]", twin)
-        return self._begun[cls]
 
-    def _redefined(self, field: msgspec.structs.FieldInfo, needed: bool) -> tuple[str, Any, Any]:
+    def _redefined(self, cls: type[WireStruct], field: msgspec.structs.FieldInfo, needed: bool) -> tuple[str, Any, Any]:
         options: dict[str, Any] = {"name": field.encode_name}
         if not needed and field.default is not msgspec.NODEFAULT:
             options["default"] = field.default
         elif not needed and field.default_factory is not msgspec.NODEFAULT:
             options["default_factory"] = field.default_factory
-        return field.name, self._in_annotation(field.type), msgspec.field(**options)
+        annotation = _narrowed(cls, field.name, field.type)
+        return field.name, self._in_annotation(annotation), msgspec.field(**options)
 
     def _in_annotation(self, annotation: Any) -> Any:
-        if isinstance(annotation, type) and issubclass(annotation, WireStruct):
+        """*annotation* with a twin in place of each wire type."""
+        if is_wire_type(annotation):
             return self.of(annotation)
-        args = typing.get_args(annotation)
-        twins = tuple(self._in_annotation(arg) for arg in args)
+        annotation = getattr(annotation, "__value__", annotation)  # the statement `type Name = ...`
+        origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+        if origin is Annotated:
+            return Annotated[(self._in_annotation(args[0]), *args[1:])]
+        twins = tuple(map(self._in_annotation, args))
         if all(map(operator.is_, args, twins)):
             return annotation
-        if isinstance(annotation, types.UnionType):
-            return functools.reduce(operator.or_, twins)
-        return (
-            annotation.copy_with(twins)
-            if hasattr(annotation, "copy_with")
-            else types.GenericAlias(annotation.__origin__, twins)
-        )
+        if origin in (types.UnionType, typing.Union):
+            return typing.Union[twins]  # noqa: UP007
+        return origin[twins]
 
 
 def _needed_when_ordinary(cls: type[WireStruct]) -> frozenset[str]:
     return frozenset(name for base in cls.__mro__ for name in _PRESENT_WHEN_ORDINARY.get(base, ()))
+
+
+def _narrowed(cls: type[WireStruct], name: str, annotation: Any) -> Any:
+    declares = next(base for base in cls.__mro__ if name in inspect.get_annotations(base))
+    return _NARROWED.get(declares, {}).get(name, annotation)

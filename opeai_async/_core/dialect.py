@@ -12,14 +12,14 @@ checker. Vendor fields are no quirk: the API allows them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from opeai_async._core.api_errors import APIError, error_of_object, find_error, stream_error_from
 from opeai_async._core.json_types import JSONObject, is_array, is_object
-from opeai_async._core.loose import loads_loosely, move_offender_to_extra, move_unknown_to_extra
+from opeai_async._core.loose import keep_number_text, loads_loosely, move_offender_to_extra, move_unknown_to_extra
 from opeai_async._core.redact import redact
 from opeai_async._core.rules import RULES_BY_LEVEL
 from opeai_async.errors import InvalidResponseError, StreamDecodeError, StreamServerError
@@ -32,7 +32,11 @@ _MAX_REPAIRS_BY_PATH = 16
 
 
 class ToolCallIndexes:
-    """Gives an index to tool calls that have none: by id, then as a new call, then as the latest one."""
+    """Gives an index to tool calls that have none: by id, then as a new call, then as the latest one.
+
+    It sees each delta with an id (``decode.py`` holds none of them for ordinary), so it knows the calls that had an
+    index too.
+    """
 
     def __init__(self) -> None:
         self._by_id: dict[str, int] = {}
@@ -40,18 +44,18 @@ class ToolCallIndexes:
         self._highest = -1
 
     def index_of(self, call: JSONObject) -> int:
-        function: JSONObject = call.get("function") or {}
-        call_id, name = call.get("id"), function.get("name")
-        if call_id and call_id in self._by_id:
+        function = call.get("function")
+        call_id, name = call.get("id"), function.get("name") if is_object(function) else None
+        if isinstance(call_id, str) and call_id in self._by_id:
             self._latest = self._by_id[call_id]
         elif call_id or name or self._latest < 0:
             self.note(self._highest + 1, call_id)
         return self._latest
 
-    def note(self, index: int, call_id: str | None) -> None:
+    def note(self, index: int, call_id: object) -> None:
         """Remember a call whose index is known."""
         self._latest, self._highest = index, max(index, self._highest)
-        if call_id:
+        if isinstance(call_id, str) and call_id:
             self._by_id[call_id] = index
 
 
@@ -90,18 +94,27 @@ class Dialect:
             StreamDecodeError: If it is no chunk.
         """
         stripped = payload.strip()
-        if not stripped or stripped in (b"null", b"{}"):
+        if not stripped:
             self.note("empty_data")
             return None
         if stripped.startswith(b":"):
             self.note("comment_in_data")
             return None
-        decoded = self._loads(payload)
-        if not is_object(decoded):
-            raise _no_chunk(payload, f"expected a JSON object, got {_kind(decoded)}")
-        body = decoded
+        try:
+            return self._read_chunk(payload, chunk_type)
+        except RecursionError:
+            raise _no_chunk(payload, "it is nested too deep") from None
+
+    def _read_chunk(self, payload: bytes, chunk_type: type[StructT]) -> StructT | None:
+        body = self._loads(payload)
+        if body is None or body == {}:
+            self.note("empty_data")
+            return None
+        if not is_object(body):
+            raise _no_chunk(payload, f"expected a JSON object, got {_kind(body)}")
         if (error := find_error(body)) is not None:
             raise stream_error_from(error)
+        keep_number_text(payload, body)
         self._repair_envelope(body)
         for choice in self._repair_choices(body):
             self._repair_choice(choice)
@@ -114,11 +127,18 @@ class Dialect:
             StreamServerError: If it reports an error.
             InvalidResponseError: If it is no completion.
         """
+        try:
+            return self._read_completion(body, completion_type)
+        except RecursionError:
+            raise no_completion(body, "it is nested too deep") from None
+
+    def _read_completion(self, body: bytes, completion_type: type[StructT]) -> StructT:
         decoded = self._loads_body(body)
         if (error := find_error(decoded)) is not None:
             raise stream_error_from(error)
         if not is_array(decoded.get("choices")):
             raise no_completion(body, "expected an object with `choices`")
+        keep_number_text(body, decoded)
         self._repair_envelope(decoded)
         for choice in self._repair_choices(decoded):
             self._repair_whole_choice(choice)
@@ -127,23 +147,16 @@ class Dialect:
     def read_error_event(self, data: bytes) -> StreamServerError:
         """The error that an event named ``error`` reports, in JSON, in plain text, or without a word."""
         self.quirks["error_event"] = None
-        try:
-            decoded = msgspec.json.decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            decoded = None
-        if is_object(decoded):
-            body = decoded
+        body = _maybe_object(data)
+        if body is not None:
             return stream_error_from(find_error(body) or error_of_object(body))
         text = data.decode("utf-8", "replace").strip()[:_EXCERPT_BYTES]
         return stream_error_from(APIError(redact(text) or "an error event without data"))
 
     def read_named_event(self, name: str, data: bytes, chunk_type: type[StructT]) -> StructT | None:
         """An event of another name than ``message`` and ``error``: a chunk if it looks like one, else not ours."""
-        try:
-            decoded = msgspec.json.decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            decoded = None
-        if is_object(decoded) and ("choices" in decoded or find_error(decoded) is not None):
+        body = _maybe_object(data)
+        if body is not None and ("choices" in body or find_error(body) is not None):
             self.note("named_event")
             return self.read_chunk(data, chunk_type)
         self.note("foreign_event", excerpt=name[:_EXCERPT_BYTES])
@@ -154,16 +167,12 @@ class Dialect:
     def _loads(self, payload: bytes) -> Any:
         try:
             return msgspec.json.decode(payload)
-        except RecursionError:
-            raise _no_chunk(payload, "it is nested too deep") from None
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return self._loads_loosely(payload)
 
     def _loads_loosely(self, payload: bytes) -> Any:
         try:
             decoded = loads_loosely(payload)
-        except RecursionError:
-            raise _no_chunk(payload, "it is nested too deep") from None
         except ValueError as exc:
             raise _no_chunk(payload, f"it is not JSON ({exc})") from None
         self.note("loose_json")
@@ -187,8 +196,6 @@ class Dialect:
         usage = body.get("usage")
         if is_object(usage):
             self._apply("usage", usage)
-            if body["usage"].get("_empty"):
-                body["usage"] = None
 
     def _repair_choices(self, body: JSONObject) -> Iterable[JSONObject]:
         choices = body.get("choices")
@@ -206,10 +213,8 @@ class Dialect:
         self._apply("whole_choice", choice)
         message = choice.get("message")
         if is_object(message):
-            self._apply("message", message)
             self._repair_message(message, None)
-            for call in _dicts(message.get("tool_calls")):
-                self._apply("whole_tool_call", call)
+            self._apply("message", message)
 
     def _repair_message(self, message: JSONObject, indexes: ToolCallIndexes | None) -> None:
         self._apply("delta", message)
@@ -242,8 +247,8 @@ class Dialect:
     def _converted(self, body: JSONObject, wire_type: type[StructT], refuse: Callable[[str], Exception]) -> StructT:
         """*body* as *wire_type*. A field of the wrong type goes to ``extra``, where it is visible and does no harm."""
         reason = ""
+        move_unknown_to_extra(body, wire_type)
         for _ in range(_MAX_REPAIRS_BY_PATH):
-            move_unknown_to_extra(body, wire_type)
             try:
                 return msgspec.convert(body, wire_type)
             except msgspec.ValidationError as exc:
@@ -260,9 +265,26 @@ def _dicts(value: Any) -> list[JSONObject]:
     return [item for item in value if is_object(item)]
 
 
-def _kind(value: Any) -> str:
-    names = {type(None): "null", bool: "a boolean", int: "a number", float: "a number", str: "a string"}
-    return names.get(cast("type[Any]", type(value)), "an array")
+def _maybe_object(data: bytes) -> JSONObject | None:
+    try:
+        decoded = loads_loosely(data)
+    except (ValueError, RecursionError):
+        return None
+    return decoded if is_object(decoded) else None
+
+
+_KINDS: dict[type, str] = {
+    type(None): "null",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    str: "a string",
+    list: "an array",
+}
+
+
+def _kind(value: object) -> str:
+    return _KINDS[type(value)]
 
 
 def _excerpt(payload: bytes) -> str:

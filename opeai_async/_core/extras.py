@@ -1,8 +1,8 @@
 """How vendor fields of many chunks become those of one message.
 
-In a delta, text adds up, and lists grow: items with an ``index`` are pieces of the item with the same (type, index),
-as in OpenRouter's ``reasoning_details``. Everything else, and everything beside the deltas, is a state: the latest
-value counts, and a null never erases one.
+In a delta, text adds up (but not a name or a type), and lists grow: items with an ``index`` are pieces of the item
+with the same (type, index), as in OpenRouter's ``reasoning_details``. Everything else, and everything beside the
+deltas, is a state: the latest value counts, and a null never erases one.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 from opeai_async._core.json_types import is_array, is_object
 from opeai_async.types.common import NO_EXTRA
 
-# Of a piece of an indexed item, these fields name it and do not add up.
-_NAMING_FIELDS = frozenset({"type", "id", "format", "index", "name", "role"})
+# These fields name what a piece belongs to, and do not add up.
+_NAMING_FIELDS = frozenset({"type", "id", "format", "index", "name", "role", "tool_call_id"})
 
 
 class ExtraParts:
@@ -29,7 +29,7 @@ class ExtraParts:
         for name, value in extra.items():
             if value is None and name in self._values:
                 continue
-            if self._latest_wins:
+            if self._latest_wins or name in _NAMING_FIELDS:
                 self._values[name] = [value]
             else:
                 self._values.setdefault(name, []).append(value)
@@ -59,12 +59,9 @@ def _merged_items(items: list[Any]) -> list[Any]:
         if not is_object(item) or not isinstance(item.get("index"), int):
             whole.append(item)
             continue
-        fields = item
-        key = (str(fields.get("type")), fields["index"])
+        key = (str(item.get("type")), item["index"])
         if key not in pieces:
             pieces[key] = ExtraParts()
             whole.append(pieces[key])
-            pieces[key].add(fields)
-        else:
-            pieces[key].add({name: value for name, value in fields.items() if name not in _NAMING_FIELDS})
+        pieces[key].add(item)
     return [item.build() if isinstance(item, ExtraParts) else item for item in whole]

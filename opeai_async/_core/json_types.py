@@ -1,8 +1,10 @@
-"""What decoded JSON may be, told apart in a way that type checkers follow."""
+"""What decoded JSON, and the types it becomes, may be: told apart in a way that type checkers follow."""
 
 from __future__ import annotations
 
 from typing import Any, TypeAlias, TypeGuard
+
+from opeai_async.types.common import WireStruct
 
 JSONObject: TypeAlias = dict[str, Any]
 
@@ -15,3 +17,8 @@ def is_object(value: object) -> TypeGuard[JSONObject]:
 def is_array(value: object) -> TypeGuard[list[Any]]:
     """Whether *value* is a JSON array."""
     return isinstance(value, list)
+
+
+def is_wire_type(annotation: object) -> TypeGuard[type[WireStruct]]:
+    """Whether *annotation* is one of the Structs, or a user's extension of one."""
+    return isinstance(annotation, type) and issubclass(annotation, WireStruct)

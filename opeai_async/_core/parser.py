@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-import msgspec
-
 from opeai_async._core.api_errors import MAX_EXCERPT_BYTES
-from opeai_async._core.body import BodyKind, chunk_of, invalid_response, kind_of, read_completion
+from opeai_async._core.body import BodyKind, as_one_chunk, invalid_response, kind_of, read_completion
 from opeai_async._core.decode import DONE, ChunkDecoder
 from opeai_async._core.dialect import Dialect
 from opeai_async._core.http import ResponseHead
 from opeai_async._core.sse import DEFAULT_MAX_EVENT_BYTES, ServerSentEvent, SSEDecoder
-from opeai_async.errors import OpeAIError, StreamTooLargeError
+from opeai_async.errors import OpeAIError, StreamDecodeError, StreamTooLargeError
 from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.completion import ChatCompletion
 
@@ -25,7 +23,8 @@ ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
 MAX_STREAM_BYTES = 1024 * 1024 * 1024
 MAX_JSON_BYTES = 64 * 1024 * 1024
 
-_FIELDS = (b":", b"data", b"event", b"id", b"retry", b"error")
+_BOM = b"\xef\xbb\xbf"
+_FIELDS = (b"", b"data", b"event", b"id", b"retry", b"error")  # the first is a comment's
 
 
 class StreamParser(Generic[ChunkT]):
@@ -59,6 +58,7 @@ class StreamParser(Generic[ChunkT]):
         self._max_stream_bytes = max_stream_bytes
         self._kind: BodyKind | None = None
         self._kept: list[bytes] = []
+        self._kept_bytes = 0
         self._begun = False
         self.bytes_fed = 0
         self.done = False
@@ -85,10 +85,7 @@ class StreamParser(Generic[ChunkT]):
         if self.has_ended:
             return []
         if self._kind is BodyKind.EVENTS:
-            chunks = self._decoded(self._sse.take_unterminated(), lenient=True)
-            if not chunks and not self._begun and not self.has_ended:
-                self._check_is_event_stream()
-            return chunks
+            return self._end_of_events()
         return self._whole_body()
 
     def _feed_beginning(self, data: bytes) -> list[ChunkT]:
@@ -98,10 +95,10 @@ class StreamParser(Generic[ChunkT]):
             if self.bytes_fed > MAX_JSON_BYTES:
                 return self._refuse("max_json_bytes", MAX_JSON_BYTES)
             if self._kind is None:
-                data = b"".join(self._kept)
-                self._kind = kind_of(data)
-        elif sum(map(len, self._kept)) < MAX_EXCERPT_BYTES:
-            self._kept.append(data[:MAX_EXCERPT_BYTES])
+                data = self._decide_kind(data)
+        elif self._kept_bytes < MAX_EXCERPT_BYTES:
+            self._kept.append(data)
+            self._kept_bytes += len(data)
         if self._kind is BodyKind.MARKUP:
             self.error = invalid_response(self._head, data, "expected an event stream, got HTML")
         if self._kind is not BodyKind.EVENTS:
@@ -111,6 +108,17 @@ class StreamParser(Generic[ChunkT]):
             self._begun = True
             self._kept.clear()
         return chunks
+
+    def _decide_kind(self, data: bytes) -> bytes:
+        """Look what kind the body is; returns all of it so far."""
+        # Past a BOM, what was kept without a decision is white space, and need not be looked at again.
+        self._kind = kind_of(data if self.bytes_fed - len(data) >= len(_BOM) else b"".join(self._kept))
+        if self._kind is None:
+            return b""
+        data = b"".join(self._kept)
+        self._kept = [data]
+        self._kept_bytes = len(data)
+        return data
 
     # --- an event stream -------------------------------------------------------------------------------------------
 
@@ -136,7 +144,7 @@ class StreamParser(Generic[ChunkT]):
             return chunks
         return self._decoded(events)
 
-    def _decoded(self, events: list[ServerSentEvent], *, lenient: bool = False) -> list[ChunkT]:
+    def _decoded(self, events: list[ServerSentEvent]) -> list[ChunkT]:
         chunks: list[ChunkT] = []
         for event in events:
             if event.data.strip() == DONE:
@@ -145,33 +153,49 @@ class StreamParser(Generic[ChunkT]):
             try:
                 chunk = self._decoder.decode_event(event)
             except OpeAIError as exc:
-                if not lenient:
-                    self.error = exc
+                self.error = exc
                 break
             if chunk is not None:
                 chunks.append(chunk)
         return chunks
 
+    def _end_of_events(self) -> list[ChunkT]:
+        """What an event that lacks its blank line holds, if it was not cut itself."""
+        chunks = self._decoded(self._sse.take_unterminated())
+        if isinstance(self.error, StreamDecodeError) and self.error.rule is None:
+            self.error = None
+        if chunks or self.done:
+            self._note("unterminated_event")
+        elif not self._begun and self.error is None:
+            self._check_is_event_stream()
+        return chunks
+
+    def _note(self, quirk: str) -> None:
+        try:
+            self._dialect.note(quirk)
+        except StreamDecodeError as exc:
+            self.error = exc
+
     # --- another body ----------------------------------------------------------------------------------------------
 
     def _whole_body(self) -> list[ChunkT]:
         """A body that is one JSON object, replayed as a stream of one chunk; or nothing at all."""
-        body = b"".join(self._kept)
         if self._kind is None:
             return []
         try:
-            completion = read_completion(self._head, body, ChatCompletion, self._dialect)
+            completion = read_completion(self._head, b"".join(self._kept), ChatCompletion, self._dialect)
             self._dialect.note("json_for_stream")
-            chunk = msgspec.convert(chunk_of(completion), self._chunk_type, from_attributes=True)
         except OpeAIError as exc:
             self.error = exc
             return []
-        self.done = True
-        return [chunk]
+        chunks = self._decoded([ServerSentEvent(as_one_chunk(completion))])
+        self.done = self.error is None
+        return chunks
 
     def _check_is_event_stream(self) -> None:
         body = b"".join(self._kept)
-        if body.strip() and not body.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(_FIELDS):
+        first_line = body.removeprefix(_BOM).strip().partition(b"\n")[0].rstrip()
+        if first_line.partition(b":")[0] not in _FIELDS:
             self.error = invalid_response(self._head, body, "expected an event stream, got text")
 
     def _refuse(self, limit: str, value: int) -> list[ChunkT]:

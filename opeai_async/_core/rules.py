@@ -12,12 +12,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from opeai_async._core.json_types import JSONObject, is_array, is_object
+from opeai_async._core.loose import NumberText, put_extra
 
-
-class SourceFloat(float):
-    """A JSON number with a fraction or an exponent, and how it was written."""
-
-    source: str
+SYNTHETIC_ID_PREFIX = "call_synthetic_"
 
 
 class Rule(NamedTuple):
@@ -49,35 +46,40 @@ def _id_number(body: JSONObject) -> bool:
 
 
 def _created_not_integer(body: JSONObject) -> bool:
-    created = body.get("created")
-    if created is None or (isinstance(created, int) and not isinstance(created, bool)):
+    return _make_integer(body, "created")
+
+
+_COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+
+
+def _usage_empty(body: JSONObject) -> bool:
+    usage = body.get("usage")
+    if not is_object(usage) or any(_is_countable(usage.get(name)) for name in _COUNTS):
         return False
-    try:
-        body["created"] = int(float(created))
-    except (TypeError, ValueError, OverflowError):
-        del body["created"]
+    del body["usage"]
+    if usage:
+        put_extra(body, {"usage": usage})
     return True
 
 
-def _usage_empty(usage: JSONObject) -> bool:
-    if any(isinstance(usage.get(name), int) for name in ("prompt_tokens", "completion_tokens", "total_tokens")):
-        return False
-    usage["_empty"] = True
-    return True
-
-
-def _usage_total_missing(usage: JSONObject) -> bool:
-    if usage.get("_empty") or usage.get("total_tokens") is not None:
-        return False
-    usage["total_tokens"] = (usage.get("prompt_tokens") or 0) + (usage.get("completion_tokens") or 0)
-    return True
+def _count_not_integer(usage: JSONObject) -> bool:
+    made = [name for name in _COUNTS if _make_integer(usage, name)]
+    return bool(made)
 
 
 def _usage_null_count(usage: JSONObject) -> bool:
-    names = [n for n in ("prompt_tokens", "completion_tokens") if not usage.get("_empty") and usage.get(n) is None]
+    names = [name for name in ("prompt_tokens", "completion_tokens") if usage.get(name) is None]
     for name in names:
         usage[name] = 0
     return bool(names)
+
+
+def _usage_total_missing(usage: JSONObject) -> bool:
+    if usage.get("total_tokens") is not None:
+        return False
+    counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
+    usage["total_tokens"] = sum(count for count in counts if isinstance(count, int))
+    return True
 
 
 def _choice_index_missing(choice: JSONObject) -> bool:
@@ -88,18 +90,20 @@ def _choice_index_missing(choice: JSONObject) -> bool:
 
 
 def _delta_missing(choice: JSONObject) -> bool:
-    if choice.get("delta") is not None:
+    if choice.get("delta") not in (None, []):  # [] is how PHP writes an empty object
         return False
-    message = choice.pop("message", None)
-    choice["delta"] = message if is_object(message) else {}
+    choice["delta"] = choice.pop("message") if is_object(choice.get("message")) else {}
     return True
 
 
 def _message_missing(choice: JSONObject) -> bool:
     if is_object(choice.get("message")):
         return False
-    delta, text = choice.pop("delta", None), choice.get("text")
-    choice["message"] = delta if is_object(delta) else {"content": text if isinstance(text, str) else None}
+    if is_object(choice.get("delta")):
+        choice["message"] = choice.pop("delta")
+    else:
+        texts = (choice.get(name) for name in ("message", "text"))
+        choice["message"] = {"content": next((text for text in texts if isinstance(text, str)), None)}
     return True
 
 
@@ -111,7 +115,11 @@ def _role_missing(message: JSONObject) -> bool:
 
 
 def _content_number(delta: JSONObject) -> bool:
-    return _stringify(delta, "content")
+    content = delta.get("content")
+    if not isinstance(content, NumberText):
+        return _stringify(delta, "content")
+    delta["content"] = str(content)
+    return True
 
 
 def _content_blocks(delta: JSONObject) -> bool:
@@ -183,18 +191,44 @@ def _call_id_number(call: JSONObject) -> bool:
     return _stringify(call, "id")
 
 
-def _call_incomplete(call: JSONObject) -> bool:
-    missing = [name for name in ("id", "type") if not isinstance(call.get(name), str) or not call[name]]
-    if "id" in missing:
-        call["id"] = f"call_synthetic_{call.get('index', 0)}"
-    if "type" in missing:
-        call["type"] = "custom" if is_object(call.get("custom")) else "function"
-    function = call.get("function")
-    if is_object(function):
-        for name, default in (("name", ""), ("arguments", "{}")):
-            if not function.get(name):
-                function[name] = default
-                missing.append(name)
+def _tool_calls_empty(message: JSONObject) -> bool:
+    """An empty list is no tool call; sent back as it is, some servers refuse it."""
+    if message.get("tool_calls") != []:
+        return False
+    del message["tool_calls"]
+    return True
+
+
+def _call_incomplete(message: JSONObject) -> bool:
+    calls = message.get("tool_calls")
+    if not is_array(calls):
+        return False
+    completed = [_complete_call(call, position) for position, call in enumerate(calls) if is_object(call)]
+    return any(completed)
+
+
+def _complete_call(call: JSONObject, position: int) -> bool:
+    kind = "custom" if is_object(call.get("custom")) else "function"
+    made_up = _complete(call, {"id": f"{SYNTHETIC_ID_PREFIX}{position}", "type": kind})
+    if not is_object(call.get(kind)):
+        call[kind] = {}
+    return _complete(call[kind], {"name": "", "input": ""} if kind == "custom" else _FUNCTION_DEFAULTS) or made_up
+
+
+def _function_call_incomplete(message: JSONObject) -> bool:
+    function = message.get("function_call")
+    return is_object(function) and _complete(function, _FUNCTION_DEFAULTS)
+
+
+_FUNCTION_DEFAULTS = {"name": "", "arguments": "{}"}
+
+
+def _complete(target: JSONObject, defaults: dict[str, str]) -> bool:
+    """Make each field that is no text, or empty, its default."""
+    missing = [name for name in defaults if not isinstance(target.get(name), str) or not target[name]]
+    put_extra(target, {name: target[name] for name in missing if target.get(name)})
+    for name in missing:
+        target[name] = defaults[name]
     return bool(missing)
 
 
@@ -211,14 +245,14 @@ RULES: tuple[Rule, ...] = (
     Rule("envelope", "envelope_null", _envelope_null, "id, object, created or model is null: left out", "gateways"),
     Rule("envelope", "id_number", _id_number, "a numeric id becomes its text", "gateways"),
     Rule("envelope", "created_not_integer", _created_not_integer, "a float or text is rounded down", "SambaNova"),
-    Rule("usage", "usage_empty", _usage_empty, "an object without counts is no usage", "Cloudflare, MiniMax"),
+    Rule("envelope", "usage_empty", _usage_empty, "an object without counts is no usage", "Cloudflare, MiniMax"),
+    Rule("usage", "count_not_integer", _count_not_integer, "a float or text is rounded down", "gateways"),
     Rule("usage", "usage_null_count", _usage_null_count, "an absent count is 0", "gateways"),
     Rule("usage", "usage_total_missing", _usage_total_missing, "the sum of the other two", "gateways"),
     Rule("choice", "choice_index_missing", _choice_index_missing, "index 0", "several"),
     Rule("choice", "delta_missing", _delta_missing, "`message` in its place, or nothing", "Azure, Perplexity"),
     Rule("whole_choice", "choice_index_missing", _choice_index_missing, "index 0", "several"),
     Rule("whole_choice", "message_missing", _message_missing, "`delta` or `text` in its place", "gateways"),
-    Rule("message", "role_missing", _role_missing, "assistant", "Mistral, old Ollama"),
     Rule("delta", "content_number", _content_number, "the number as it was written", "Cloudflare"),
     Rule("delta", "content_blocks", _content_blocks, "text to content, thinking to reasoning", "Mistral magistral"),
     Rule("delta", "reasoning_alias", _reasoning_alias, "`reasoning` is reasoning_content", "vLLM, Groq, OpenRouter"),
@@ -226,21 +260,14 @@ RULES: tuple[Rule, ...] = (
     Rule("delta", "tool_calls_object", _tool_calls_object, "one call becomes a list of one", "gateways"),
     Rule("tool_call", "function_missing", _function_missing, "name and arguments beside the id", "gateways"),
     Rule("tool_call", "call_id_number", _call_id_number, "a numeric id becomes its text", "gateways"),
-    Rule("whole_tool_call", "call_incomplete", _call_incomplete, "id, type, name or arguments made up", "GLM, Ollama"),
     Rule("function", "arguments_object", _arguments_object, "encoded as JSON text", "llama.cpp, Gemini, Ollama"),
+    Rule("message", "role_missing", _role_missing, "assistant", "Mistral, old Ollama"),
+    Rule("message", "tool_calls_empty", _tool_calls_empty, "no tool calls are None", "vLLM"),
+    Rule("message", "call_incomplete", _call_incomplete, "id, type, name or arguments made up", "GLM, Ollama"),
+    Rule("message", "call_incomplete", _function_call_incomplete, "name or arguments made up", "gateways"),
 )
 
-_LEVELS = (
-    "envelope",
-    "usage",
-    "choice",
-    "whole_choice",
-    "message",
-    "delta",
-    "tool_call",
-    "whole_tool_call",
-    "function",
-)
+_LEVELS = ("envelope", "usage", "choice", "whole_choice", "delta", "tool_call", "function", "message")
 RULES_BY_LEVEL = {level: tuple(rule for rule in RULES if rule.level == level) for level in _LEVELS}
 
 
@@ -248,11 +275,30 @@ def _stringify(target: JSONObject, name: str) -> bool:
     value = target.get(name)
     if not isinstance(value, (int, float)):
         return False
-    if isinstance(value, bool):
-        target[name] = "true" if value else "false"
-    else:
-        target[name] = value.source if isinstance(value, SourceFloat) else repr(value)
+    target[name] = repr(value).lower() if isinstance(value, bool) else repr(value)
     return True
+
+
+def _is_countable(value: Any) -> bool:
+    return isinstance(value, int) or _as_integer(value) is not None
+
+
+def _make_integer(target: JSONObject, name: str) -> bool:
+    """Make a number of another kind, or in text, the integer below; what is no number is left as it is."""
+    number = _as_integer(target.get(name))
+    if number is None:
+        return False
+    target[name] = number
+    return True
+
+
+def _as_integer(value: Any) -> int | None:
+    if not isinstance(value, (float, str)):
+        return None
+    try:
+        return int(float(value))
+    except (ValueError, OverflowError):  # no number, or no finite one
+        return None
 
 
 def _text_of(value: Any) -> str:

@@ -26,7 +26,8 @@ from opeai_async.errors import StreamTooLargeError
 
 DEFAULT_MAX_EVENT_BYTES = 16 * 1024 * 1024
 
-_find_ordinary = re.compile(rb"data: (.*)\n\n").findall
+# Anchored: without it, a line full of "data: " would be searched to its end from each of them.
+_find_ordinary = re.compile(rb"^data: (.*)\n\n", re.MULTILINE).findall
 _ORDINARY_START = b"data: "
 _ORDINARY_OVERHEAD = len(b"data: \n\n")
 _BOM = b"\xef\xbb\xbf"
@@ -113,16 +114,23 @@ class SSEDecoder:
         size = self._tail_bytes + len(data)
         if not self._ordinary or b"\r" in data or size > self._max_event_bytes:
             return None
-        if self._tail and b"\n" not in data and self._tail[-1][-1:] != b"\n":
-            self._keep(data)
-            return []
-        whole = b"".join((*self._tail, data)) if self._tail else data
+        if self._tail:
+            if b"\n" not in data and self._tail[-1][-1:] != b"\n":
+                self._tail.append(data)
+                self._tail_bytes = size
+                return []
+            data = b"".join((*self._tail, data))
+        elif data.find(b"\n") == size - 2 and data.startswith(_ORDINARY_START) and data.endswith(b"\n\n"):
+            self._bom_checked = True
+            return [data[len(_ORDINARY_START) : -2]]  # one event: all that many a server sends at a time
+        return self._take_ordinary(data)
+
+    def _take_ordinary(self, whole: bytes) -> list[bytes] | None:
         payloads = _find_ordinary(whole)
-        end = sum(map(len, payloads)) + _ORDINARY_OVERHEAD * len(payloads)
-        if end != size and not _begins_ordinary(whole[end:]):
+        rest = whole[sum(map(len, payloads)) + _ORDINARY_OVERHEAD * len(payloads) :]
+        if not _begins_ordinary(rest):
             return None
-        self._tail, self._tail_bytes = [], 0
-        self._keep(whole[end:])
+        self._tail, self._tail_bytes = [rest] if rest else [], len(rest)
         if payloads:
             self._bom_checked = True
         return payloads
