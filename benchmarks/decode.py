@@ -3,7 +3,10 @@
 *plain* is a decoder of the public ``ChatCompletionChunk``; *strict twin* is the decoder our streams use, which also
 refuses what is out of the ordinary. Each other contender differs from *plain* in one thing.
 
-FINDINGS
+Found (ratios to plain, which is 0.7 us at best): the strict twin 0.98 to 1.02, so its checks are free. gc=True 1.4 to
+1.6: the one choice that matters. Lost in the noise of two runs: where ``extra`` stands or whether it is there at all,
+kw_only, forbid_unknown_fields. Fields against the wire's order 1.07 and more. Without ``object`` 0.93, without the
+fingerprint too 0.9, text only 0.63 to 0.7. decode_lines 0.91 to 0.95. Untyped 1.75.
 """
 
 import functools

@@ -3,7 +3,9 @@
 The limit is one ``msgspec.json.encode`` of the same dict, unchecked. The issue's promise: 1,000 messages in well under
 1 ms. Costs are per request.
 
-FINDINGS
+Found (two noisy cores): at best 0.73 ms for 1,000 messages (235 KB) against 0.24 ms for the bare encode, and
+json.dumps takes 1.25 ms. The difference: 0.31 ms to look at each message in Python, and 0.11 ms to search the body
+for the name of the field that holds vendor fields.
 """
 
 from collections.abc import Sequence
@@ -26,7 +28,7 @@ async def _contenders(lab: Lab) -> Sequence[Contender]:
         params: dict[str, Any] = {"model": MODEL, "messages": conversation(size), "temperature": 0.5}
         bare = partial(msgspec.json.encode, params)
         checked = partial(encode_request, params, stream=True, include_usage=True)
-        group = f"{size:,} messages"
+        group = f"{size:,} messages" if size > 1 else "1 message"
         contenders += [
             computation("limit", bare, times=_TIMES[size], group=group),
             computation("opeai_async", checked, times=_TIMES[size], group=group),

@@ -3,7 +3,8 @@
 The promise: ``import opeai_async`` loads no aiohttp and costs at most twice ``import msgspec``. ``AsyncOpeAI`` is what
 the first use of the client adds; aiohttp is loaded by the first request.
 
-FINDINGS
+Found: ``import opeai_async`` is 0.4 to 0.5 of ``import msgspec``, which it does not even load before a name is used.
+``AsyncOpeAI`` is 4.2 to 4.5 times msgspec, asyncio alone 1.6 to 1.8. aiohttp is loaded by neither.
 """
 
 import asyncio
@@ -62,9 +63,8 @@ def _notes() -> list[str]:
     notes: list[str] = []
     for statement in (STATEMENTS["opeai_async"], STATEMENTS["opeai_async, AsyncOpeAI"]):
         modules = modules_of(statement)
-        has_aiohttp = "with" if "aiohttp" in modules else "without"
-        ours = [name for name in modules if name.startswith("opeai_async")]
-        notes.append(f"`{statement}` loads {len(modules)} modules, {has_aiohttp} aiohttp; of ours: {', '.join(ours)}")
+        packages = sorted({name.partition(".")[0] for name in modules} - sys.stdlib_module_names)
+        notes.append(f"`{statement}` loads {len(modules)} modules; packages: {', '.join(packages)}")
     return notes
 
 

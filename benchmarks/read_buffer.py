@@ -2,7 +2,10 @@
 
 256 KiB is aiohttp's default, and what the limit has in all other questions.
 
-FINDINGS
+Found (ratios to 256 KiB, two runs): in burst 64 KiB 0.84 to 0.87 and 16 KiB 0.82 to 0.91. A smaller buffer has a
+lower low-water mark, and beneath that mark aiohttp resumes reading, and so enters its HTTP parser, at each HTTP chunk
+that is taken out: 1,726 times in 20,000 chunks with 16 KiB, 5,593 with 64, 20,026 with 256. In frames no difference
+beyond noise.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,8 @@
 """What does a whole request cost? One answer of 1 KB, awaited; the connection is warm.
 
-FINDINGS
+Found (two noisy cores; ratios to the limit): ours 1.5 to 1.6, the openai package 8; the limit's own decode is a
+tenth. What we add is spread thin: parameters checked and encoded, clocks, the record of the attempt, headers as a
+dict.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

@@ -1,6 +1,8 @@
 """What does a short stream cost from request to end? 10 chunks, 200 streams in a row on a warm connection.
 
-FINDINGS
+Found (two noisy cores; ratios to the limit): ours 1.6 to 1.85, the openai package 13. By the profile, of what we add
+to aiohttp's own request about a sixth is checking and encoding the request and resolving its limits, less than a
+tenth the accumulator, and the rest is spread over opening (attempt, timeout, cancel scope, sweep timer) and ending.
 """
 
 from collections.abc import Sequence

@@ -3,7 +3,9 @@
 Compared: ``bytes.split`` at blank lines, which is what the limit does; ``SSEDecoder.feed``, the public way, with event
 objects; ``feed_ordinary``, which our streams use; and ``feed`` where one comment per read sends it line by line.
 
-FINDINGS
+Found (two noisy cores; ratios to split): feed_ordinary 0.87 in the quieter run and 1.07 in a loud one, feed 1.4 to
+1.5 (an object per event), a comment in each read 5: a gateway that sends comments all the time pays 2 to 3 us per
+event.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,7 @@
 """What do reasoning and tool calls cost? 20,000 chunks, half reasoning_content, most others pieces of 8 calls.
 
-FINDINGS
+Found (two noisy cores; ratios to the limit): 1.11 to 1.18. A piece of a call costs one more Struct to decode, and a
+method call to find the call it belongs to.
 """
 
 from collections.abc import Sequence
