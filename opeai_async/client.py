@@ -114,12 +114,12 @@ class AsyncOpeAI:
         if isinstance(api_key, str):
             api_key = HiddenStr(api_key)  # traceback printers show locals
         secret = _secret(api_key)
-        self.base_url = _base_url(base_url, allow_insecure_http)
-        self.timeouts = timeouts or Timeouts()
-        self.retry = _policy(retry or RetryPolicy(), max_retries)
+        self.base_url: str = _base_url(base_url, allow_insecure_http)
+        self.timeouts: Timeouts = timeouts or Timeouts()
+        self.retry: RetryPolicy = _policy(retry or RetryPolicy(), max_retries)
         self.dialect: DialectMode = _one_of("dialect", dialect, _DIALECTS)
         self.on_truncated: OnTruncated = _one_of("on_truncated", on_truncated, _ON_TRUNCATED)
-        self.max_event_bytes = _at_least_one("max_event_bytes", max_event_bytes)
+        self.max_event_bytes: int = _at_least_one("max_event_bytes", max_event_bytes)
         if max_connections is not None:
             _at_least_one("max_connections", max_connections)
         self._url = endpoint(self.base_url, "chat/completions", default_query)
@@ -135,7 +135,7 @@ class AsyncOpeAI:
             secret=secret,
             budget=RetryBudget(),
         )
-        self.chat = Chat(self)
+        self.chat: Chat = Chat(self)
 
     async def aclose(self) -> None:
         """Close every stream and connection; later calls raise ``ClientClosedError``. May be called again."""
@@ -177,7 +177,7 @@ class Chat:
     """``client.chat``."""
 
     def __init__(self, client: AsyncOpeAI) -> None:
-        self.completions = Completions(client)
+        self.completions: Completions = Completions(client)
 
 
 class Completions:

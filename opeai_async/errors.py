@@ -6,7 +6,7 @@
     +-- ConfigurationError              you: the client cannot work as it was set up
     +-- RequestValidationError          you: the request was refused before it was sent (also a ValueError)
     +-- ConcurrentReadError             you: two tasks read one stream at once (also a RuntimeError)
-    +-- ClientClosedError               you: the client or the stream was closed before this call
+    +-- ClientClosedError               you: the client or the stream was closed already (also a RuntimeError)
     +-- APIConnectionError              never answered: try again later
     |   +-- TLSError                    the certificate or the handshake was refused: fix the trust, do not retry
     |   +-- LocalResourceError          this process is out of file descriptors, ports or memory
@@ -215,6 +215,7 @@ class InvalidResponseError(OpeAIError):
         content_type: The response's media type as sent, or None.
         excerpt: The beginning of the body, at most 4 KiB.
         request_id: The server's id for this request, or None.
+        attempts: One record per try.
     """
 
     default_hint = "check that base_url points at the API's root, such as https://host/v1"
@@ -399,7 +400,7 @@ class StreamTimeoutError(StreamError, APITimeoutError):
         OpeAIError.__init__(self, message, hint=hint)
         self.phase = phase
         self.timeout_s = timeout_s
-        self.attempts = ()
+        self.attempts: tuple[AttemptRecord, ...] = ()
         self.partial = partial
         self.usage = usage
         self.finish_reason = finish_reason

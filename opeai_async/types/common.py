@@ -56,8 +56,6 @@ class WireStruct(
             return NotImplemented
         return msgspec.structs.astuple(self) == msgspec.structs.astuple(other)
 
-    __hash__ = None  # type: ignore[assignment]
-
     def __reduce__(self) -> tuple[Any, ...]:
         fields = {name: getattr(self, name) for name in self.__struct_fields__}
         return _rebuild, (_public(type(self)), fields)
