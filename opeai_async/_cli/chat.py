@@ -155,7 +155,7 @@ def _prompt(argument: str | None) -> str | None:
         return None
     if isinstance(stdin, io.TextIOWrapper):
         stdin.reconfigure(encoding="utf-8", errors="replace")
-    return stdin.read()
+    return stdin.read().removesuffix("\n")
 
 
 def _line_of_user() -> str | None:
