@@ -1,0 +1,555 @@
+"""Parameters become the bytes of a request, or an error that says which of them is wrong."""
+
+import collections
+import enum
+import math
+import types
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opeai_async._core.encode import encode_request, flattened
+from opeai_async.errors import RequestValidationError
+from opeai_async.types.common import WireStruct
+from opeai_async.types.completion import ChatCompletion, ChatCompletionMessage, Choice
+from opeai_async.types.request import (
+    AssistantMessage,
+    ChatCompletionRequest,
+    FunctionDefinition,
+    FunctionTool,
+    ImagePart,
+    ImageURL,
+    JSONSchema,
+    JSONSchemaFormat,
+    StreamOptions,
+    SystemMessage,
+    TextPart,
+    ToolMessage,
+    UserMessage,
+)
+
+HELLO = [{"role": "user", "content": "hello"}]
+
+
+def body_of(*, stream=False, include_usage=False, extra_body=None, **params):
+    """The decoded body for a valid request with *params*."""
+    given = {"model": "m", "messages": HELLO, **params}
+    return msgspec.json.decode(encode_request(given, stream=stream, include_usage=include_usage, extra_body=extra_body))
+
+
+def refusal_of(**params) -> RequestValidationError:
+    with pytest.raises(RequestValidationError) as caught:
+        body_of(**params)
+    return caught.value
+
+
+# --- what is sent ----------------------------------------------------------------------------------------------------
+
+EVERY_FIELD = {
+    "model": "m",
+    "messages": HELLO,
+    "audio": {"voice": "alloy", "format": "wav"},
+    "frequency_penalty": -0.5,
+    "function_call": {"name": "f"},
+    "functions": [{"name": "f", "parameters": {}}],
+    "logit_bias": {"50256": -100},
+    "logprobs": True,
+    "max_completion_tokens": 10,
+    "max_tokens": 11,
+    "metadata": {"a": "b"},
+    "modalities": ["text", "audio"],
+    "n": 2,
+    "parallel_tool_calls": False,
+    "prediction": {"type": "content", "content": "x"},
+    "presence_penalty": 0.5,
+    "prompt_cache_key": "k",
+    "prompt_cache_retention": "24h",
+    "reasoning_effort": "high",
+    "response_format": {"type": "json_object"},
+    "safety_identifier": "s",
+    "seed": -7,
+    "service_tier": "flex",
+    "stop": ["a", "b"],
+    "store": False,
+    "stream_options": {"include_usage": False},
+    "temperature": 0.25,
+    "tool_choice": "required",
+    "tools": [{"type": "function", "function": {"name": "f"}}],
+    "top_logprobs": 3,
+    "top_p": 0.5,
+    "user": "u",
+    "verbosity": "low",
+    "web_search_options": {"search_context_size": "low"},
+}
+
+
+def test_every_field_is_sent_as_it_was_given():
+    """By value, in one request that holds them all."""
+    assert set(EVERY_FIELD) | {"stream"} == set(ChatCompletionRequest.__struct_fields__)
+    assert msgspec.json.decode(encode_request(EVERY_FIELD, stream=False)) == EVERY_FIELD
+
+
+def test_what_is_none_is_not_sent():
+    """So an optional parameter can be handed on as it is."""
+    none = dict.fromkeys(set(EVERY_FIELD) - {"model", "messages"})
+    assert body_of(**none) == {"model": "m", "messages": HELLO}
+
+
+def test_falsy_values_are_sent():
+    """Zero, false and empty are values."""
+    given = {"temperature": 0, "n": 1, "store": False, "tools": [], "metadata": {}, "user": "", "seed": 0}
+    assert body_of(**given) == {"model": "m", "messages": HELLO, **given}
+
+
+def test_a_stream_is_asked_for():
+    """With usage where that is wanted, unless the caller has stream options of their own."""
+    assert body_of(stream=True) == {"model": "m", "messages": HELLO, "stream": True}
+    assert body_of(stream=True, include_usage=True)["stream_options"] == {"include_usage": True}
+    options = {"include_obfuscation": False}
+    assert body_of(stream=True, include_usage=True, stream_options=options)["stream_options"] == options
+    assert "stream_options" not in body_of(include_usage=True)
+
+
+def test_structs_and_dicts_mix():
+    """Messages, parts, tools and formats in either form, in one request."""
+    parts = [TextPart(text="see"), {"type": "x_vendor", "x": 1}, ImagePart(image_url=ImageURL(url="data:,"))]
+    body = body_of(
+        messages=[SystemMessage(content="be kind"), *HELLO, UserMessage(content=parts, name="ann")],
+        tools=[FunctionTool(function=FunctionDefinition(name="f", strict=True)), {"type": "x_vendor"}],
+        response_format=JSONSchemaFormat(json_schema=JSONSchema(name="s", schema={"type": "object"})),
+        stream_options=StreamOptions(include_usage=True),
+    )
+    assert body == {
+        "model": "m",
+        "messages": [
+            {"role": "system", "content": "be kind"},
+            *HELLO,
+            {
+                "role": "user",
+                "name": "ann",
+                "content": [
+                    {"type": "text", "text": "see"},
+                    {"type": "x_vendor", "x": 1},
+                    {"type": "image_url", "image_url": {"url": "data:,"}},
+                ],
+            },
+        ],
+        "tools": [{"type": "function", "function": {"name": "f", "strict": True}}, {"type": "x_vendor"}],
+        "response_format": {"type": "json_schema", "json_schema": {"name": "s", "schema": {"type": "object"}}},
+        "stream_options": {"include_usage": True},
+    }
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [tuple(HELLO), collections.deque(HELLO), (message for message in HELLO), {1: HELLO[0]}.values(), iter(HELLO)],
+    ids=["tuple", "deque", "generator", "dict view", "iterator"],
+)
+def test_messages_come_from_any_iterable(messages):
+    """And are read once."""
+    assert body_of(messages=messages)["messages"] == HELLO
+
+
+@pytest.mark.parametrize("mapping", [types.MappingProxyType, collections.UserDict, collections.OrderedDict])
+def test_any_mapping_is_an_object(mapping):
+    """At the top, as a message, and inside one."""
+    message = mapping({"role": "user", "content": [mapping({"type": "text", "text": "hello"})]})
+    assert body_of(messages=[message], metadata=mapping({"a": "b"}), audio=mapping({"x": mapping({"y": 1})})) == {
+        "model": "m",
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "hello"}]}],
+        "metadata": {"a": "b"},
+        "audio": {"x": {"y": 1}},
+    }
+
+
+def test_a_conversation_of_a_thousand_messages():
+    """Nothing is lost or moved."""
+    messages = [{"role": "user" if i % 2 else "assistant", "content": f"{i} “ü”\n\\ \u2028"} for i in range(1_000)]
+    assert body_of(messages=messages)["messages"] == messages
+
+
+class Effort(enum.StrEnum):
+    HIGH = "high"
+
+
+class Model(str, enum.Enum):
+    """The older form, whose str() is not its value."""
+
+    BIG = "big"
+
+
+class Text(str):
+    __slots__ = ()
+
+    def __str__(self):
+        return "another text"
+
+
+class Real(float):
+    """As numpy.float64 is one."""
+
+
+class Whole(int):
+    pass
+
+
+def test_subclasses_are_sent_as_what_they_are():
+    """Enums, and the numbers and texts of other libraries."""
+    given = {
+        "model": Model.BIG,
+        "reasoning_effort": Effort.HIGH,
+        "user": Text("me"),
+        "temperature": Real(0.5),
+        "n": Whole(2),
+        "audio": {"a": Real(1.5), "b": Whole(3), "c": Text("d"), "e": Effort.HIGH},
+        "messages": [{"role": Text("user"), "content": Text("hello")}],
+    }
+    assert body_of(**given) == {
+        "model": "big",
+        "reasoning_effort": "high",
+        "user": "me",
+        "temperature": 0.5,
+        "n": 2,
+        "audio": {"a": 1.5, "b": 3, "c": "d", "e": "high"},
+        "messages": HELLO,
+    }
+
+
+def test_token_ids_may_be_numbers():
+    """That is what tokenizers give; JSON has no other names than text."""
+    assert body_of(logit_bias={50256: -100, "7": 2.5})["logit_bias"] == {"50256": -100, "7": 2.5}
+
+
+def test_extra_body_goes_first_and_unchecked():
+    """It adds fields, replaces others whatever their range, and sends null where that is asked for."""
+    body = body_of(
+        stream=True,
+        temperature=1,
+        n=2,
+        extra_body={"temperature": 99, "n": None, "top_k": 40, "stream": False, "provider": {"order": ["a"]}},
+    )
+    assert body == {
+        "model": "m",
+        "messages": HELLO,
+        "stream": False,
+        "temperature": 99,
+        "n": None,
+        "top_k": 40,
+        "provider": {"order": ["a"]},
+    }
+
+
+def test_extra_body_may_bring_model_and_messages():
+    """Then they are not missing."""
+    raw = encode_request({}, stream=False, extra_body={"model": "x", "messages": "raw"})
+    assert msgspec.json.decode(raw) == {"model": "x", "messages": "raw"}
+
+
+def test_the_arguments_are_left_as_they_were():
+    """Neither the parameters nor the extra fields are changed by a call."""
+    params, extra = {"model": "m", "messages": tuple(HELLO), "n": None}, {"a": 1}
+    encode_request(params, stream=True, include_usage=True, extra_body=extra)
+    assert params == {"model": "m", "messages": tuple(HELLO), "n": None}
+    assert extra == {"a": 1}
+
+
+# --- vendor fields ---------------------------------------------------------------------------------------------------
+
+
+def test_vendor_fields_go_where_they_came_from():
+    """Beside the fields of the Struct, at every level, in Structs with a tag too, and inside mappings and tuples."""
+    message = AssistantMessage(content=(TextPart(text="a", extra={"cache": {"x": 1}}),), extra={"reasoning": "r"})
+    proxy = types.MappingProxyType({"role": "user", "content": [TextPart(text="b", extra={"cache": 2})]})
+    assert body_of(messages=[message, proxy, *HELLO])["messages"] == [
+        {"role": "assistant", "content": [{"type": "text", "text": "a", "cache": {"x": 1}}], "reasoning": "r"},
+        {"role": "user", "content": [{"type": "text", "text": "b", "cache": 2}]},
+        *HELLO,
+    ]
+
+
+def test_an_empty_extra_is_no_field():
+    """Also when it is not the shared one."""
+    assert body_of(messages=[UserMessage(content="a", extra={})])["messages"] == [{"role": "user", "content": "a"}]
+
+
+def test_text_that_looks_like_the_internal_field_is_text():
+    """Neither a prompt with the word nor a user's own field of that name is touched."""
+    messages = [{"role": "user", "content": '"_extra": {"a": 1}'}, {"role": "user", "content": "x", "_extra": {"b": 2}}]
+    assert body_of(messages=messages)["messages"] == messages
+
+
+def test_flattening_agrees_with_encoding():
+    """Where there are no vendor fields, both ways give the same."""
+    values = [
+        UserMessage(content="a", name="b"),
+        ToolMessage(content="1", tool_call_id="c"),
+        AssistantMessage(),
+        ChatCompletionMessage(role="assistant"),
+        FunctionTool(function=FunctionDefinition(name="f")),
+    ]
+    for value in values:
+        assert flattened(value) == msgspec.json.decode(msgspec.json.encode(value))
+
+
+# --- what is refused -------------------------------------------------------------------------------------------------
+
+RANGES = {
+    "temperature": (0, 2, "a number from 0 to 2"),
+    "top_p": (0, 1, "a number from 0 to 1"),
+    "frequency_penalty": (-2, 2, "a number from -2 to 2"),
+    "presence_penalty": (-2, 2, "a number from -2 to 2"),
+    "top_logprobs": (0, 20, "a whole number from 0 to 20"),
+    "n": (1, None, "a whole number of at least 1"),
+    "max_tokens": (1, None, "a whole number of at least 1"),
+    "max_completion_tokens": (1, None, "a whole number of at least 1"),
+}
+WHOLE = {name for name, (_, _, expected) in RANGES.items() if "whole" in expected}
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_the_edges_of_a_range_are_inside(name):
+    """Both of them."""
+    low, high, _ = RANGES[name]
+    for edge in (low, 2**40 if high is None else high):
+        assert body_of(**{name: edge})[name] == edge
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_beyond_the_edges_is_outside(name):
+    """The error names field, value and range."""
+    low, high, expected = RANGES[name]
+    step = 1 if name in WHOLE else 1e-9
+    for value in [low - step] + ([] if high is None else [high + step]):
+        error = refusal_of(**{name: value})
+        assert str(error) == f"{name} is {value!r}, expected {expected}"
+        assert error.field == name
+
+
+@pytest.mark.parametrize("name", RANGES)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, True, "1", [1], {}])
+def test_what_is_no_number_is_refused(name, value):
+    """JSON has no NaN and no infinity; a bool is not meant as 0 or 1."""
+    error = refusal_of(**{name: value})
+    assert str(error).startswith(f"{name} is ")
+    assert str(error).endswith(f", expected {RANGES[name][2]}")
+
+
+@pytest.mark.parametrize("name", sorted(WHOLE | {"seed"}))
+@pytest.mark.parametrize("value", [1.0, 1.5])
+def test_a_fraction_is_no_whole_number(name, value):
+    """Nor is a float that happens to be whole."""
+    assert str(refusal_of(**{name: value})).startswith(f"{name} is {value}, expected a whole number")
+
+
+@pytest.mark.parametrize(
+    ("params", "message", "field"),
+    [
+        ({"model": ""}, "model is '', expected the name of a model", "model"),
+        ({"model": 3}, "model is 3, expected the name of a model", "model"),
+        ({"messages": []}, "messages is an empty list, expected a list of at least one message", "messages"),
+        ({"messages": "canary"}, "messages is a str, expected a list of at least one message", "messages"),
+        ({"messages": 5}, "messages is an int, expected a list of at least one message", "messages"),
+        ({"messages": HELLO[0]}, "messages is a dict, expected a list of at least one message", "messages"),
+        (
+            {"messages": ["canary"]},
+            "messages[0] is a str, expected a dict with a role, or a message of this package",
+            "messages[0]",
+        ),
+        (
+            {"messages": [*HELLO, None]},
+            "messages[1] is None, expected a dict with a role, or a message of this package",
+            "messages[1]",
+        ),
+        (
+            {"messages": [*HELLO, {"content": "x"}]},
+            "messages[1].role is missing, expected 'system', 'developer', 'user', 'assistant' or 'tool'",
+            "messages[1].role",
+        ),
+        (
+            {"messages": [{"role": 1}]},
+            "messages[0].role is 1, expected 'system', 'developer', 'user', 'assistant' or 'tool'",
+            "messages[0].role",
+        ),
+        (
+            {"messages": [ChatCompletion(choices=[Choice(message=ChatCompletionMessage(role="assistant"))])]},
+            "messages[0].role is missing, expected 'system', 'developer', 'user', 'assistant' or 'tool'",
+            "messages[0].role",
+        ),
+        (
+            {"messages": [{"role": "user", "content": b"canary"}]},
+            "messages[0].content is of the type bytes, expected text or a list of parts",
+            "messages[0].content",
+        ),
+        (
+            {"messages": [UserMessage(content=bytearray(b"canary"))]},
+            "messages[0].content is of the type bytearray, expected text or a list of parts",
+            "messages[0].content",
+        ),
+        ({"stop": 7}, "stop is 7, expected a string or a list of strings", "stop"),
+        ({"stop": ["a", 3]}, "stop[1] is 3, expected a string or a list of strings", "stop[1]"),
+        ({"modalities": "text"}, "modalities is 'text', expected a list of strings", "modalities"),
+        ({"modalities": ("text", 1)}, "modalities[1] is 1, expected a list of strings", "modalities[1]"),
+        ({"metadata": {"a": "b", "c": 1}}, "metadata['c'] is 1, expected a dict of strings", "metadata['c']"),
+        ({"metadata": {1: "a"}}, "a key of metadata is 1, expected a dict of strings", "a key of metadata"),
+        (
+            {"logit_bias": {"1": 1, "2": 101}},
+            "logit_bias['2'] is 101, expected a dict from token ids to numbers from -100 to 100",
+            "logit_bias['2']",
+        ),
+        (
+            {"logit_bias": {7: math.nan}},
+            "logit_bias[7] is nan, expected a dict from token ids to numbers from -100 to 100",
+            "logit_bias[7]",
+        ),
+        ({"user": 5}, "user is 5, expected a string", "user"),
+        ({"user": object()}, "user is an object, expected a string", "user"),
+        ({"store": 1}, "store is 1, expected True or False", "store"),
+        ({"seed": "x" * 61}, "seed is a str, expected a whole number", "seed"),
+        ({"seed": ""}, "seed is '', expected a whole number", "seed"),
+        ({"audio": []}, "audio is an empty list, expected a dict", "audio"),
+        ({"tools": {"a": 1}}, "tools is a dict, expected a list", "tools"),
+        ({"function_call": 1}, "function_call is 1, expected a string or a dict", "function_call"),
+        (
+            {"n": -(10**5000)},
+            "n is a number of 16610 bits, expected a whole number of at least 1",
+            "n",
+        ),
+    ],
+)
+def test_refusals_name_field_value_and_what_was_expected(params, message, field):
+    """In one line, without a word of a prompt."""
+    error = refusal_of(**params)
+    assert (str(error), error.field) == (message, field)
+    assert "extra_body" in error.hint or field.endswith(".content")
+
+
+@pytest.mark.parametrize("name", ["model", "messages"])
+def test_what_every_request_needs(name):
+    """Left out or None is the same."""
+    whole = {"model": "m", "messages": HELLO}
+    for params in ({**whole, name: None}, {other: value for other, value in whole.items() if other != name}):
+        with pytest.raises(RequestValidationError) as caught:
+            encode_request(params, stream=False)
+        assert str(caught.value) == f"{name} is missing, expected it in every request"
+        assert (caught.value.field, caught.value.hint) == (name, f"add {name}=")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("temprature", "temprature is no field of the API; did you mean 'temperature'?"),
+        ("max_token", "max_token is no field of the API; did you mean 'max_tokens'?"),
+        ("top_k", "top_k is no field of the API; did you mean 'top_p'?"),
+        ("zzz", "zzz is no field of the API"),
+    ],
+)
+@pytest.mark.parametrize("value", [1, None])
+def test_an_unknown_field_is_refused(name, value, message):
+    """With the nearest that is known; also when it is None, for the name is wrong all the same."""
+    error = refusal_of(**{name: value})
+    assert str(error) == message
+    assert error.field == name
+    assert "extra_body" in error.hint
+
+
+# --- what cannot be JSON ---------------------------------------------------------------------------------------------
+
+
+def cycle():
+    whole: dict[str, object] = {}
+    whole["again"] = [whole]
+    return whole
+
+
+def deep():
+    value: list[object] = []
+    for _ in range(100_000):
+        value = [value]
+    return value
+
+
+class Point(WireStruct):
+    x: object = None
+
+
+@pytest.mark.parametrize(
+    ("params", "field", "reason"),
+    [
+        ({"messages": [{"role": "user", "content": "a\ud800"}]}, "messages[0].content", "surrogates not allowed"),
+        (
+            {"messages": [*HELLO, UserMessage(content=[TextPart(text="\udfff")])]},
+            "messages[1].content[0].text",
+            "surrogates not allowed",
+        ),
+        ({"messages": [{"role": "user", "content": "a", "\ud800": 1}]}, "messages[0]", "surrogates not allowed"),
+        ({"user": "\ud800"}, "user", "surrogates not allowed"),
+        ({"tools": [object()]}, "tools[0]", "an object has no JSON form"),
+        ({"tools": ({"function": {"parameters": int}},)}, "tools[0].function.parameters", "a type has no JSON form"),
+        ({"response_format": Point}, "response_format", "a StructMeta has no JSON form"),
+        ({"response_format": Point(x={"y": (1, 2j)})}, "response_format.x.y[1]", "a complex has no JSON form"),
+        ({"audio": {"a": {None: 1}}}, "audio.a", ""),
+        ({"extra_body": {"top_k": {"a": 1j}}}, "top_k.a", "a complex has no JSON form"),
+        ({"n": 10**5000}, "n", "digits"),
+        ({"tools": [{"function": cycle()}]}, "tools", "recursion"),
+        ({"tools": deep()}, "tools", "recursion"),
+    ],
+)
+def test_what_cannot_be_json(params, field, reason):
+    """The error names the innermost place, where there is one, and says what can be sent."""
+    error = refusal_of(**params)
+    assert error.field == field
+    assert str(error).startswith(f"{field} cannot be sent as JSON: ")
+    assert reason in str(error)
+    assert error.hint.startswith("JSON takes ")
+
+
+def test_the_fault_may_be_the_body_itself():
+    """A name that is no text, or one more level than fits, belongs to no field."""
+    error = refusal_of(extra_body={None: 1})
+    assert str(error).startswith("the body cannot be sent as JSON: ")
+    assert error.field is None
+
+
+def test_the_search_for_the_fault_ends():
+    """However deep it lies, the path shows its beginning."""
+    value: object = 1j
+    for _ in range(40):
+        value = [value]
+    assert refusal_of(audio={"a": value}).field == "audio.a" + "[0]" * 14
+
+
+# --- any input -------------------------------------------------------------------------------------------------------
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(content=JSON, vendor=st.dictionaries(st.text(), JSON, max_size=3))
+def test_any_json_inside_a_message_is_sent_by_value(content, vendor):
+    """Shapes that this client never heard of are the server's business."""
+    message = {**vendor, "role": "user", "content": content}
+    assert body_of(messages=[message])["messages"] == [message]
+
+
+ANYTHING = JSON | st.binary() | st.complex_numbers() | st.just(math.nan) | st.text("\ud800a") | st.sets(st.integers())
+
+
+@given(params=st.dictionaries(st.sampled_from(sorted(EVERY_FIELD)) | st.text(), ANYTHING, max_size=5))
+def test_any_parameters_are_sent_or_refused(params):
+    """A request that is valid JSON, or the documented error with a hint; nothing else."""
+    try:
+        raw = encode_request(params, stream=False)
+    except RequestValidationError as error:
+        assert str(error)
+        assert error.hint
+    else:
+        assert set(msgspec.json.decode(raw)) == {name for name, value in params.items() if value is not None}
