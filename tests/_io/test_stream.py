@@ -28,7 +28,7 @@ from opeai_async.testing.transport import Break, Pause
 from tests.support.chunks import ANSWER, BODY, COMPLETION, DONE, FINISH, event, events
 from tests.support.clients import KEY, rewire, scripted, texts
 from tests.support.instant_time import instant_time
-from tests.support.leaks import no_leaks
+from tests.support.leaks import in_a_thread, no_leaks
 
 pytestmark = pytest.mark.time_limit(1_000_000)  # of a clock that jumps
 
@@ -452,10 +452,9 @@ async def test_a_stream_dropped_in_another_thread():
         with pytest.warns(ResourceWarning):
             holder.clear()
 
-    await asyncio.to_thread(drop)
+    in_a_thread(drop)
     await asyncio.sleep(0)
     assert transport.responses[0].end == "aborted"
-    await asyncio.get_running_loop().shutdown_default_executor()
 
 
 # --- ends and errors -------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -66,3 +67,9 @@ async def no_collector() -> AsyncIterator[None]:
         yield
     finally:
         gc.enable()
+
+
+def in_a_thread(act: Callable[[], None]) -> None:
+    """Run *act* in another thread, and wait for it here."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(act).result()
