@@ -16,12 +16,11 @@ import ssl
 from collections.abc import AsyncGenerator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import aiohttp
 import anyio
-from multidict import CIMultiDict
-from yarl import URL
 
 from opeai_async._core.http import Request, ResponseHead
 from opeai_async._core.redact import redact
@@ -161,7 +160,7 @@ class AiohttpTransport:
             # The server closed an idle connection while we were sending on it: not the fault of the request.
             sending.fresh_only = True
             return None
-        return SendError(*_error_and_cause(exc, URL(request.url, encoded=True).host or "the server", sending.connect_s))
+        return SendError(*_error_and_cause(exc, urlsplit(request.url).hostname or "the server", sending.connect_s))
 
     async def _post(
         self, session: aiohttp.ClientSession, request: Request, sending: _Sending
@@ -170,9 +169,9 @@ class AiohttpTransport:
         try:
             return await session.request(
                 request.method,
-                URL(request.url, encoded=True),
+                request.url,
                 data=request.body,
-                headers=CIMultiDict(request.headers),
+                headers=request.headers,
                 allow_redirects=False,
                 timeout=_NO_CLOCKS,
                 proxy=self._proxy,
