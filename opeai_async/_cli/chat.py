@@ -130,12 +130,8 @@ class Chat:
         writer = AnswerWriter(self._answer, self._aside if self._options.reasoning else None)
         try:
             self._runner.run(writer.show(stream))
-        except BrokenPipeError:
-            raise
-        except BaseException:
+        finally:
             writer.end()
-            raise
-        writer.end()
         reasons = [choice.finish_reason for choice in stream.snapshot.choices]
         if reasons and reasons[0] not in _USUAL_FINISH:
             self._aside.line(f"[the answer ended with finish_reason {reasons[0]!r}]", "dim")

@@ -117,11 +117,12 @@ def test_the_demo_on_a_terminal_draws_a_table() -> None:
     assert "┃" in program.output
 
 
-@pytest.mark.parametrize("arguments", [("demo",), ("demo", "--json"), ("serve", "--port", "0")])
-def test_a_reader_that_leaves_is_no_error(arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("arguments", [("demo",), ("demo", "--json"), ("serve", "--port", "0"), ("chat", "hi")])
+def test_a_reader_that_leaves_is_no_error(server: OpeAIServer, arguments: tuple[str, ...]) -> None:
     """`| head -1` ends the program without a word, and without a traceback."""
     ours, theirs = os.pipe()
     os.close(ours)
+    server.reply("Nobody reads this.")
     done = subprocess.run(
         [sys.executable, "-m", "opeai_async", *arguments], stdout=theirs, stderr=subprocess.PIPE, check=False
     )
