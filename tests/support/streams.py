@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ HEAD = ResponseHead(status=200, host="api.test", headers={"content-type": "text/
 def cut(data: bytes, positions: Iterable[int]) -> list[bytes]:
     """*data* in reads that end at *positions*; none of them is empty."""
     bounds = [0, *sorted({position for position in positions if 0 < position < len(data)}), len(data)]
-    return [data[begin:end] for begin, end in zip(bounds, bounds[1:], strict=False) if begin < end]
+    return [data[begin:end] for begin, end in pairwise(bounds) if begin < end]
 
 
 def byte_by_byte(data: bytes) -> list[bytes]:
@@ -68,7 +69,7 @@ def parse(
     return chunks + parser.end(), parser, dialect
 
 
-# --- messages, and the deltas they may have come in --------------------------------------------------------------------
+# --- messages, and the deltas they may have come in -----------------------------------------------------------------
 
 texts = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=12)
 names = st.text("abcdefgh_", min_size=1, max_size=8)
@@ -86,7 +87,7 @@ def pieces(draw: st.DrawFn, text: str) -> list[str]:
         return [""]
     positions = sorted(draw(st.lists(st.integers(0, len(text)), max_size=3)))
     bounds = [0, *positions, len(text)]
-    return [text[begin:end] for begin, end in zip(bounds, bounds[1:], strict=False)]
+    return [text[begin:end] for begin, end in pairwise(bounds)]
 
 
 @st.composite
@@ -107,10 +108,8 @@ def messages(draw: st.DrawFn) -> dict[str, Any]:
 @st.composite
 def deltas_of(draw: st.DrawFn, message: dict[str, Any]) -> list[dict[str, Any]]:
     """Deltas that add up to *message*: texts and tool calls in pieces, which interleave."""
-    lanes: list[list[dict[str, Any]]] = []
-    for name in ("content", "reasoning_content", "refusal"):
-        if name in message:
-            lanes.append([{name: piece} for piece in draw(pieces(message[name]))])
+    sent = [name for name in ("content", "reasoning_content", "refusal") if name in message]
+    lanes: list[list[dict[str, Any]]] = [[{name: piece} for piece in draw(pieces(message[name]))] for name in sent]
     for index, call in enumerate(message.get("tool_calls", ())):
         begin = {**call, "index": index, "function": {"name": call["function"]["name"], "arguments": ""}}
         rest = [{"index": index, "function": {"arguments": p}} for p in draw(pieces(call["function"]["arguments"]))]
