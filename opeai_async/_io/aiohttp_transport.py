@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import io
 import math
 import select
 import ssl
@@ -48,6 +49,7 @@ DRAIN_S = 0.1
 DRAIN_BYTES = 64 * 1024
 SWEEP_S = 0.5
 MAX_CONCURRENT_CONNECTS = 128
+BIG_BODY_BYTES = 1024 * 1024
 
 _NO_CLOCKS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 
@@ -170,7 +172,8 @@ class AiohttpTransport:
             return await session.request(
                 request.method,
                 request.url,
-                data=request.body,
+                # In one piece, a big body would hold the loop up; aiohttp warns of it.
+                data=request.body if len(request.body) < BIG_BODY_BYTES else io.BytesIO(request.body),
                 headers=request.headers,
                 allow_redirects=False,
                 timeout=_NO_CLOCKS,
