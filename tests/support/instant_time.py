@@ -10,14 +10,19 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def instant_time() -> Iterator[None]:
-    """Let the running loop's time jump to the next timer whenever nothing else is to be done."""
+def instant_time(turn_s: float = 0.0) -> Iterator[None]:
+    """Let the running loop's time jump to the next timer whenever nothing else is to be done.
+
+    Args:
+        turn_s: How much time goes by with each turn of a busy loop.
+    """
     loop = asyncio.get_running_loop()
     now, select = loop.time(), loop._selector.select
 
     def jump(timeout: float | None) -> list:
         nonlocal now
         if timeout is None or timeout <= 0:
+            now += turn_s
             return select(timeout)
         events = select(0)
         if not events:
