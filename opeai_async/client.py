@@ -150,7 +150,9 @@ class AsyncOpeAI:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.base_url.partition('?')[0]}>"
+        # Traceback printers show even what could not be set up. The query may hold a key.
+        base_url: str = getattr(self, "base_url", "not set up")
+        return f"<{type(self).__name__} {base_url.partition('?')[0]}>"
 
     def exchange_maker(
         self, params: Mapping[str, Any], options: CallOptions, *, stream: bool, usage: bool
