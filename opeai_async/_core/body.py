@@ -13,7 +13,7 @@ from opeai_async._core.decode import DONE, ChunkDecoder, decode_completion
 from opeai_async._core.dialect import Dialect
 from opeai_async._core.encode import flattened
 from opeai_async._core.http import ResponseHead
-from opeai_async._core.json_types import JSONObject
+from opeai_async._core.json_types import JSONObject, is_array, is_object
 from opeai_async._core.outcome import End, Outcome, outcome_of
 from opeai_async._core.sse import ServerSentEvent, SSEDecoder
 from opeai_async.errors import InvalidResponseError, StreamDecodeError
@@ -112,6 +112,8 @@ def as_one_chunk(completion: ChatCompletion) -> bytes:
     body: JSONObject = {**flattened(completion), "object": "chat.completion.chunk"}
     for choice in body.get("choices", ()):
         delta = choice["delta"] = choice.pop("message")
-        for position, call in enumerate(delta.get("tool_calls") or ()):
-            call["index"] = position
+        calls = delta.get("tool_calls")
+        for position, call in enumerate(calls if is_array(calls) else ()):
+            if is_object(call):  # else it is what could not be read as a call
+                call["index"] = position
     return msgspec.json.encode({"choices": [], **body})

@@ -4,7 +4,7 @@ A *strict twin* of each wire type has the same fields but refuses what is out of
 missing ``choices``, a tool call without ``index``, an empty ``usage``. So one typed decode does the work and all the
 checking, and costs the same as a decode without checks. What the twin refuses goes to the tolerant tier
 (``dialect.py``), which repairs it, keeps unnamed fields in ``extra`` and finds error objects. Twins are private
-subclasses; they compare, print and pickle as the class that users know.
+subclasses; they have the name of the class that users know, compare equal to it and pickle as it.
 
 A twin may refuse more than it must: that costs time, and nothing else.
 """

@@ -24,7 +24,7 @@ MAX_STREAM_BYTES = 1024 * 1024 * 1024
 MAX_JSON_BYTES = 64 * 1024 * 1024
 
 _BOM = b"\xef\xbb\xbf"
-_FIELDS = (b"", b"data", b"event", b"id", b"retry", b"error")  # the first is a comment's
+_FIELDS = (b"data", b"event", b"id", b"retry", b"error")
 
 
 class StreamParser(Generic[ChunkT]):
@@ -195,7 +195,8 @@ class StreamParser(Generic[ChunkT]):
     def _check_is_event_stream(self) -> None:
         body = b"".join(self._kept)
         first_line = body.removeprefix(_BOM).strip().partition(b"\n")[0].rstrip()
-        if first_line.partition(b":")[0] not in _FIELDS:
+        name = first_line.partition(b":")[0]
+        if not any(field.startswith(name) for field in _FIELDS):  # the line may have been cut
             self.error = invalid_response(self._head, body, "expected an event stream, got text")
 
     def _refuse(self, limit: str, value: int) -> list[ChunkT]:

@@ -54,8 +54,10 @@ WPT: dict[str, tuple[bytes, Fired, int | None]] = {
         None,
     ),
     "field-parsing": (
-        b"data:\0\ndata:  2\rData:1\ndata\0:2\ndata:1\r\0data:4\nda-ta:3\rdata_5\n"
-        b"data:3\rdata:\r\n data:32\ndata:4\n\n",
+        (
+            b"data:\0\ndata:  2\rData:1\ndata\0:2\ndata:1\r\0data:4\nda-ta:3\rdata_5\n"
+            b"data:3\rdata:\r\n data:32\ndata:4\n\n"
+        ),
         message(b"\0\n 2\n1\n3\n\n4"),
         None,
     ),

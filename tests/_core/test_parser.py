@@ -1,0 +1,546 @@
+"""From a body's bytes to chunks: whatever a server sends, chunks come out, or one error, and nothing else."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opeai_async._core import parser as parser_module
+from opeai_async._core.accumulator import Accumulator
+from opeai_async._core.body import kind_of
+from opeai_async._core.decode import decode_completion
+from opeai_async._core.dialect import Dialect
+from opeai_async._core.parser import StreamParser
+from opeai_async.errors import (
+    InvalidResponseError,
+    OpeAIError,
+    StreamDecodeError,
+    StreamServerError,
+    StreamTooLargeError,
+)
+from opeai_async.types.chunk import ChatCompletionChunk
+from opeai_async.types.completion import ChatCompletion, ChatCompletionMessage
+from tests.support.streams import (
+    DONE,
+    body_of,
+    byte_by_byte,
+    cuts,
+    delta_chunk,
+    deltas_of,
+    event,
+    json_values,
+    messages,
+    parse,
+)
+
+HELLO = [
+    delta_chunk({"role": "assistant", "content": "Hel"}),
+    delta_chunk({"content": "lo"}),
+    delta_chunk(finish="stop"),
+]
+BODY = body_of(HELLO)
+COMPLETION: dict[str, Any] = {
+    "id": "c",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "m",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3},
+}
+
+
+def text_of(chunks: list[ChatCompletionChunk]) -> str:
+    return "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
+
+
+def message_of(chunks: list[ChatCompletionChunk]) -> ChatCompletion:
+    accumulator = Accumulator()
+    accumulator.extend(chunks)
+    return accumulator.completion()
+
+
+def both_ways(body: bytes, **options: Any) -> tuple[list[Any], StreamParser[Any], tuple[str, ...]]:
+    """What *body* gives; asserts that it gives the same byte by byte."""
+    chunks, parser, dialect = parse([body] if body else [], **options)
+    again, parser_again, dialect_again = parse(byte_by_byte(body), **options)
+    assert again == chunks
+    assert (parser_again.done, type(parser_again.error)) == (parser.done, type(parser.error))
+    assert dialect_again.quirks == dialect.quirks
+    return chunks, parser, tuple(dialect.quirks)
+
+
+# --- event streams ---------------------------------------------------------------------------------------------------
+
+
+def test_an_ordinary_stream() -> None:
+    """The chunks, the end, and no quirk."""
+    chunks, parser, quirks = both_ways(BODY)
+    assert text_of(chunks) == "Hello"
+    assert (parser.done, parser.has_ended, parser.error, parser.bytes_fed, quirks) == (True, True, None, len(BODY), ())
+
+
+@given(data=st.data(), item=messages())
+def test_a_message_at_any_cuts(data: st.DataObject, item: dict[str, Any]) -> None:
+    """A generated message, cut into deltas and the bytes cut into reads, is rebuilt."""
+    body = body_of([delta_chunk(delta) for delta in data.draw(deltas_of(item))])
+    chunks, parser, dialect = parse(data.draw(cuts(body)))
+    assert (parser.done, parser.error, tuple(dialect.quirks)) == (True, None, ())
+    assert message_of(chunks).choices[0].message == msgspec.convert(item, ChatCompletionMessage)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        BODY.replace(b"\n", b"\r\n"),
+        BODY.replace(b"\n", b"\r"),
+        BODY.replace(b"data: ", b"data:"),
+        b"\xef\xbb\xbf" + BODY,
+        b": keep-alive\n\n" + BODY.replace(b"data: ", b": OPENROUTER PROCESSING\n\ndata: "),
+        b"\n\n\n" + BODY,
+        b"id: 1\nevent: message\nretry: 5\n\n" + BODY,
+        b"id: 1\n:HTTP_STATUS/200\n" + BODY,
+        BODY.replace(b"[DONE]", b" [DONE] "),
+        BODY + event(delta_chunk({"content": "after the end"})),
+        BODY.replace(b"}\n\n", b"}\n\nid: 7\n\n"),
+    ],
+    ids=range(11),
+)
+def test_framings_that_the_standard_allows(body: bytes) -> None:
+    """Line ends, comments, a BOM, other fields, spaces: the same text, and no quirk."""
+    chunks, parser, quirks = both_ways(body)
+    assert (text_of(chunks), parser.done, parser.error, quirks) == ("Hello", True, None, ())
+
+
+@pytest.mark.parametrize(
+    ("odd", "quirk"),
+    [
+        (b"data: : OPENROUTER PROCESSING\n\n", "comment_in_data"),
+        (b"data:\n\n", "empty_data"),
+        (b"data: null\n\n", "empty_data"),
+        (b"data: {}\n\n", "empty_data"),
+        (b"data: { }\n\n", "empty_data"),
+        (b'event: ping\ndata: {"type":"ping"}\n\n', "foreign_event"),
+        (b"event: ping\ndata: 1\n\n", "foreign_event"),
+    ],
+)
+def test_events_that_say_nothing(odd: bytes, quirk: str) -> None:
+    """Skipped and named; refused in strict mode, after what came before."""
+    body = event(HELLO[0]) + odd + event(HELLO[1]) + DONE
+    chunks, parser, quirks = both_ways(body)
+    assert (text_of(chunks), parser.error, quirks) == ("Hello", None, (quirk,))
+    chunks, parser, _ = both_ways(body, mode="strict")
+    assert text_of(chunks) == "Hel"
+    assert isinstance(parser.error, StreamDecodeError)
+    assert parser.error.rule == quirk
+
+
+def test_a_named_event_with_a_chunk() -> None:
+    """A chunk is a chunk, whatever its event is called, loose JSON too."""
+    body = (
+        b"event: completion\n"
+        + event(HELLO[0])
+        + b'event: x\ndata: {"choices":[{"index":0,"delta":{"content":"lo\\ud800"}}]}\n\n'
+    )
+    chunks, _, quirks = both_ways(body)
+    assert text_of(chunks) == "Hello\ufffd"
+    assert quirks == ("named_event", "loose_json")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"[1]",
+        b"5",
+        b"true",
+        b'"text"',
+        b"1.5",
+        b"{",
+        b"text",
+        b'{"choices":5}',
+        b'{"choices":[5]}',
+        b'{"choices":[{"delta":"x"}]}',
+        b'{"a":' + b"[" * 100_000,
+    ],
+)
+def test_an_event_that_is_no_chunk(payload: bytes) -> None:
+    """A decode error with an excerpt; the chunks before it are kept, and nothing after it is read."""
+    body = event(HELLO[0]) + b"data: " + payload + b"\n\n" + event(HELLO[1]) + DONE
+    chunks, parser, _ = parse([body])
+    assert text_of(chunks) == "Hel"
+    assert isinstance(parser.error, StreamDecodeError)
+    assert parser.error.excerpt == payload[:200].decode()
+    assert not parser.done
+    assert parser.feed(event(HELLO[1])) == []
+    assert parser.end() == []
+
+
+@pytest.mark.parametrize(("size", "found"), [(60, ""), (4, "")])
+def test_malformed_utf_8_goes_on(size: int, found: str) -> None:
+    """A proxy that cuts characters costs a character, not the stream."""
+    payload = event(delta_chunk({"content": "a…b"})).replace("…".encode(), b"\xe2\x80" + found.encode())
+    chunks, parser, quirks = both_ways(event(HELLO[0]) * size + payload + DONE)
+    assert text_of(chunks).endswith("a\ufffdb")
+    assert (parser.error, quirks) == (None, ("loose_json",))
+
+
+def test_line_separators_inside_json() -> None:
+    """U+2028, U+2029 and U+0085 end no line."""
+    chunks, _, quirks = both_ways(body_of([delta_chunk({"content": "a\u2028b\u2029c\x85d"})]))
+    assert (text_of(chunks), quirks) == ("a\u2028b\u2029c\x85d", ())
+
+
+# --- errors in a stream ----------------------------------------------------------------------------------------------
+
+_FULL = {"message": "overloaded", "type": "server_error", "param": None, "code": 503}
+
+
+@pytest.mark.parametrize(
+    ("odd", "message", "status"),
+    [
+        (event({"error": _FULL}), "overloaded", 503),
+        (event({"error": _FULL, "choices": []}), "overloaded", 503),
+        (event({**HELLO[0], "error": _FULL}), "overloaded", 503),
+        (event({"error": "overloaded"}), "overloaded", 500),
+        (event({"error": {"message": "slow", "code": "429"}}), "slow", 429),
+        (event({"code": 400, "message": "bad"}), "bad", 400),
+        (event({"object": "error", "message": "bad", "type": "x", "code": 40301}), "bad", 500),
+        (event({"error": True}), "true", 500),
+        (event({"error": {"code": 500}}), '{"code":500}', 500),
+        (b'error: {"code":500,"message":"slot"}\n\n', "slot", 500),
+        (b'event: error\ndata: {"error":{"message":"no"}}\n\n', "no", 500),
+        (b'event:error\n:HTTP_STATUS/400\ndata:{"code":"InvalidParameter","message":"no"}\n\n', "no", 500),
+        (b"event: error\ndata: it broke\n\n", "it broke", 500),
+        (b"event: error\ndata:\n\n", "an error event without data", 500),
+        (b'event: failure\ndata: {"error":{"message":"no"}}\n\n', "no", 500),
+        (b'event: error\ndata: {"x": NaN, "message":"no"}\n\n', "no", 500),
+    ],
+)
+def test_an_error_inside_a_stream(odd: bytes, message: str, status: int) -> None:
+    """The server's error, with the status it stands for; the chunks before it are kept."""
+    for end in (DONE, b""):
+        chunks, parser, _ = both_ways(event(HELLO[0]) + odd + end)
+        assert text_of(chunks) == "Hel"
+        assert isinstance(parser.error, StreamServerError)
+        assert message in str(parser.error)
+        assert parser.error.status_code == status
+
+
+def test_an_error_without_its_blank_line() -> None:
+    """A server that dies right after its error is heard."""
+    _, parser, _ = both_ways(event(HELLO[0]) + event({"error": _FULL}).rstrip())
+    assert isinstance(parser.error, StreamServerError)
+
+
+@pytest.mark.parametrize("field", [None, {}, "", [], False])
+def test_an_error_field_that_reports_none(field: object) -> None:
+    """An ``error`` which is null or empty is no error."""
+    chunks, parser, _ = both_ways(body_of([{**HELLO[0], "error": field}]))
+    assert (text_of(chunks), parser.error) == ("Hel", None)
+
+
+# --- how a stream ends -----------------------------------------------------------------------------------------------
+
+
+def test_a_last_event_without_its_blank_line() -> None:
+    """It is taken if it is whole, and named; strict mode refuses it, as the standard drops it."""
+    body = b"".join(map(event, HELLO))
+    for end in (body.rstrip(b"\n"), body + b"data: [DONE]", body + b"data: [DONE]\n"):
+        chunks, parser, quirks = both_ways(end)
+        assert (len(chunks), parser.done, parser.error) == (3, end != body.rstrip(b"\n"), None)
+        assert quirks == ("unterminated_event",)
+        _, parser, _ = both_ways(end, mode="strict")
+        assert isinstance(parser.error, StreamDecodeError)
+        assert parser.error.rule == "unterminated_event"
+
+
+def test_a_stream_that_was_cut() -> None:
+    """At each byte: the chunks that were whole, no error, and no end."""
+    for length in range(len(BODY) - len(DONE)):
+        chunks, parser, _ = parse([BODY[:length]] if length else [])
+        assert (parser.done, parser.error) == (False, None)
+        assert "Hello".startswith(text_of(chunks))
+
+
+def test_nothing_is_read_after_the_end() -> None:
+    """What follows ``[DONE]`` is neither decoded nor counted."""
+    chunks, parser, _ = parse([BODY, event({"error": _FULL}), b"junk"])
+    assert (text_of(chunks), parser.error, parser.bytes_fed) == ("Hello", None, len(BODY))
+
+
+# --- bounds ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_event_over_the_bound() -> None:
+    """The events before it are given, and the error says which limit."""
+    body = event(HELLO[0]) + event(delta_chunk({"content": "x" * 500}))
+    for reads in ([body], byte_by_byte(body)):
+        chunks, parser, _ = parse(reads, max_event_bytes=400)
+        assert text_of(chunks) == "Hel"
+        assert isinstance(parser.error, StreamTooLargeError)
+        assert (parser.error.limit, parser.error.pending) == ("max_event_bytes=400", ())
+
+
+def test_the_end_before_an_event_over_the_bound() -> None:
+    """If the answer was over before it, the limit does not matter."""
+    chunks, parser, _ = parse([BODY + b"data: " + b"x" * 500], max_event_bytes=400)
+    assert (text_of(chunks), parser.done, parser.error) == ("Hello", True, None)
+
+
+def test_a_stream_over_the_bound() -> None:
+    """An endless stream ends at the cap."""
+    _, parser, _ = parse([event(HELLO[0])] * 10, max_stream_bytes=600)
+    assert isinstance(parser.error, StreamTooLargeError)
+    assert parser.error.limit == "max_stream_bytes=600"
+
+
+def test_a_body_of_json_over_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """JSON is kept until its end, so it has a bound of its own; so has white space before it."""
+    monkeypatch.setattr(parser_module, "MAX_JSON_BYTES", 100)
+    for body in (b'{"a":"' + b"x" * 200, b" " * 200):
+        _, parser, _ = parse(byte_by_byte(body))
+        assert isinstance(parser.error, StreamTooLargeError)
+        assert parser.error.limit == "max_json_bytes=100"
+
+
+def test_white_space_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that keeps the connection alive with blanks for minutes costs what it sends."""
+    looked_at = 0
+
+    def counting(prefix: bytes) -> object:
+        nonlocal looked_at
+        looked_at += len(prefix)
+        return kind_of(prefix)
+
+    monkeypatch.setattr(parser_module, "kind_of", counting)
+    reads = [b"\n"] * 5000 + [msgspec.json.encode(COMPLETION)]
+    chunks, _, _ = parse(reads)
+    assert text_of(chunks) == "Hello"
+    assert looked_at < 2 * sum(map(len, reads))
+
+
+# --- another body ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("before", [b"", b"\n \t\r\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
+def test_json_for_a_stream(before: bytes) -> None:
+    """A gateway that ignores ``stream``: its answer is replayed as one chunk."""
+    chunks, parser, quirks = both_ways(before + msgspec.json.encode(COMPLETION))
+    assert message_of(chunks) == msgspec.convert(COMPLETION, ChatCompletion)
+    assert chunks[0].object == "chat.completion.chunk"
+    assert (parser.done, parser.error, quirks) == (True, None, ("json_for_stream",))
+    chunks, parser, _ = both_ways(before + msgspec.json.encode(COMPLETION), mode="strict")
+    assert isinstance(parser.error, StreamDecodeError)
+    assert (chunks, parser.done, parser.error.rule) == ([], False, "json_for_stream")
+
+
+class TypedChunk(ChatCompletionChunk, kw_only=True):
+    provider: str
+
+
+def test_json_for_a_stream_with_everything_in_it() -> None:
+    """Tool calls, audio, vendor fields and several choices survive the replay; a user's type gets its fields."""
+    message = {
+        "role": "assistant",
+        "content": None,
+        "reasoning_content": "hm",
+        "tool_calls": [
+            {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}, "x": 1},
+            {"id": "b", "type": "custom", "custom": {"name": "g", "input": "i"}},
+        ],
+        "function_call": {"name": "old", "arguments": "{}"},
+        "audio": {"id": "au", "data": "QQ==", "transcript": "t", "expires_at": 1},
+        "annotations": [{"type": "n"}],
+        "vendor": {"a": [1]},
+    }
+    body = {
+        **COMPLETION,
+        "provider": "p",
+        "system_fingerprint": "fp",
+        "choices": [
+            {**COMPLETION["choices"][0], "index": 1},
+            {"message": message, "finish_reason": "tool_calls", "y": 2},
+        ],
+    }
+    chunks, _, _ = both_ways(msgspec.json.encode(body), chunk_type=TypedChunk)
+    assert isinstance(chunks[0], TypedChunk)
+    assert chunks[0].provider == "p"
+    expected = decode_completion(msgspec.json.encode(body), ChatCompletion, Dialect())
+    expected.choices.reverse()
+    assert message_of(chunks) == msgspec.structs.replace(expected, extra={}, usage=chunks[0].usage)
+    assert message_of(chunks).choices[0].message.extra == {"vendor": {"a": [1]}}
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b'{"error":{"message":"no","code":429}}', StreamServerError),
+        (b'{"choices":[{"message":{"role":"assistant","content":"cut', InvalidResponseError),
+        (b"[]", InvalidResponseError),
+        (b'{"detail":"Not Found"}', InvalidResponseError),
+        (b"<!DOCTYPE html><html>Bad gateway</html>", InvalidResponseError),
+        (b"\n<html>", InvalidResponseError),
+        (b"upstream connect error: reset", InvalidResponseError),
+        (b"database error\n", InvalidResponseError),
+        (b"\xef\xbb\xbfsorry", InvalidResponseError),
+        (b"null", InvalidResponseError),
+    ],
+)
+def test_a_body_that_is_no_answer(body: bytes, kind: type[OpeAIError]) -> None:
+    """A typed error that shows what came."""
+    chunks, parser, _ = both_ways(body)
+    assert chunks == []
+    assert type(parser.error) is kind
+    if isinstance(parser.error, InvalidResponseError) and body[:1] not in b"{[":
+        whole = parse([body])[1].error
+        assert isinstance(whole, InvalidResponseError)
+        assert (whole.status_code, whole.content_type, whole.request_id) == (200, "text/event-stream", "req-1")
+        assert whole.excerpt in body.decode()
+
+
+@pytest.mark.parametrize("body", [b"", b"\n\n", b": ping\n\n", b"id: 5\n\n", b"data: {}\n\n", b"\xef\xbb\xbf"])
+def test_a_body_that_says_nothing(body: bytes) -> None:
+    """No chunk, no error, no end: the caller sees a cut stream."""
+    chunks, parser, _ = both_ways(body)
+    assert (chunks, parser.done, parser.error) == ([], False, None)
+
+
+def test_the_excerpt_is_bounded() -> None:
+    """However much text comes, an error shows its beginning."""
+    _, parser, _ = parse([b"sorry\n" * 100] * 100)
+    assert isinstance(parser.error, InvalidResponseError)
+    assert len(parser.error.excerpt) <= 4096
+
+
+# --- anything at all -------------------------------------------------------------------------------------------------
+
+
+def check_outcome(chunks: list[Any], parser: StreamParser[Any]) -> None:
+    assert all(isinstance(chunk, ChatCompletionChunk) for chunk in chunks)
+    assert parser.error is None or isinstance(parser.error, OpeAIError)
+    assert parser.error is None or str(pickle.loads(pickle.dumps(parser.error))) == str(parser.error)
+    assert copy.deepcopy(chunks) == chunks or "nan" in repr(chunks)
+    accumulator = Accumulator()
+    try:
+        accumulator.extend(chunks)
+    except StreamTooLargeError:
+        return
+    assert msgspec.json.encode(accumulator.snapshot)
+
+
+_SCRAPS = [
+    b"data: ",
+    b"\n\n",
+    b"\n",
+    b"event: error\n",
+    b"error: ",
+    b"[DONE]",
+    b"{",
+    b"}",
+    b'"choices"',
+    b"null",
+    b"<",
+    b"\xff",
+]
+
+
+@given(
+    data=st.data(),
+    body=st.binary(max_size=60) | st.lists(st.sampled_from([*_SCRAPS, event(HELLO[0])]), max_size=12).map(b"".join),
+)
+def test_arbitrary_bytes(data: st.DataObject, body: bytes) -> None:
+    """Any bytes at all give chunks or a documented error, the same at any cuts."""
+    chunks, parser, _ = parse([body] if body else [])
+    check_outcome(chunks, parser)
+    again, parser_again, _ = parse(data.draw(cuts(body)))
+    assert len(again) == len(chunks)
+    assert type(parser_again.error) is type(parser.error)
+
+
+_NAMES = "id object created model choices usage error message code type index delta finish_reason logprobs role content"
+_NAMES += (
+    " reasoning reasoning_content tool_calls function name arguments custom audio annotations refusal text thinking"
+)
+_NAMES += " prompt_tokens completion_tokens total_tokens prompt_tokens_details _extra _meta token url_citation"
+wire_values = st.recursive(
+    json_values | st.sampled_from(["", "assistant", 0, 1, 1.5, [], {}]),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.sampled_from(_NAMES.split()), values, max_size=5),
+    max_leaves=25,
+)
+
+
+@given(payload=wire_values)
+def test_arbitrary_payloads(payload: Any) -> None:
+    """Any JSON value as an event, or as a whole body, gives a chunk or a documented error."""
+    check_outcome(*parse([event(HELLO[0]) + event(payload) + DONE])[:2])
+    check_outcome(*parse([msgspec.json.encode(payload)])[:2])
+
+
+_RICH = delta_chunk(
+    {
+        "role": "assistant",
+        "content": "a",
+        "reasoning_content": "b",
+        "tool_calls": [{"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+        "audio": {"id": "a", "data": "b"},
+        "annotations": [{"type": "x", "url_citation": {"url": "u"}}],
+        "function_call": {"name": "f"},
+    },
+    usage={"prompt_tokens": 1, "total_tokens": 1, "prompt_tokens_details": {"cached_tokens": 1}},
+)
+_RICH["choices"][0]["logprobs"] = {"content": [{"token": "a", "logprob": -1.0, "top_logprobs": [{"token": "b"}]}]}
+_WHOLE = copy.deepcopy(_RICH)
+_WHOLE["choices"][0]["message"] = _WHOLE["choices"][0].pop("delta")
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Each (container, key) inside *value*."""
+    keys = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    return [place for key in keys for place in [(value, key), *places(value[key])]]
+
+
+@given(data=st.data(), times=st.integers(1, 4), whole=st.booleans())
+def test_mutated_chunks(data: st.DataObject, times: int, whole: bool) -> None:
+    """A real chunk with any of its values replaced or gone: a chunk, or a documented error."""
+    body = copy.deepcopy(_WHOLE if whole else _RICH)
+    for _ in range(times):
+        container, key = data.draw(st.sampled_from(places(body) or [(body, "choices")]))
+        if isinstance(container, dict) and data.draw(st.booleans()):
+            del container[key]
+        else:
+            container[key] = data.draw(wire_values)
+    encoded = msgspec.json.encode(body)
+    for read in (b"data: " + encoded + b"\n\n", encoded, b"event: error\ndata: " + encoded + b"\n\n"):
+        check_outcome(*parse([read])[:2])
+
+
+@pytest.mark.parametrize("depth", [50, 200, 400, 600, 900, 990, 5000])
+@pytest.mark.parametrize(
+    "template",
+    [
+        '{"choices":%s}',
+        '{"choices":[{"delta":{"content":%s}}]}',
+        '{"choices":[{"delta":{"reasoning":%s}}]}',
+        '{"vendor":%s}',
+        '{"error":%s}',
+        '{"error":{"message":%s}}',
+        '{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":%s}}]}}]}',
+        '{"vendor":[NaN,%s]}',
+    ],
+)
+def test_payloads_nested_deeply(depth: int, template: str) -> None:
+    """Nesting is read or refused; it never escapes as a RecursionError."""
+    payload = (template % ("[" * depth + "]" * depth)).encode()
+    for body in (
+        b"data: " + payload + b"\n\n",
+        b"event: error\ndata: " + payload + b"\n\n",
+        b"event: x\ndata: " + payload + b"\n\n",
+        payload,
+    ):
+        _, parser, _ = parse([body])
+        assert parser.error is None or isinstance(parser.error, OpeAIError)
