@@ -1,5 +1,7 @@
 """What type checkers make of `create` and `stream`. Checked by mypy and pyright in strict mode, never run."""
 
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=true
+
 from typing import assert_type
 
 from opeai_async import (
@@ -104,13 +106,13 @@ async def options(client: AsyncOpeAI) -> None:
 async def mistakes(client: AsyncOpeAI, completion: ChatCompletion) -> None:
     """A comment that ignores an error which is not there is an error itself, in both type checkers."""
     create = client.chat.completions.create
-    await create(model="m", messages=[], temprature=1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
-    await create(messages=[])  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
-    await create(model="m")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
-    await create(model=5, messages=[])  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    await create(model="m", messages="hi")  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    await create(model="m", messages=[], dialect="other")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    client.chat.completions.stream(model="m", messages=[], stream=True)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
-    AsyncOpeAI(timeout=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    Timeouts(read_s=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    completion.choices[0].message.text  # type: ignore[attr-defined]  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnusedExpression]
+    await create(model="m", messages=[], temprature=1)  # type: ignore[call-overload]
+    await create(messages=[])  # type: ignore[call-overload]
+    await create(model="m")  # type: ignore[call-overload]
+    await create(model=5, messages=[])  # type: ignore[call-overload]
+    await create(model="m", messages="hi")  # type: ignore[arg-type]
+    await create(model="m", messages=[], dialect="other")  # type: ignore[call-overload]
+    client.chat.completions.stream(model="m", messages=[], stream=True)  # type: ignore[call-overload]
+    AsyncOpeAI(timeout=5)  # type: ignore[call-arg]
+    Timeouts(read_s=5)  # type: ignore[call-arg]
+    completion.choices[0].message.text  # type: ignore[attr-defined]  # noqa: B018

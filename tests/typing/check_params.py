@@ -1,5 +1,7 @@
 """What type checkers let into a request. Checked by mypy and pyright in strict mode, never run."""
 
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=true
+
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
@@ -137,4 +139,4 @@ async def prepared(client: AsyncOpeAI) -> None:
     params: CompletionParams = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "temperature": 0.5}
     await client.chat.completions.create(**params)
     await client.chat.completions.create(**params, stream=True)
-    params["temperature"] = "hot"  # type: ignore[typeddict-item]  # pyright: ignore[reportArgumentType, reportGeneralTypeIssues]
+    params["temperature"] = "hot"  # type: ignore[typeddict-item]
