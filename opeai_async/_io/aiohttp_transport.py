@@ -22,6 +22,7 @@ from weakref import WeakSet
 
 import aiohttp
 import anyio
+from aiohttp.http_exceptions import HttpProcessingError
 
 from opeai_async._core.http import Request, ResponseHead
 from opeai_async._core.redact import redact
@@ -53,6 +54,8 @@ BIG_BODY_BYTES = 1024 * 1024
 
 _NO_CLOCKS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 
+# The first is raised by aiohttp's Python parser only.
+_BODY_ERRORS = (HttpProcessingError, aiohttp.ClientError, OSError, RuntimeError)
 _LOCAL_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL})
 
 
@@ -131,13 +134,13 @@ class AiohttpTransport:
         try:
             response = AiohttpResponse(await self._raw_response(session, request, connect_s), self)
         except BaseException:
-            self._free_slot()
+            if self._slots is not None:
+                self._slots.release()
             raise
         self._open.add(response)
-        if self._closed:
-            response.abort()
-            raise SendError(_client_closed(), Cause.FINAL)
         self._start_sweeping()
+        if self._closed:  # by aclose(), in the very moment in which the head arrived
+            response.abort(BodyError("the client was closed", Cause.FINAL))
         return response
 
     async def _raw_response(
@@ -234,33 +237,27 @@ class AiohttpTransport:
             )
             raise SendError(PoolTimeoutError(message, phase="pool", timeout_s=pool_s), Cause.FINAL) from None
 
-    def _free_slot(self) -> None:
-        if self._slots is not None:
-            self._slots.release()
-
     # --- ends of responses -----------------------------------------------------------------------------------------
 
     def forget(self, response: AiohttpResponse) -> None:
         """Free the slot of a response that has ended."""
         if response in self._open:
             self._open.remove(response)
-            self._free_slot()
+            if self._slots is not None:
+                self._slots.release()
         if not self._open and self._sweep is not None:
             self._sweep.cancel()
             self._sweep = None
 
     def drain(self, response: AiohttpResponse) -> None:
         """Read what little may be left of *response* in the background, so that its connection is reused (trap 17)."""
-        if self._closed or self._loop is None or self._loop.is_closed():
-            response.abort()
-            return
-        task = self._loop.create_task(response.drain(), name="opeai_async drain")
+        task = asyncio.get_running_loop().create_task(response.drain(), name="opeai_async drain")
         self._drains.add(task)
         task.add_done_callback(self._drains.discard)
 
     def _start_sweeping(self) -> None:
-        if self._sweep is None and self._loop is not None:
-            self._sweep = self._loop.call_later(SWEEP_S, self._sweep_stranded)
+        if self._sweep is None:
+            self._sweep = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep_stranded)
 
     def _sweep_stranded(self) -> None:
         """Wake readers whom aiohttp forgot: a bad chunk size closes the connection, but tells nobody (trap 1)."""
@@ -290,7 +287,7 @@ class AiohttpResponse:
             raise self._error
         try:
             return self._content.read_nowait()
-        except (aiohttp.ClientError, OSError, RuntimeError) as exc:
+        except _BODY_ERRORS as exc:
             return self._rescued(exc)
 
     async def read(self) -> bytes:
@@ -299,7 +296,7 @@ class AiohttpResponse:
             raise self._error
         try:
             return await self._content.readany()
-        except (aiohttp.ClientError, OSError, RuntimeError) as exc:
+        except _BODY_ERRORS as exc:
             return self._rescued(exc)
 
     def _rescued(self, exc: Exception) -> bytes:
@@ -330,8 +327,7 @@ class AiohttpResponse:
             return
         self._ended = True
         self._error = self._error or error
-        connection = self._raw.connection
-        transport = connection.transport if connection is not None else None
+        transport = self._raw.connection and self._raw.connection.transport
         self._raw.close()
         # aiohttp only closes: that waits for unsent bytes to be taken, and with TLS for the peer's farewell.
         if transport is not None and self._raw.connection is None:  # there still is a loop to do it
@@ -359,7 +355,7 @@ class AiohttpResponse:
             return
         # Not is_connected(): a connection about to close may still tell its reader about a proper end.
         if connection.protocol is None or not connection.protocol.connected:
-            self._content.set_exception(aiohttp.ClientPayloadError("the chunked framing of the body is malformed"))
+            self._content.set_exception(HttpProcessingError(message="bad chunk size"))
 
 
 async def _closed_with_loop(
@@ -380,11 +376,10 @@ async def _closed_with_loop(
 class _Sending:
     """What is learned about one request while aiohttp sends it."""
 
-    __slots__ = ("connect_s", "finite_connect_s", "fresh_only", "reused", "transport")
+    __slots__ = ("connect_s", "fresh_only", "reused", "transport")
 
     def __init__(self, connect_s: float) -> None:
         self.connect_s = connect_s
-        self.finite_connect_s = None if math.isinf(connect_s) else connect_s
         self.reused = False
         self.fresh_only = False
         self.transport: asyncio.Transport | None = None
@@ -430,7 +425,8 @@ class _Connector(aiohttp.TCPConnector):
         return connection
 
     async def _create_connection(self, *args: Any, **kwargs: Any) -> ResponseHandler:
-        async with self._connects, asyncio.timeout(_sending.get().finite_connect_s):
+        limit_s = _sending.get().connect_s
+        async with self._connects, asyncio.timeout(None if math.isinf(limit_s) else limit_s):
             return await super()._create_connection(*args, **kwargs)
 
 
@@ -468,8 +464,8 @@ def _is_silent_break(exc: Exception) -> bool:
 def _why_broken(exc: Exception) -> str:
     if isinstance(exc, aiohttp.ClientPayloadError):
         return f"the body was cut before its end ({_first_line(str(exc))})"
-    if isinstance(exc, aiohttp.ServerDisconnectedError):
-        return "the server closed the connection"
+    if isinstance(exc, HttpProcessingError):
+        return f"the framing of the body is malformed ({_first_line(exc.message)})"
     return f"the connection broke ({_first_line(str(exc)) or type(exc).__name__})"
 
 

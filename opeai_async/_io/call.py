@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TypeVar
 
 import msgspec
@@ -34,17 +35,21 @@ async def complete(exchange: Exchange, completion_type: type[CompletionT], diale
     """
     reader = await exchange.open()
     while True:
-        try:
-            body = await _whole_body(reader)
-            completion = read_completion(reader.head, body, completion_type, dialect)
-        except OpeAIError as exc:
-            failure = _failure_of(exc)
-            if failure is None:
-                raise exchange.final(exc) from None
-            reader = await exchange.reopen(exc, failure)
-            continue
-        exchange.succeeded()
-        return msgspec.structs.replace(completion, meta=exchange.meta(reader.head, tuple(dialect.quirks)))
+        result = await _result(reader, completion_type, dialect)
+        if not isinstance(result, OpeAIError):
+            exchange.succeeded()
+            return msgspec.structs.replace(result, meta=exchange.meta(reader.head, tuple(dialect.quirks)))
+        failure = _failure_of(result)
+        if failure is None:
+            raise exchange.final(result)
+        reader = await exchange.reopen(result, failure)
+
+
+async def _result(reader: BodyReader, completion_type: type[CompletionT], dialect: Dialect) -> CompletionT | OpeAIError:
+    try:
+        return read_completion(reader.head, await _whole_body(reader), completion_type, dialect)
+    except OpeAIError as exc:
+        return copy.copy(exc)  # without the traceback, whose frames hold the body
 
 
 async def _whole_body(reader: BodyReader) -> bytes:

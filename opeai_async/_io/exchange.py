@@ -175,20 +175,24 @@ class Exchange:
     async def _checked(self, response: Response) -> BodyReader | _Failed:
         reader = BodyReader(response, self._limits, self.started_at)
         head = response.head
+        if _has_ambiguous_length(head):
+            reader.abort()
+            error = invalid_response(head, b"", "malformed HTTP, its body has more than one length")
+            return _Failed(error, Failure(Cause.FINAL), head.status)
         if 200 <= head.status < 300:
             return reader
         body = await _error_body(reader)
         if head.status < 400:
             return _Failed(_not_followed(head, body), Failure(Cause.FINAL), head.status)
-        error = status_error(head, body)
+        refusal = status_error(head, body)
         failure = Failure(
             Cause.STATUS,
             status=head.status,
-            is_quota=isinstance(error, QuotaExceededError),
+            is_quota=isinstance(refusal, QuotaExceededError),
             should_retry=parse_should_retry(head.headers),
-            retry_after_s=error.retry_after_s,
+            retry_after_s=refusal.retry_after_s,
         )
-        return _Failed(error, failure, head.status)
+        return _Failed(refusal, failure, head.status)
 
     # --- between attempts ------------------------------------------------------------------------------------------
 
@@ -228,6 +232,14 @@ async def _error_body(reader: BodyReader) -> bytes:
         else:
             reader.abort()
     return bytes(body[:MAX_ERROR_BODY_BYTES])
+
+
+def _has_ambiguous_length(head: ResponseHead) -> bool:
+    """Whether the end of the body is in doubt (RFC 9112 6.3), which aiohttp's Python parser does not ask."""
+    length = head.headers.get("content-length")
+    if length is None:
+        return False
+    return "transfer-encoding" in head.headers or len(set(length.split(", "))) > 1
 
 
 def _not_followed(head: ResponseHead, body: bytes) -> InvalidResponseError:
