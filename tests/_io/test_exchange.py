@@ -249,3 +249,15 @@ async def test_an_echoed_key_is_removed():
     assert KEY not in repr(vars(caught.value)) + str(caught.value)
     transport.respond(COMPLETION, headers=JSON | {"x-echo": f"Bearer {KEY}"})
     assert KEY not in repr((await create(client)).meta)
+
+
+@pytest.mark.parametrize("more", [{"content-length": "3, 4"}, {"content-length": "3", "transfer-encoding": "chunked"}])
+async def test_a_body_with_two_lengths(more):
+    """Refused whatever the parser below thinks of it: the next answer on the connection might be another's."""
+    client, transport, _ = scripted()
+    transport.respond(COMPLETION, headers=JSON | more)
+    with pytest.raises(InvalidResponseError, match="more than one length"):
+        await create(client)
+    assert transport.responses[0].end == "aborted"
+    transport.respond(COMPLETION, headers=JSON | {"content-length": f"{len(COMPLETION)}, {len(COMPLETION)}"})
+    assert await create(client)
