@@ -93,7 +93,7 @@ def _completion_of_events(
     if outcome_of(end, labelled=accumulator.finished) is Outcome.TRUNCATED:
         raise invalid_response(head, body, "expected a JSON object, got an event stream that was cut")
     dialect.note("events_for_json")
-    return decode_completion(msgspec.json.encode(flattened(accumulator.completion())), completion_type, dialect)
+    return decode_completion(msgspec.json.encode(_on_the_wire(accumulator.completion())), completion_type, dialect)
 
 
 def _accumulate(events: list[ServerSentEvent], accumulator: Accumulator, dialect: Dialect) -> End:
@@ -109,11 +109,21 @@ def _accumulate(events: list[ServerSentEvent], accumulator: Accumulator, dialect
 
 def as_one_chunk(completion: ChatCompletion) -> bytes:
     """*completion* as the only event of a stream, for servers which ignore ``stream``."""
-    body: JSONObject = {**flattened(completion), "object": "chat.completion.chunk"}
-    for choice in body.get("choices", ()):
+    body = {**_on_the_wire(completion), "object": "chat.completion.chunk"}
+    for choice in body["choices"]:
         delta = choice["delta"] = choice.pop("message")
         calls = delta.get("tool_calls")
         for position, call in enumerate(calls if is_array(calls) else ()):
             if is_object(call):  # else it is what could not be read as a call
                 call["index"] = position
-    return msgspec.json.encode({"choices": [], **body})
+    return msgspec.json.encode(body)
+
+
+def _on_the_wire(completion: ChatCompletion) -> JSONObject:
+    """*completion* as a server would send it, with the zeros that Structs leave out."""
+    body: JSONObject = {"choices": [], **flattened(completion)}
+    for choice in body["choices"]:
+        choice.setdefault("index", 0)
+    if completion.usage is not None:
+        body["usage"] = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, **body["usage"]}
+    return body

@@ -25,9 +25,9 @@ from msgspec import Struct
 from opeai_async._core.dialect import Dialect
 from opeai_async._core.json_types import is_wire_type
 from opeai_async._core.sse import ServerSentEvent
-from opeai_async.types.chunk import ChatCompletionChunk, ToolCallDelta
+from opeai_async.types.chunk import ChatCompletionChunk, ChunkChoice, ToolCallDelta
 from opeai_async.types.common import CompletionUsage, WireStruct
-from opeai_async.types.completion import ChatCompletion, ChatCompletionMessage, FunctionCall, ToolCall
+from opeai_async.types.completion import ChatCompletion, ChatCompletionMessage, Choice, FunctionCall, ToolCall
 
 ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
 CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
@@ -42,9 +42,11 @@ DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _PRESENT_WHEN_ORDINARY: dict[type, frozenset[str]] = {
     ChatCompletionChunk: frozenset({"choices"}),
     ChatCompletion: frozenset({"choices"}),
+    ChunkChoice: frozenset({"index", "delta"}),
+    Choice: frozenset({"index"}),
     ToolCallDelta: frozenset({"index"}),
     ToolCall: frozenset({"function"}),
-    CompletionUsage: frozenset({"prompt_tokens", "total_tokens"}),
+    CompletionUsage: frozenset({"prompt_tokens", "completion_tokens", "total_tokens"}),
 }
 
 _NOT_EMPTY = Annotated[str, msgspec.Meta(min_length=1)]

@@ -1,0 +1,436 @@
+"""What real servers send, row by row: the right message by value, and the name of the rule that was needed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from opeai_async._core.accumulator import Accumulator
+from opeai_async._core.dialect import Dialect, ToolCallIndexes
+from opeai_async.errors import StreamDecodeError
+from opeai_async.types.completion import ChatCompletion
+from tests.support.streams import DONE, body_of, byte_by_byte, delta_chunk, event, parse
+
+Deltas = list[dict[str, Any]]
+
+
+def read(body: bytes) -> tuple[ChatCompletion, tuple[str, ...]]:
+    """The completion in *body*, and the quirks; asserts that it is the same byte by byte."""
+    found = []
+    for reads in ([body], byte_by_byte(body)):
+        chunks, parser, dialect = parse(reads)
+        assert parser.error is None
+        accumulator = Accumulator()
+        accumulator.extend(chunks)
+        found.append((accumulator.completion(), tuple(dialect.quirks)))
+    assert found[0] == found[1]
+    return found[0]
+
+
+def check_strict(body: bytes, quirks: tuple[str, ...]) -> None:
+    """In strict mode, the first rule that is needed is named in the error."""
+    _, parser, dialect = parse([body], mode="strict")
+    if quirks:
+        assert isinstance(parser.error, StreamDecodeError)
+        assert parser.error.rule == quirks[0]
+        assert quirks[0] in str(parser.error)
+    else:
+        assert parser.error is None
+    assert not dialect.quirks
+
+
+def plain(struct: Any) -> dict[str, Any]:
+    """The fields of a Struct that are not their default, as JSON."""
+    fields: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(struct))
+    return fields
+
+
+# --- deltas ----------------------------------------------------------------------------------------------------------
+
+# What the deltas of one choice are; the message they make, role aside; the quirks.
+DELTAS: dict[str, tuple[Deltas, dict[str, Any], tuple[str, ...]]] = {
+    "null and missing fields": (
+        [{"role": None, "content": None, "tool_calls": None}, {}, {"content": "a"}],
+        {"content": "a"},
+        (),
+    ),
+    "content as an integer": ([{"content": "in "}, {"content": 2026}], {"content": "in 2026"}, ("content_number",)),
+    "content as a float": ([{"content": 1.5}], {"content": "1.5"}, ("content_number",)),
+    "content as a boolean": ([{"content": True}], {"content": "true"}, ("content_number",)),
+    "content blocks": (
+        [
+            {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]},
+            {"content": [{"type": "text", "text": "a"}, "b", {"type": "reference", "ids": [1]}]},
+            {"content": {"type": "text", "text": "c"}},
+            {"content": []},
+        ],
+        {
+            "content": "abc",
+            "reasoning_content": "hm",
+            "_extra": {"content_blocks": [{"type": "reference", "ids": [1]}]},
+        },
+        ("content_blocks",),
+    ),
+    "a block that is no object": (
+        [{"content": [5]}],
+        {"content": None, "_extra": {"content_blocks": [5]}},
+        ("content_blocks",),
+    ),
+    "reasoning": ([{"reasoning": "a"}, {"reasoning": "b"}], {"reasoning_content": "ab"}, ("reasoning_alias",)),
+    "reasoning beside reasoning_content": (
+        [{"reasoning": "a", "reasoning_content": "a"}, {"reasoning": "b", "reasoning_content": "b"}],
+        {"reasoning_content": "ab"},
+        ("reasoning_alias",),
+    ),
+    "reasoning null": ([{"content": "a", "reasoning": None}], {"content": "a"}, ("reasoning_alias",)),
+    "reasoning as an object": (
+        [{"reasoning": {"text": "a"}}, {"reasoning_content": [{"content": "b"}, "c", {"x": 1}, 5]}],
+        {"reasoning_content": "abc"},
+        ("reasoning_alias", "reasoning_object"),
+    ),
+    "one tool call that is no list": (
+        [{"tool_calls": {"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}}],
+        {"tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+        ("tool_calls_object",),
+    ),
+    "a function beside the id": (
+        [{"tool_calls": [{"index": 0, "id": "a", "name": "f", "arguments": '{"x":1}'}]}],
+        {"tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}}]},
+        ("function_missing",),
+    ),
+    "arguments as an object": (
+        [{"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": {"x": [1.5, "é"]}}}]}],
+        {"tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":[1.5,"é"]}'}}]},
+        ("arguments_object",),
+    ),
+    "an id that is a number": (
+        [{"tool_calls": [{"index": 0, "id": 7, "function": {"name": "f"}}]}],
+        {"tool_calls": [{"id": "7", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+        ("call_id_number",),
+    ),
+    "tool calls of another type": (
+        [{"content": "a", "tool_calls": "none"}],
+        {"content": "a", "_extra": {"tool_calls": "none"}},
+        ("field_of_other_type",),
+    ),
+    "padding": (
+        [{"content": "a", "p": "abc"}, {"content": "b"}],
+        {"content": "ab", "_extra": {"p": "abc"}},
+        (),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DELTAS)
+def test_deltas(name: str) -> None:
+    """The message is what the model meant."""
+    deltas, expected, quirks = DELTAS[name]
+    body = body_of([delta_chunk(delta) for delta in deltas])
+    completion, found = read(body)
+    assert plain(completion.choices[0].message) == plain({"role": "assistant", "content": None, **expected}) or plain(
+        completion.choices[0].message
+    ) == {"role": "assistant", **expected}
+    assert found == quirks
+    check_strict(body, quirks)
+
+
+@pytest.mark.parametrize(
+    "source", ["1.50", "0.10", "1e3", "1E+2", "-0", "-0.0", "12345678901234567890123", "0.1234567890123456789"]
+)
+@pytest.mark.parametrize("part", ["delta", "message"])
+def test_a_number_for_content_comes_as_it_was_written(source: str, part: str) -> None:
+    """The model wrote text; a float's repr would change it."""
+    body = b'data: {"choices":[{"index":0,"%s":{"content":%s}}]}\n\n' % (part.encode(), source.encode()) + DONE
+    completion, quirks = read(body)
+    assert completion.choices[0].message.content == source
+    assert "content_number" in quirks
+
+
+def test_a_number_for_content_in_loose_json() -> None:
+    """Where the JSON is odd elsewhere too, the number's repr must do."""
+    completion, _ = read(b'data: {"choices":[{"index":0,"delta":{"content":1.5}}],"x":NaN}\n\n' + DONE)
+    assert completion.choices[0].message.content == "1.5"
+    completion, _ = read(b'data: {"choices":[{"index":0,"delta":{"content":1.50}},{"index":1,"message":5}]}\n\n' + DONE)
+    assert completion.choices[0].message.content == "1.5"
+
+
+# --- tool calls without index ----------------------------------------------------------------------------------------
+
+
+def call(call_id: str | None = None, name: str | None = None, arguments: str = "", **fields: Any) -> dict[str, Any]:
+    return {"id": call_id, "function": {"name": name, "arguments": arguments}, **fields}
+
+
+UNINDEXED: dict[str, tuple[Deltas, list[tuple[str, str, str]]]] = {
+    "whole calls": ([call("a", "f", "1"), call("b", "g", "2")], [("a", "f", "1"), ("b", "g", "2")]),
+    "whole calls without id": (
+        [call(None, "f", "1"), call(None, "f", "2")],
+        [("call_synthetic_0", "f", "1"), ("call_synthetic_1", "f", "2")],
+    ),
+    "in pieces, by the latest": (
+        [call("a", "f"), call(None, None, "1"), call("b", "g"), call("", "", "2")],
+        [("a", "f", "1"), ("b", "g", "2")],
+    ),
+    "in pieces, by id": (
+        [call("a", "f"), call("b", "g", "2"), call("a", None, "1")],
+        [("a", "f", "1"), ("b", "g", "2")],
+    ),
+    "index in the first delta only": (
+        [call("a", "f", index=0), call(None, None, "1"), call("b", "g", index=1), call(None, None, "2")],
+        [("a", "f", "1"), ("b", "g", "2")],
+    ),
+    "index from 1, in the first delta only": ([call("a", "f", index=1), call(None, None, "1")], [("a", "f", "1")]),
+    "index null": (
+        [call("a", "f", "1", index=None), call("b", "g", "2", index=None)],
+        [("a", "f", "1"), ("b", "g", "2")],
+    ),
+    "a piece before any call": ([call(None, None, "1")], [("call_synthetic_0", "", "1")]),
+    "no function": ([{"id": "a"}, call(None, "f", "1")], [("a", "", ""), ("call_synthetic_1", "f", "1")]),
+}
+
+
+@pytest.mark.parametrize("name", UNINDEXED)
+def test_tool_calls_without_index(name: str) -> None:
+    """By a known id, else a new id or name is a new call, else the latest."""
+    deltas, expected = UNINDEXED[name]
+    body = body_of([delta_chunk({"tool_calls": [delta]}) for delta in deltas])
+    completion, quirks = read(body)
+    calls = completion.choices[0].message.tool_calls or []
+    assert [(c.id, c.function.name, c.function.arguments) for c in calls] == [(i, n, a or "{}") for i, n, a in expected]
+    assert quirks == ("tool_index_missing",)
+    check_strict(body, quirks)
+
+
+def test_tool_calls_without_index_in_several_choices() -> None:
+    """Each choice counts its own calls, whatever its index looks like."""
+    chunks = [delta_chunk({"tool_calls": [call(f"{index}", "f")]}, index=index) for index in (0, 1)]
+    completion, _ = read(body_of(chunks))
+    assert [choice.message.tool_calls[0].id for choice in completion.choices if choice.message.tool_calls] == ["0", "1"]
+
+
+@pytest.mark.parametrize("odd", [[1], {"a": 1}, 5.5, True])
+def test_a_tool_call_with_an_id_of_another_type(odd: object) -> None:
+    """An id that is none does not stop the stream."""
+    indexes = ToolCallIndexes()
+    indexes.note(0, odd)
+    assert indexes.index_of({"id": odd, "function": "f"}) == 1
+    completion, _ = read(body_of([delta_chunk({"tool_calls": [{"id": odd, "function": {"name": "f"}}]})]))
+    (made,) = completion.choices[0].message.tool_calls or []
+    assert made.function.name == "f"
+
+
+# --- envelope --------------------------------------------------------------------------------------------------------
+
+_TEXT = delta_chunk({"content": "hi"})
+_COUNTS = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+
+
+def without(name: str, chunk: dict[str, Any] = _TEXT) -> dict[str, Any]:
+    return {key: value for key, value in chunk.items() if key != name}
+
+
+# A chunk beside "hi"; what the completion has then, by path; the quirks.
+ENVELOPES: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]] = {
+    "usage with choices": ({**_TEXT, "choices": [], "usage": _COUNTS}, {"usage": _COUNTS}, ()),
+    "choices null": ({"choices": None, "usage": _COUNTS}, {"usage": _COUNTS}, ("choices_missing",)),
+    "choices missing": (without("choices"), {}, ("choices_missing",)),
+    "nothing but a cost": ({"choices": [], "cost": "0"}, {"_extra": {"cost": "0"}}, ()),
+    "azure's first": (
+        {
+            "id": "",
+            "object": "",
+            "created": 0,
+            "model": "",
+            "choices": [],
+            "prompt_filter_results": [{"prompt_index": 0}],
+        },
+        {"_extra": {"prompt_filter_results": [{"prompt_index": 0}]}},
+        (),
+    ),
+    "azure's later choice": (
+        {**_TEXT, "choices": [{"index": 0, "finish_reason": None, "content_filter_offsets": {"check_offset": 1}}]},
+        {},
+        ("delta_missing",),
+    ),
+    "null envelope": (
+        {**_TEXT, "choices": [], "id": None, "object": None, "created": None, "model": None},
+        {},
+        ("envelope_null",),
+    ),
+    "id a number": ({**without("id"), "choices": [], "id": 12345678901234567890123}, {}, ("id_number",)),
+    "created a float": ({**_TEXT, "choices": [], "created": 1.7e9}, {}, ("created_not_integer",)),
+    "created text": ({**_TEXT, "choices": [], "created": "1700000000"}, {}, ("created_not_integer",)),
+    "created no number": (
+        {**_TEXT, "choices": [], "created": "yesterday"},
+        {"_extra": {"created": "yesterday"}},
+        ("field_of_other_type",),
+    ),
+    "created infinite": (
+        {**_TEXT, "choices": [], "created": "inf"},
+        {"_extra": {"created": "inf"}},
+        ("field_of_other_type",),
+    ),
+    "object wrong": ({**_TEXT, "choices": [], "object": "text"}, {}, ()),
+    "usage empty": ({**_TEXT, "choices": [], "usage": {}}, {}, ("usage_empty",)),
+    "usage without counts": (
+        {**_TEXT, "choices": [], "usage": {"cost": 0.5}},
+        {"_extra": {"usage": {"cost": 0.5}}},
+        ("usage_empty",),
+    ),
+    "usage of nulls": (
+        {**_TEXT, "choices": [], "usage": {"prompt_tokens": None}},
+        {"_extra": {"usage": {"prompt_tokens": None}}},
+        ("usage_empty",),
+    ),
+    "usage without total": (
+        {**_TEXT, "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}},
+        {"usage": _COUNTS},
+        ("usage_total_missing",),
+    ),
+    "usage with nulls": (
+        {**_TEXT, "choices": [], "usage": {"prompt_tokens": None, "completion_tokens": None, "total_tokens": 3}},
+        {"usage": {"total_tokens": 3}},
+        ("usage_null_count",),
+    ),
+    "usage of floats": (
+        {**_TEXT, "choices": [], "usage": {"prompt_tokens": 1.0, "completion_tokens": "2", "total_tokens": 3.0}},
+        {"usage": _COUNTS},
+        ("count_not_integer",),
+    ),
+    "usage with a count that is none": (
+        {**_TEXT, "choices": [], "usage": {"prompt_tokens": [], "completion_tokens": 2}},
+        {"usage": {"completion_tokens": 2, "total_tokens": 2, "_extra": {"prompt_tokens": []}}},
+        ("usage_total_missing", "field_of_other_type"),
+    ),
+    "usage that is none": ({**_TEXT, "choices": [], "usage": 5}, {"_extra": {"usage": 5}}, ("field_of_other_type",)),
+    "cost a number": (
+        {**_TEXT, "choices": [], "usage": {**_COUNTS, "cost": 0.5, "prompt_tokens_details": {"video_tokens": 1}}},
+        {"usage": {**_COUNTS, "_extra": {"cost": 0.5}, "prompt_tokens_details": {"_extra": {"video_tokens": 1}}}},
+        (),
+    ),
+    "cost an object": (
+        {**_TEXT, "choices": [], "usage": {**_COUNTS, "cost": {"total_cost": 0.5}}},
+        {"usage": {**_COUNTS, "_extra": {"cost": {"total_cost": 0.5}}}},
+        (),
+    ),
+    "index missing": (
+        {**_TEXT, "choices": [{"delta": {}, "finish_reason": "stop"}]},
+        {"finish": "stop"},
+        ("choice_index_missing",),
+    ),
+    "index null": (
+        {**_TEXT, "choices": [{"index": None, "delta": {}, "finish_reason": "stop"}]},
+        {"finish": "stop"},
+        ("choice_index_missing",),
+    ),
+    "usage without completion tokens": (
+        {**_TEXT, "choices": [], "usage": {"prompt_tokens": 1, "total_tokens": 1}},
+        {"usage": {"prompt_tokens": 1, "total_tokens": 1}},
+        ("usage_null_count",),
+    ),
+    "message instead of delta": (
+        {**_TEXT, "choices": [{"index": 0, "message": {"content": ""}, "finish_reason": "stop"}]},
+        {"finish": "stop"},
+        ("delta_missing",),
+    ),
+    "finish_reason missing": ({**_TEXT, "choices": [{"index": 0, "delta": {}}]}, {}, ()),
+    "finish_reason of another type": (
+        {**_TEXT, "choices": [{"index": 0, "delta": {}, "finish_reason": 5}]},
+        {},
+        ("field_of_other_type",),
+    ),
+    "delta null": (
+        {**_TEXT, "choices": [{"index": 0, "delta": None, "finish_reason": "stop"}]},
+        {"finish": "stop"},
+        ("delta_missing",),
+    ),
+    "delta of PHP": (
+        {**_TEXT, "choices": [{"index": 0, "delta": [], "finish_reason": "stop"}]},
+        {"finish": "stop"},
+        ("delta_missing",),
+    ),
+    "message beside delta": (
+        {
+            **_TEXT,
+            "choices": [{"index": 0, "delta": {"content": ""}, "message": {"content": "hi"}}],
+            "citations": ["u"],
+        },
+        {"_extra": {"citations": ["u"]}},
+        (),
+    ),
+    "obfuscation": ({**_TEXT, "choices": [], "obfuscation": "x5g"}, {}, ()),
+    "a field called _extra": (
+        {**_TEXT, "choices": [], "_extra": 5},
+        {"_extra": {"_extra": 5}},
+        ("field_of_other_type",),
+    ),
+    "a field called _extra beside vendor fields": (
+        {**_TEXT, "choices": [], "_extra": 5, "x": 1},
+        {"_extra": {"_extra": 5, "x": 1}},
+        (),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ENVELOPES)
+@pytest.mark.parametrize("first", [True, False])
+def test_envelopes(name: str, first: bool) -> None:
+    """An odd envelope, before the text or after it, changes nothing but what it says."""
+    odd, expected, quirks = ENVELOPES[name]
+    body = body_of([odd, _TEXT] if first else [_TEXT, odd])
+    completion, found = read(body)
+    assert completion.choices[0].message.content == "hi"
+    assert (completion.created, completion.model) == (1_700_000_000, "m")
+    assert completion.id == (str(odd["id"]) if first and odd.get("id") else "chatcmpl-1")
+    assert completion.choices[0].finish_reason == expected.get("finish")
+    built = plain(completion)
+    assert {key: built[key] for key in ("usage", "_extra") if key in built} == {
+        k: v for k, v in expected.items() if k != "finish"
+    }
+    assert found == quirks
+    check_strict(body, quirks)
+
+
+def test_loose_json() -> None:
+    """NaN, lone surrogates and duplicate keys are read; the last key wins, and no surrogate comes out."""
+    delta = b'{"content":"lost","content":"a\\ud800","v\\udc00":[NaN,"\\ud83d\\ude00"]}'
+    payload = b'{"choices":[{"index":0,"delta":%s}],"n":123456789012345678901234567890}' % delta
+    body = b"data: " + payload + b"\n\n" + DONE
+    completion, quirks = read(body.replace(b"NaN", b"1"))
+    message = completion.choices[0].message
+    assert message.content == "a\ufffd"
+    assert message.extra == {"v\ufffd": [1, "\U0001f600"]}
+    assert completion.extra == {"n": 123456789012345678901234567890}
+    assert quirks == ("loose_json",)
+    check_strict(body, quirks)
+
+
+def test_an_odd_field_deep_inside() -> None:
+    """The field that has another type is kept in ``extra`` where it stood; its neighbours are read."""
+    chunk = delta_chunk({"content": "a", "audio": {"id": 5, "data": "QQ=="}})
+    chunk["choices"][0]["logprobs"] = {"content": [{"token": "a", "logprob": "low"}]}
+    completion, quirks = read(body_of([chunk]))
+    choice = completion.choices[0]
+    assert choice.message.audio is not None
+    assert (choice.message.audio.data, choice.message.audio.extra) == ("QQ==", {"id": 5})
+    assert choice.logprobs is not None
+    assert choice.logprobs.content is not None
+    assert choice.logprobs.content[0].extra == {"logprob": "low"}
+    assert quirks == ("field_of_other_type",)
+
+
+def test_too_many_odd_fields() -> None:
+    """A chunk of which nothing is right is no chunk."""
+    annotations = [{"type": number} for number in range(30)]
+    _, parser, _ = parse([event(delta_chunk({"annotations": annotations}))])
+    assert isinstance(parser.error, StreamDecodeError)
+
+
+def test_quirks_are_named_once_in_order() -> None:
+    """However often a rule acts, its name stands where it acted first."""
+    dialect = Dialect()
+    for quirk in ("b", "a", "b"):
+        dialect.note(quirk)
+    assert list(dialect.quirks) == ["b", "a"]
