@@ -738,8 +738,7 @@ async def test_a_client_in_two_loops_at_once():
 
 # --- without the C parser --------------------------------------------------------------------------------------------
 
-# Not the one with half a head: the Python parser does not tell it from silence.
-WIRE_TESTS = "malformed or cut or length or unsolicited or rubbish or late or trickle or reused"
+WIRE_TESTS = "malformed or cut_delivers or short or unsolicited or reused"
 
 
 @pytest.mark.time_limit(120)

@@ -247,6 +247,27 @@ async def test_cancel_while_opening():
     assert stream.outcome is Outcome.CANCELLED
 
 
+async def test_cancel_in_the_moment_in_which_the_head_arrives():
+    """The response that nobody wants any more is closed."""
+    client, transport, _ = scripted()
+    transport.respond(ANSWER)
+    arrived = asyncio.get_running_loop().create_future()
+    send = transport.send
+
+    async def send_late(request, **limits):
+        await arrived
+        return await send(request, **limits)
+
+    transport.send = send_late
+    stream = client.chat.completions.stream(**BODY)
+    reading = asyncio.create_task(drain(stream))
+    await asyncio.sleep(0.01)
+    arrived.set_result(None)
+    stream.cancel()
+    assert await reading == []
+    assert transport.open_responses == 0
+
+
 async def test_cancel_while_waiting_for_a_retry():
     """No other attempt is made."""
     client, transport, _ = scripted()
