@@ -27,7 +27,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from opeai_async._core.http import Request, ResponseHead
 from opeai_async._core.redact import redact
 from opeai_async._core.retry import Cause
-from opeai_async._io.transport import BodyError, SendError
+from opeai_async._io.transport import BodyError, SendError, has_ambiguous_length
 from opeai_async.errors import (
     APIConnectionError,
     APITimeoutError,
@@ -132,7 +132,7 @@ class AiohttpTransport:
     ) -> AiohttpResponse:
         await self._take_slot(pool_s)
         try:
-            response = AiohttpResponse(await self._raw_response(session, request, connect_s), self)
+            response = await self._response(session, request, connect_s)
         except BaseException:
             if self._slots is not None:
                 self._slots.release()
@@ -143,13 +143,14 @@ class AiohttpTransport:
             response.abort(BodyError("the client was closed", Cause.FINAL))
         return response
 
-    async def _raw_response(
-        self, session: aiohttp.ClientSession, request: Request, connect_s: float
-    ) -> aiohttp.ClientResponse:
+    async def _response(self, session: aiohttp.ClientSession, request: Request, connect_s: float) -> AiohttpResponse:
         sending = _Sending(connect_s)
         while True:
             try:
-                return await self._post(session, request, sending)
+                response = AiohttpResponse(await self._post(session, request, sending), self)
+                if has_ambiguous_length(response.head) and sending.transport is not None:
+                    sending.transport.abort()  # aiohttp may have pooled it already; its Python parser does not ask
+                return response
             except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as exc:
                 failure = self._failure_of(exc, request, sending)
             # Raised out here, because aiohttp's frames hold the headers, and with them the key: nothing of them may
@@ -277,7 +278,8 @@ class AiohttpResponse:
         self._raw = raw
         self._content = raw.content
         self._transport = transport
-        self.head = ResponseHead(raw.status, raw.url.host or "", _headers_of(raw))
+        headers = {name.lower(): ", ".join(raw.headers.getall(name)) for name in raw.headers}
+        self.head = ResponseHead(raw.status, raw.url.host or "", headers)
         self._error: BodyError | None = None
         self._ended = False
 
@@ -440,14 +442,6 @@ def _has_spoken(protocol: ResponseHandler) -> bool:
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     return bool(poll.poll(0))
-
-
-def _headers_of(raw: aiohttp.ClientResponse) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    for name, value in raw.headers.items():
-        key = name.lower()
-        headers[key] = f"{headers[key]}, {value}" if key in headers else value
-    return headers
 
 
 def _client_closed() -> ClientClosedError:

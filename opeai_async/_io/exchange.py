@@ -25,7 +25,7 @@ from opeai_async._core.redact import Secret, redact, scrub
 from opeai_async._core.retry import Cause, Failure, RetryBudget, RetryPolicy, parse_should_retry
 from opeai_async._core.timeouts import Limits
 from opeai_async._io.reader import BodyReader, ReadExpired
-from opeai_async._io.transport import BodyError, Response, SendError, Transport
+from opeai_async._io.transport import BodyError, Response, SendError, Transport, has_ambiguous_length
 from opeai_async.errors import (
     APIConnectionError,
     APIStatusError,
@@ -175,7 +175,7 @@ class Exchange:
     async def _checked(self, response: Response) -> BodyReader | _Failed:
         reader = BodyReader(response, self._limits, self.started_at)
         head = response.head
-        if _has_ambiguous_length(head):
+        if has_ambiguous_length(head):
             reader.abort()
             error = invalid_response(head, b"", "malformed HTTP, its body has more than one length")
             return _Failed(error, Failure(Cause.FINAL), head.status)
@@ -232,14 +232,6 @@ async def _error_body(reader: BodyReader) -> bytes:
         else:
             reader.abort()
     return bytes(body[:MAX_ERROR_BODY_BYTES])
-
-
-def _has_ambiguous_length(head: ResponseHead) -> bool:
-    """Whether the end of the body is in doubt (RFC 9112 6.3), which aiohttp's Python parser does not ask."""
-    length = head.headers.get("content-length")
-    if length is None:
-        return False
-    return "transfer-encoding" in head.headers or len(set(length.split(", "))) > 1
 
 
 def _not_followed(head: ResponseHead, body: bytes) -> InvalidResponseError:

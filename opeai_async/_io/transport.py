@@ -84,3 +84,11 @@ class Transport(Protocol):
     async def aclose(self) -> None:
         """Abort every open response, then close every connection."""
         ...
+
+
+def has_ambiguous_length(head: ResponseHead) -> bool:
+    """Whether the end of the body is in doubt (RFC 9112 6.3): the next bytes might be taken for another's answer."""
+    length = head.headers.get("content-length")
+    if length is None:
+        return False
+    return "transfer-encoding" in head.headers or len(set(length.split(", "))) > 1
