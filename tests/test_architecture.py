@@ -33,6 +33,7 @@ FLOORS = (
     ("_version",),
     ("errors", "types.common"),
     ("types.*",),
+    ("_core.json_types",),
     ("_core.http", "_core.sse", "_core.timeouts", "_core.partial_json", "_core.redact"),
     ("_core.*",),
     ("_io.transport",),
@@ -169,6 +170,8 @@ def objection_to(imported: Import, module: str) -> str | None:
         return "no I/O, clock or chance in types and _core"
     if top == "aiohttp" and not may_use_aiohttp(module, imported.target):
         return "only _io/aiohttp_transport.py knows aiohttp (and testing its aiohttp.web)"
+    if top == "typing_extensions" and imported.is_for_types:
+        return None  # every type checker brings it along
     if top not in sys.stdlib_module_names | DEPENDENCIES | OPTIONAL_DEPENDENCIES.get(module, set()):
         return "not a declared dependency"
     return None
@@ -324,6 +327,7 @@ def test_allowed(module: str, source: str) -> None:
         ("client", "if typing.TYPE_CHECKING:\n    from aiohttp import ClientSession", "only _io/aiohttp_transport.py"),
         ("testing.server", "import aiohttp", "only _io/aiohttp_transport.py"),
         ("client", "import httpx", "not a declared dependency"),
+        ("client", "import typing_extensions", "not a declared dependency"),
         ("client", "import rich", "not a declared dependency"),
         ("utils", "", "utils has no floor"),
     ],
