@@ -32,8 +32,7 @@ MAX_LINES = 500
 FLOORS = (
     ("_version",),
     ("errors", "types.common"),
-    ("types.*",),
-    ("_core.json_types",),
+    ("types.*", "_core.json_types"),
     ("_core.http", "_core.sse", "_core.timeouts", "_core.partial_json", "_core.redact"),
     ("_core.*",),
     ("_io.transport",),
