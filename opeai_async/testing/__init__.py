@@ -8,6 +8,9 @@
         assert server.requests[0].json["model"] == "m"
 
 ``opeai_async.testing.pytest`` has both as fixtures.
+
+What other servers do to the protocol can be asked for by name: ``server.reply("Hello", quirks=["crlf"])``; `QUIRKS` has
+them all, and `speak` gives the bytes without a server.
 """
 
 from __future__ import annotations
@@ -16,9 +19,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from opeai_async.testing.quirk import Quirk
+    from opeai_async.testing.quirks import QUIRKS
     from opeai_async.testing.record import Headers, Outcome, RecordedRequest
     from opeai_async.testing.reply import Answer, Drop, Failure, Raw, Reply
     from opeai_async.testing.server import Handler, OpeAIServer
+    from opeai_async.testing.speech import Expected, expected, speak
     from opeai_async.testing.transport import Break, Pause, ScriptedResponse, ScriptedTransport
 
 __all__ = [
@@ -32,6 +38,11 @@ __all__ = [
     "Failure",
     "Raw",
     "Drop",
+    "QUIRKS",
+    "Quirk",
+    "speak",
+    "expected",
+    "Expected",
     "ScriptedTransport",
     "ScriptedResponse",
     "Pause",
@@ -40,9 +51,12 @@ __all__ = [
 
 # Resolved on first use, so that a test run which only loads the pytest plugin does not pay for aiohttp.
 _HOMES = {
+    "quirk": ("Quirk",),
+    "quirks": ("QUIRKS",),
     "record": ("Headers", "Outcome", "RecordedRequest"),
     "reply": ("Answer", "Drop", "Failure", "Raw", "Reply"),
     "server": ("Handler", "OpeAIServer"),
+    "speech": ("Expected", "expected", "speak"),
     "transport": ("Break", "Pause", "ScriptedResponse", "ScriptedTransport"),
 }
 

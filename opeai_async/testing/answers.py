@@ -91,7 +91,7 @@ def _call(tool: Mapping[str, Any]) -> tuple[str, object] | Mapping[str, Any]:
 
 
 def _json_text(request: Mapping[str, Any]) -> str | None:
-    wanted = request.get("response_format") or {}
+    wanted: Mapping[str, Any] = request.get("response_format") or {}
     if wanted.get("type") == "json_object":
         return msgspec.json.encode({"answer": _echo(request)}).decode()
     if wanted.get("type") == "json_schema":

@@ -19,8 +19,10 @@ import msgspec
 from aiohttp import web
 
 from opeai_async.testing import script
+from opeai_async.testing.quirk import Speech
 from opeai_async.testing.record import Outcome, RecordedRequest
 from opeai_async.testing.reply import Answer, Failure, Raw, Reply
+from opeai_async.testing.speech import speech_of
 
 _EVENT_STREAM = "text/event-stream; charset=utf-8"
 _JSON = "application/json"
@@ -49,8 +51,11 @@ class Player:
         """
         await _sleep(answer.delay_s)
         if isinstance(answer, Reply):
-            play = self._play_stream if self._record.json.get("stream") else self._play_body
-            return await play(answer, envelope)
+            speech = speech_of(answer, self._record.json, envelope)
+            if speech.headers.get("content-type") is None:
+                return await self._play_without_type(answer, speech)
+            play = self._play_body if speech.is_whole else self._play_stream
+            return await play(answer, speech)
         if isinstance(answer, Failure):
             return await self.send_json(answer.status, answer.body(), answer.headers)
         if isinstance(answer, Raw):
@@ -66,30 +71,49 @@ class Player:
         await self._send(response, body)
         return await self._finish(response)
 
-    async def _play_stream(self, reply: Reply, envelope: script.Envelope) -> web.StreamResponse:
-        chunks = script.stream_chunks(reply, self._record.json, envelope)
-        if reply.ending != "finish":
-            chunks = script.before_finish(chunks)
-        events = [script.encode_event(chunk) for chunk in chunks]
-        sent = len(events) if reply.after is None or reply.ending == "finish" else reply.after
+    async def _play_stream(self, reply: Reply, speech: Speech) -> web.StreamResponse:
+        sent = len(speech.parts) if reply.after is None or reply.ending == "finish" else reply.after
         delay_s = self._token_delay_s if reply.token_delay_s is None else reply.token_delay_s
-        response = await self._open(200, {"content-type": _EVENT_STREAM, "cache-control": "no-cache"}, reply.headers)
-        await self._send_all(response, events[:sent], delay_s)
-        if reply.ending == "finish":
-            await response.write(script.DONE)
-        return await self._end(reply, response, (events[sent:] or [script.DONE])[0])
+        response = await self._open(speech.status, {**speech.headers, "cache-control": "no-cache"}, reply.headers)
+        for k, part in enumerate(speech.parts[:sent]):
+            if part == script.DONE:
+                await response.write(part)
+                continue
+            if k:
+                await _sleep(delay_s)
+            await self._send(response, part)
+        if speech.held_open:
+            await _until_cancelled()
+        return await self._end(reply, response, (speech.parts[sent:] or (script.DONE,))[0])
 
-    async def _play_body(self, reply: Reply, envelope: script.Envelope) -> web.StreamResponse:
-        value = script.completion(reply, self._record.json, envelope)
-        if reply.ending == "finish":
-            return await self.send_json(200, value, reply.headers)
-        body = msgspec.json.encode(value)
-        half = body[: len(body) // 2] if reply.after != 0 else b""
+    async def _play_body(self, reply: Reply, speech: Speech) -> web.StreamResponse:
         # A clean end of half a body needs chunked framing: a Content-Length would give it away.
-        framing = {} if reply.ending == "clean" else {"content-length": str(len(body))}
-        response = await self._open(200, {"content-type": _JSON, **framing}, reply.headers)
-        await response.write(half)
-        return await self._end(reply, response, b"")
+        size = sum(map(len, speech.parts))
+        framing = {} if reply.ending == "clean" or speech.held_open else {"content-length": str(size)}
+        response = await self._open(speech.status, {**speech.headers, **framing}, reply.headers)
+        if reply.ending != "finish":
+            await response.write(b"".join(speech.parts)[: size // 2] if reply.after != 0 else b"")
+            return await self._end(reply, response, b"")
+        await self._send_all(response, speech.parts, 0)
+        if speech.held_open:
+            await _until_cancelled()
+        return await self._finish(response)
+
+    async def _play_without_type(self, reply: Reply, speech: Speech) -> Never:
+        """Send a response without content-type, which aiohttp would add; the body ends with the connection."""
+        headers = {"x-request-id": self._record.request_id, "connection": "close", **speech.headers, **reply.headers}
+        lines = [f"{name}: {value}\r\n" for name, value in headers.items() if value is not None]
+        transport = self._transport()
+        transport.write(f"HTTP/1.1 {speech.status} Scripted\r\n{''.join(lines)}\r\n".encode())
+        self._record.status = speech.status
+        for part in speech.parts:
+            transport.write(part)
+            self._record.chunks_sent += 1
+        if speech.held_open or reply.ending == "stall":
+            await _until_cancelled()
+        await self._hang_up(
+            "rst" if reply.ending == "rst" else "fin", "completed" if reply.ending == "finish" else "cut"
+        )
 
     async def _play_raw(self, raw: Raw) -> web.StreamResponse:
         kind = _EVENT_STREAM if self._record.json.get("stream") else _JSON
@@ -102,9 +126,10 @@ class Player:
     # --- the pieces of a response -----------------------------------------------------------------------------------
 
     async def _open(
-        self, status: int, headers: Mapping[str, str], more: Mapping[str, str] | None
+        self, status: int, headers: Mapping[str, str | None], more: Mapping[str, str] | None
     ) -> web.StreamResponse:
-        own = {"x-request-id": self._record.request_id, **headers}
+        given = {name: value for name, value in headers.items() if value is not None}
+        own = {"x-request-id": self._record.request_id, **given}
         response = web.StreamResponse(status=status, headers=own | {k.lower(): v for k, v in (more or {}).items()})
         await response.prepare(self._request)
         self._record.status = status

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal, TypeAlias, TypedDict
 
+from opeai_async.testing.quirks import quirks_named
 from opeai_async.types.common import CompletionUsage
 
 Ending: TypeAlias = Literal["finish", "clean", "fin", "rst", "stall"]
@@ -35,6 +36,7 @@ class ReplyOptions(TypedDict, total=False):
     delay_s: float
     token_delay_s: float | None
     headers: Mapping[str, str]
+    quirks: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Reply:
         delay_s: Seconds before the response's head.
         token_delay_s: Seconds between two chunks of a stream; None takes the server's.
         headers: Further response headers.
+        quirks: Names of `opeai_async.testing.QUIRKS`: oddities of real servers that this answer shall have, applied in
+            order.
         ending: How it ends. Anything but ``"finish"`` breaks off before the first finish_reason.
         after: Chunks sent before it breaks off, the first being the one that only names the role; None sends all the
             content. For a request that does not stream, 0 sends the head and anything else half of the body.
@@ -70,8 +74,12 @@ class Reply:
     delay_s: float = 0.0
     token_delay_s: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    quirks: Sequence[str] = ()
     ending: Ending = "finish"
     after: int | None = None
+
+    def __post_init__(self) -> None:
+        quirks_named(self.quirks)  # a misspelt name is better refused where it was written
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,7 +157,8 @@ class OpeAIServer(AnswerQueue):
         """A client of this server; *options* go to `AsyncOpeAI`. The caller closes it."""
         from opeai_async.client import AsyncOpeAI
 
-        return AsyncOpeAI(**{"api_key": self.api_key, "base_url": self.base_url, **options})
+        defaults: dict[str, Any] = {"api_key": self.api_key, "base_url": self.base_url}
+        return AsyncOpeAI(**(defaults | options))
 
     def handle(self, handler: Handler | None) -> None:
         """Let *handler* decide about every request that finds the queue empty; None goes back to the default answer.
