@@ -109,7 +109,7 @@ def _accumulate(events: list[ServerSentEvent], accumulator: Accumulator, dialect
 
 def as_one_chunk(completion: ChatCompletion) -> bytes:
     """*completion* as the only event of a stream, for servers which ignore ``stream``."""
-    body = {**_on_the_wire(completion), "object": "chat.completion.chunk"}
+    body: JSONObject = {**_on_the_wire(completion), "object": "chat.completion.chunk"}
     for choice in body["choices"]:
         delta = choice["delta"] = choice.pop("message")
         calls = delta.get("tool_calls")

@@ -4,7 +4,7 @@ A *strict twin* of each wire type has the same fields but refuses what is out of
 missing ``choices``, a tool call without ``index``, an empty ``usage``. So one typed decode does the work and all the
 checking, and costs the same as a decode without checks. What the twin refuses goes to the tolerant tier
 (``dialect.py``), which repairs it, keeps unnamed fields in ``extra`` and finds error objects. Twins are private
-subclasses; they have the name of the class that users know, compare equal to it and pickle as it.
+subclasses; they compare, print and pickle as the class that users know.
 
 A twin may refuse more than it must: that costs time, and nothing else.
 """
@@ -170,7 +170,12 @@ class _Twins:
             fields,
             bases=(cls,),
             module=cls.__module__,
-            namespace={"public_type": cls, "__doc__": cls.__doc__, "__qualname__": cls.__qualname__},
+            namespace={
+                "public_type": cls,
+                "__doc__": cls.__doc__,
+                "__qualname__": cls.__qualname__,
+                "__repr__": _repr_as_public,
+            },
             kw_only=True,
             eq=False,
             forbid_unknown_fields=True,
@@ -199,6 +204,12 @@ class _Twins:
         if origin in (types.UnionType, typing.Union):
             return typing.Union[twins]  # noqa: UP007
         return origin[twins]
+
+
+def _repr_as_public(twin: WireStruct) -> str:
+    # A twin has fewer defaults, so its own repr would leave out less.
+    public = cast("type[WireStruct]", twin.public_type)
+    return repr(public(**{name: getattr(twin, name) for name in twin.__struct_fields__}))
 
 
 def _needed_when_ordinary(cls: type[WireStruct]) -> frozenset[str]:

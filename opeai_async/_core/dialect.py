@@ -211,10 +211,9 @@ class Dialect:
 
     def _repair_whole_choice(self, choice: JSONObject) -> None:
         self._apply("whole_choice", choice)
-        message = choice.get("message")
-        if is_object(message):
-            self._repair_message(message, None)
-            self._apply("message", message)
+        message: JSONObject = choice["message"]  # the rules saw to it
+        self._repair_message(message, None)
+        self._apply("message", message)
 
     def _repair_message(self, message: JSONObject, indexes: ToolCallIndexes | None) -> None:
         self._apply("delta", message)

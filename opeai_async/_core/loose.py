@@ -164,7 +164,7 @@ def move_offender_to_extra(body: JSONObject, reason: str) -> bool:
     steps = path.rstrip("`").replace("[", ".[").split(".")[1:]
     while steps and steps[-1].startswith("["):
         steps.pop()
-    if not marker or not steps or "[...]" in steps:
+    if not marker or not steps or "[...]" in path:  # inside a dict, of which msgspec does not name the key
         return False
     owner: Any = body
     for step in steps[:-1]:

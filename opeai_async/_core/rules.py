@@ -225,7 +225,8 @@ _FUNCTION_DEFAULTS = {"name": "", "arguments": "{}"}
 
 def _complete(target: JSONObject, defaults: dict[str, str]) -> bool:
     """Make each field that is no text, or empty, its default."""
-    missing = [name for name in defaults if not isinstance(target.get(name), str) or not target[name]]
+    absent = [name for name in defaults if not isinstance(target.get(name), str) or not target[name]]
+    missing = [name for name in absent if target.get(name) != defaults[name]]
     put_extra(target, {name: target[name] for name in missing if target.get(name)})
     for name in missing:
         target[name] = defaults[name]

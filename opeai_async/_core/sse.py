@@ -144,11 +144,6 @@ class SSEDecoder:
             return []
         return self._feed_lines(b"\n\n")
 
-    def _keep(self, rest: bytes) -> None:
-        if rest:
-            self._tail.append(rest)
-            self._tail_bytes += len(rest)
-
     # --- line by line ----------------------------------------------------------------------------------------------
 
     def _feed_lines(self, data: bytes) -> list[ServerSentEvent]:
@@ -173,7 +168,7 @@ class SSEDecoder:
             return data
         if len(data) < len(_BOM) and _BOM.startswith(data):
             self._ordinary = True
-            self._keep(data)
+            self._tail, self._tail_bytes = [data], len(data)
             return None
         self._bom_checked = True
         return data.removeprefix(_BOM)

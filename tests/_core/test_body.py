@@ -82,6 +82,13 @@ def test_an_event_stream_for_json(done: bytes) -> None:
     assert quirks == ("events_for_json",)
 
 
+def test_events_that_say_nothing() -> None:
+    """They are skipped in a whole body too."""
+    completion, quirks = read(b"data:\n\n" + body_of(STREAM))
+    assert completion.choices[0].message.content == "Hello"
+    assert quirks == ("empty_data", "events_for_json")
+
+
 def test_events_without_their_last_blank_line() -> None:
     """The last event counts if it is whole, and is dropped if it was cut after the finish."""
     whole = body_of(STREAM[:3], b"")
