@@ -123,14 +123,15 @@ class SSEDecoder:
         elif data.find(b"\n") == size - 2 and data.startswith(_ORDINARY_START) and data.endswith(b"\n\n"):
             self._bom_checked = True
             return [data[len(_ORDINARY_START) : -2]]  # one event: all that many a server sends at a time
-        return self._take_ordinary(data)
-
-    def _take_ordinary(self, whole: bytes) -> list[bytes] | None:
-        payloads = _find_ordinary(whole)
-        rest = whole[sum(map(len, payloads)) + _ORDINARY_OVERHEAD * len(payloads) :]
-        if not _begins_ordinary(rest):
-            return None
-        self._tail, self._tail_bytes = [rest] if rest else [], len(rest)
+        payloads = _find_ordinary(data)
+        end = sum(map(len, payloads)) + _ORDINARY_OVERHEAD * len(payloads)
+        if end != size:
+            rest = data[end:]
+            if not _begins_ordinary(rest):
+                return None
+            self._tail, self._tail_bytes = [rest], len(rest)
+        elif self._tail:
+            self._tail, self._tail_bytes = [], 0
         if payloads:
             self._bom_checked = True
         return payloads
