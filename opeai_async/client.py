@@ -154,7 +154,7 @@ class AsyncOpeAI:
         base_url: str = getattr(self, "base_url", "not set up")
         return f"<{type(self).__name__} {base_url.partition('?')[0]}>"
 
-    def exchange_maker(
+    def _exchange_maker(
         self, params: Mapping[str, Any], options: CallOptions, *, stream: bool, usage: bool
     ) -> Callable[[], Exchange]:
         """Check and encode a call now; what is returned begins it."""
@@ -250,7 +250,7 @@ class Completions:
             return opened
         fields, options = _split(params)
         dialect = Dialect(_one_of("dialect", options.get("dialect", self._client.dialect), _DIALECTS))
-        make_exchange = self._client.exchange_maker(fields, options, stream=False, usage=False)
+        make_exchange = self._client._exchange_maker(fields, options, stream=False, usage=False)  # pyright: ignore[reportPrivateUsage]
         return await complete(make_exchange(), completion_type, dialect)
 
     @overload
@@ -274,10 +274,11 @@ class Completions:
         client = self._client
         fields, options = _split(params)
         return ChatCompletionStream(
-            client.exchange_maker(fields, options, stream=True, usage=usage),
+            client._exchange_maker(fields, options, stream=True, usage=usage),  # pyright: ignore[reportPrivateUsage]
             StreamOptions(
                 chunk_type=chunk_type,
                 dialect=_one_of("dialect", options.get("dialect", client.dialect), _DIALECTS),
+                choices=fields.get("n") or 1,
                 on_truncated=_one_of("on_truncated", options.get("on_truncated", client.on_truncated), _ON_TRUNCATED),
                 max_event_bytes=client.max_event_bytes,
             ),

@@ -55,7 +55,7 @@ _TABLE: dict[tuple[End, bool], Outcome] = {
     (End.BROKEN, False): Outcome.FAILED,
     (End.ERROR, True): Outcome.FAILED,
     (End.ERROR, False): Outcome.FAILED,
-    (End.CLOSED, True): Outcome.CANCELLED,
+    (End.CLOSED, True): Outcome.COMPLETE,
     (End.CLOSED, False): Outcome.CANCELLED,
 }
 

@@ -142,11 +142,15 @@ class StreamClocks:
         """Something arrived."""
         self._silent_bytes_s = 0.0
 
-    def saw_chunks(self, *, finished: bool) -> None:
-        """A chunk arrived; *finished* if every choice has ended."""
-        self._seen_content = True
+    def saw_chunks(self, *, content: bool, finished: bool) -> None:
+        """Chunks arrived: *content* if any has brought some by now, *finished* if every choice has ended.
+
+        Before the first content, a chunk changes nothing: a role alone is no sign of a working model.
+        """
+        if content or finished:
+            self._seen_content = True
+            self._silent_content_s = 0.0
         self._finished = finished
-        self._silent_content_s = 0.0
 
     def expiry(self) -> Expiry | None:
         """Which clock runs out first if nothing happens; None while no read waits."""

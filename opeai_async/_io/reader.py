@@ -38,7 +38,7 @@ class BodyReader:
         "_expired",
         "_loop",
         "_response",
-        "_seen_chunks",
+        "_seen_content",
         "_timer",
         "_total",
         "bytes_read",
@@ -55,7 +55,7 @@ class BodyReader:
         self._timer: asyncio.TimerHandle | None = None
         self._expired: Expiry | None = None
         self._at_end = False
-        self._seen_chunks = False
+        self._seen_content = False
         self.bytes_read = 0
         self.first_byte_at: float | None = None
 
@@ -106,13 +106,16 @@ class BodyReader:
             self._expired = total
             self.abort()
 
-    def saw_chunks(self, *, finished: bool) -> None:
-        """A chunk was decoded; *finished* once every choice has ended, which starts the clock for ``[DONE]``."""
-        if finished or not self._seen_chunks:
+    def saw_chunks(self, *, content: bool, finished: bool) -> None:
+        """Chunks were decoded: *content* if any has brought some by now.
+
+        *finished* once every choice has ended, which starts the clock for ``[DONE]``.
+        """
+        if finished or (content and not self._seen_content):
             # Another clock counts from now on, perhaps a shorter one than that which the timer was armed for.
-            self._seen_chunks = True
             self._disarm()
-        self._clocks.saw_chunks(finished=finished)
+        self._seen_content = self._seen_content or content
+        self._clocks.saw_chunks(content=content, finished=finished)
 
     def _arm(self) -> None:
         expiry = self._clocks.expiry()

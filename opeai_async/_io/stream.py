@@ -70,11 +70,13 @@ class StreamOptions(Generic[ChunkT]):
         chunk_type: ``ChatCompletionChunk``, or a Struct that extends it.
         dialect: ``"repair"``, or ``"strict"`` to raise where a repair would be needed.
         on_truncated: ``"raise"``, or ``"return"`` to end quietly where a body ends without a finish_reason.
+        choices: How many answers were asked for (``n``).
     """
 
     chunk_type: type[ChunkT]
     dialect: DialectMode = "repair"
     on_truncated: Literal["raise", "return"] = "raise"
+    choices: int = 1
     max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES
     max_stream_bytes: int = MAX_STREAM_BYTES
 
@@ -230,7 +232,7 @@ class ChatCompletionStream(Generic[ChunkT]):
         if self._exchange is not None and not self._accumulator.chunks:
             self._exchange.succeeded()
         if self._reader is not None:
-            self._reader.saw_chunks(finished=False)
+            self._reader.saw_chunks(content=self._first_content_at is not None, finished=False)
 
     def _accumulate(self) -> None:
         """Add to the message what was handed out and is not in it yet."""
@@ -243,8 +245,12 @@ class ChatCompletionStream(Generic[ChunkT]):
         except StreamTooLargeError as exc:
             self._batch, self._ready, self._accumulated = [], iter(()), 0
             self._will_end(End.ERROR, exc)
-        if self._reader is not None and self._accumulator.finished:
-            self._reader.saw_chunks(finished=True)
+        if self._reader is not None and self._is_finished():
+            self._reader.saw_chunks(content=True, finished=True)
+
+    def _is_finished(self) -> bool:
+        """Whether as many choices as were asked for have ended, so that only usage and ``[DONE]`` may follow."""
+        return self._accumulator.finished and len(self._accumulator.finish_reasons) >= self._options.choices
 
     # --- opening, and opening again --------------------------------------------------------------------------------
 
@@ -292,7 +298,8 @@ class ChatCompletionStream(Generic[ChunkT]):
     def cancel(self) -> None:
         """End the stream now, from any task of its loop: the upstream is closed, a loop over it ends quietly.
 
-        What was handed out stays in ``snapshot``; ``outcome`` becomes ``cancelled``, unless the stream had ended.
+        What was handed out stays in ``snapshot``; ``outcome`` becomes ``cancelled``, or ``complete`` where every
+        choice had its finish_reason.
         """
         if self._outcome is not Outcome.OPEN:
             return
@@ -338,7 +345,7 @@ class ChatCompletionStream(Generic[ChunkT]):
             return
         self._end, self._end_error, self._end_failure, self._finished_at = end, error, failure, self._now()
         if self._reader is not None:
-            if end in (End.DONE, End.EOF):
+            if end in (End.DONE, End.EOF) or (end is End.CLOSED and self._is_finished()):
                 self._reader.release()
             else:
                 self._reader.abort()
@@ -358,7 +365,8 @@ class ChatCompletionStream(Generic[ChunkT]):
     def _finish(self, end: End, error: OpeAIError | None = None) -> None:
         """Fix the outcome, and let go of the response."""
         self._will_end(end)
-        self._outcome = outcome_of(end, labelled=self._accumulator.finished)
+        labelled = self._is_finished() if end is End.CLOSED else self._accumulator.finished
+        self._outcome = outcome_of(end, labelled=labelled)
         failed = FAILED_FINISH_REASONS.intersection(self._accumulator.finish_reasons)
         if self._outcome is Outcome.COMPLETE and failed:
             self._outcome = Outcome.FAILED

@@ -14,7 +14,7 @@ from opeai_async._core.outcome import FAILED_FINISH_REASONS, End, Outcome, outco
         (End.EOF, Outcome.COMPLETE, Outcome.TRUNCATED),
         (End.BROKEN, Outcome.COMPLETE, Outcome.FAILED),
         (End.ERROR, Outcome.FAILED, Outcome.FAILED),
-        (End.CLOSED, Outcome.CANCELLED, Outcome.CANCELLED),
+        (End.CLOSED, Outcome.COMPLETE, Outcome.CANCELLED),
     ],
 )
 def test_what_an_end_means(end, labelled, unlabelled):

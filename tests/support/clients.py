@@ -1,11 +1,15 @@
 """Clients whose surroundings are in the test's hand."""
 
 import dataclasses
+import pickle
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
+
 from opeai_async import AsyncOpeAI
 from opeai_async.testing.transport import ScriptedTransport
+from tests.support.chunks import BODY
 
 KEY = "sk-canary-0123456789abcdef"
 
@@ -31,3 +35,33 @@ def rewire(client: AsyncOpeAI, **parts: Callable[..., float] | Callable[[float],
 def texts(chunks: list) -> list[str]:
     """The content of the chunks that have some."""
     return [choice.delta.content for chunk in chunks for choice in chunk.choices if choice.delta.content]
+
+
+def stream_of(*steps, **options):
+    """A stream that opens at its first read, and its transport."""
+    client, transport, _ = scripted(**options)
+    transport.respond(*steps)
+    return client.chat.completions.stream(**BODY), transport
+
+
+async def drain(stream):
+    return texts([chunk async for chunk in stream])
+
+
+async def failure_of(stream, error_type):
+    """The error of reading *stream*, which comes again at each further read, and what came before it."""
+    seen = []
+
+    async def read_all():
+        async for chunk in stream:
+            seen.append(chunk)  # noqa: PERF401 - what came before the error is wanted
+
+    with pytest.raises(error_type) as caught:
+        await read_all()
+    for read in (lambda: anext(stream), stream.completion, lambda: anext(stream.text())):
+        with pytest.raises(error_type) as again:
+            await read()
+        assert str(again.value) == str(caught.value)
+    assert caught.value.__cause__ is None
+    assert KEY not in str(pickle.loads(pickle.dumps(caught.value)).__dict__)
+    return caught.value, texts(seen)
