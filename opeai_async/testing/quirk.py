@@ -6,6 +6,7 @@ changes it at one of these stages, its *level*, and quirks of one level apply in
 =============  ============================================  ===================================================
 level          its function gets                             and applies to
 =============  ============================================  ===================================================
+``request``    the request's body                            every answer; gives a `Speech` instead of it, or None
 ``kind``       whether a stream was asked for                every answer; it says whether to stream
 ``chunks``     the list of chunks; gives another             streams; ``whole`` is the same for a completion
 ``envelope``   a chunk or a completion, to change in place   each of them
@@ -39,7 +40,7 @@ Change: TypeAlias = Callable[[JSONObject], object]
 """Changes an object in place; what it returns does not matter."""
 
 Level: TypeAlias = Literal[
-    "kind", "chunks", "envelope", "usage", "choice", "delta", "tool_call", "json", "events", "response"
+    "request", "kind", "chunks", "envelope", "usage", "choice", "delta", "tool_call", "json", "events", "response"
 ]
 
 Expect: TypeAlias = Literal[
@@ -265,6 +266,13 @@ def first_chunk(change: Change) -> Callable[[list[Item]], list[Item]]:
 def add_content(text: str) -> Change:
     """A change of a completion: *text* at the end of each answer."""
     return in_messages(lambda message: message.update(content=(message.get("content") or "") + text))
+
+
+def append_raw(text: bytes) -> Change:
+    """A change of a completion: *text* as it is, escapes and all, at the end of each answer."""
+    return in_messages(
+        lambda message: message.update(content=raw(dumps(message.get("content") or "")[:-1] + text + b'"'))
+    )
 
 
 def raw(text: bytes) -> msgspec.Raw:

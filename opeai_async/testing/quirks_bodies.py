@@ -129,9 +129,32 @@ def _invalid(name: str, body: bytes, what: str, who: str, error: Mapping[str, An
                  expect="invalid_response", error=error)  # fmt: skip
 
 
+def _wants_reasoning(request: Mapping[str, Any]) -> Speech | None:
+    """Refuse a request that leaves out what the model thought before it called the tools it now gets results of."""
+    messages: list[JSONObject] = list(request.get("messages") or ())
+    roles = [message.get("role") for message in messages]
+    since_user = len(roles) - roles[::-1].index("user") if "user" in roles else 0
+    calling = [message for message in messages[since_user:] if message.get("tool_calls")]
+    if all(message.get("reasoning_content") for message in calling):
+        return None
+    return Speech((dumps(_REASONING_MISSING),), {"content-type": "application/json"}, 400, is_whole=True)
+
+
+_REASONING_MISSING = {
+    "error": {
+        "message": "The `reasoning_content` in the thinking mode must be passed back to the API.",
+        "type": "invalid_request_error",
+        "param": None,
+        "code": "invalid_request_error",
+    }
+}
+
 _DETAILS = [{"loc": ["body", "model"], "msg": "field required", "type": "value_error.missing"}]
 
 BODIES = (
+    Quirk("reasoning_required", "request", _wants_reasoning,
+          "a 400 where tool results come back without the reasoning of the message that called the tools", "DeepSeek",
+          error={"status_code": 400, "code": "invalid_request_error"}, needs_http=True),
     Quirk("json_for_stream", "kind", lambda _: False, "one JSON body although a stream was asked for",
           "gateways that ignore `stream`", rule="json_for_stream"),
     Quirk("events_for_json", "kind", lambda _: True, "an event stream although none was asked for", "gateways",

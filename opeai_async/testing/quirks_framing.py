@@ -13,6 +13,7 @@ from opeai_async.testing.quirk import (
     Quirk,
     Speech,
     add_content,
+    append_raw,
     insert_before_finish,
     is_object,
     objects,
@@ -144,6 +145,7 @@ FRAMING = (
         "invalid_utf8", "chunks", insert_before_finish({"content": raw(b'"' + _MALFORMED + b'"')}),
         "text that is not UTF-8; each malformed sequence is U+FFFD", "proxies that cut",
         rule="loose_json", expect="changed", right=add_content(_MALFORMED.decode("utf-8", "replace")),
+        whole=append_raw(_MALFORMED),
     ),
     Quirk(
         "big_event", "chunks", _big_event,

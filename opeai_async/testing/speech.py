@@ -83,6 +83,9 @@ def speech_of(
 ) -> Speech:
     """The whole response to *request*; a reply that is to break off ends before its first finish_reason."""
     chosen = quirks_named([*reply.quirks, *quirks])
+    refusals = _refusals(request, chosen)
+    if refusals:
+        return refusals[0][1]
     asked = bool(request.get("stream"))
     if _streams(asked, chosen):
         request = request if asked else {**request, **_ASKS_FOR_USAGE}  # a completion has its usage always
@@ -108,6 +111,9 @@ def expected(
     one of `speak`.
     """
     chosen = quirks_named([*reply.quirks, *quirks])
+    refusals = _refusals(request or {}, chosen)
+    if refusals:
+        return Expected("status_error", None, refusals[0][0].error, frozenset())
     streams = _streams(stream, chosen)
     touching = [quirk for quirk in chosen if quirk.touches(stream=streams)]
     completion = copy.deepcopy(script.completion(reply, _request(stream, request), envelope))
@@ -126,6 +132,12 @@ def expected(
         if quirk.rule and (streams or quirk.level == "kind") and _shows(quirk, reply, _request(stream, request))
     )
     return Expected(ends, None if is_nothing else completion, error, rules)
+
+
+def _refusals(request: Mapping[str, Any], quirks: _Quirks) -> list[tuple[Quirk, Speech]]:
+    """The quirks that answer this request otherwise, with their answers."""
+    answers = [(quirk, quirk.apply(request)) for quirk in _of("request", quirks)]
+    return [(quirk, speech) for quirk, speech in answers if speech is not None]
 
 
 def _shows(quirk: Quirk, reply: Reply, request: Mapping[str, Any]) -> bool:

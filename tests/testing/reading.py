@@ -11,7 +11,7 @@ import msgspec
 
 from opeai_async._core.accumulator import Accumulator
 from opeai_async._core.body import read_completion
-from opeai_async._core.dialect import Dialect
+from opeai_async._core.dialect import Dialect, DialectMode
 from opeai_async._core.http import ResponseHead
 from opeai_async._core.outcome import FAILED_FINISH_REASONS, End, Outcome, outcome_of
 from opeai_async._core.parser import StreamParser
@@ -52,9 +52,9 @@ class Reading:
     quirks: tuple[str, ...]
 
 
-def read_stream(parts: Iterable[bytes]) -> Reading:
+def read_stream(parts: Iterable[bytes], mode: DialectMode = "repair") -> Reading:
     """Read a stream whose reads are *parts*."""
-    dialect, accumulator, error = Dialect(), Accumulator(), None
+    dialect, accumulator, error = Dialect(mode), Accumulator(), None
     parser = StreamParser(HEAD, ChatCompletionChunk, dialect)
     try:
         for part in parts:

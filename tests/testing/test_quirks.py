@@ -11,7 +11,7 @@ import pytest
 
 from opeai_async import AsyncOpeAI
 from opeai_async._core.outcome import Outcome
-from opeai_async.errors import OpeAIError
+from opeai_async.errors import BadRequestError, OpeAIError, StreamDecodeError
 from opeai_async.testing import QUIRKS, Expected, OpeAIServer, Reply, expected, speak
 from opeai_async.testing.quirks import quirks_named
 from opeai_async.testing.script import Envelope
@@ -33,8 +33,14 @@ REPLIES = {
 BYTES_ARE_NOT_ENOUGH = {name for name, quirk in QUIRKS.items() if quirk.expect == "status_error"} | {"gzip"}
 BY_BYTES = sorted(set(QUIRKS) - BYTES_ARE_NOT_ENOUGH)
 
-# Nothing of a plain answer with tool calls is such that these could show; or they show elsewhere than in the body.
-ONLY_IN_HEADERS = {"content_type_wrong", "content_type_text", "content_type_missing", "done_held_open"}
+# These show in the head, in the end of the connection, or only for some requests.
+ONLY_IN_HEADERS = {
+    "reasoning_required",
+    "content_type_wrong",
+    "content_type_text",
+    "content_type_missing",
+    "done_held_open",
+}
 
 
 # --- the client makes the right thing of it ---------------------------------------------------------------------------
@@ -55,6 +61,25 @@ def test_a_completion_with_a_quirk_is_read_right(name: str, reply: Reply) -> Non
     """The same without streaming."""
     body = b"".join(speak(reply, [name], stream=False))
     assert differences(read_whole(body), expected(reply, [name], stream=False)) == []
+
+
+@pytest.mark.parametrize("reply", REPLIES.values(), ids=REPLIES)
+@pytest.mark.parametrize("name", BY_BYTES)
+def test_what_needs_a_repair_is_noted_and_nothing_else(name: str, reply: Reply) -> None:
+    """`rule` is exactly what `stream.quirks` holds; a row without one costs no repair."""
+    assert set(read_stream(speak(reply, [name])).quirks) == expected(reply, [name]).rules
+
+
+@pytest.mark.parametrize("name", BY_BYTES)
+def test_a_strict_reading_stops_at_the_rule(name: str) -> None:
+    """`dialect="strict"` names the rule that would have acted; what needs none, it reads as ever."""
+    reply = REPLIES["everything"]
+    wanted, reading = expected(reply, [name]), read_stream(speak(reply, [name]), "strict")
+    if wanted.rules and wanted.ends != "server_error":
+        assert isinstance(reading.error, StreamDecodeError)
+        assert {reading.error.rule} == wanted.rules
+    else:
+        assert differences(reading, wanted) == []
 
 
 @pytest.mark.parametrize(
@@ -122,6 +147,22 @@ async def test_a_client_reads_a_completion_with_a_quirk_right(
     except OpeAIError as exc:
         reading.error = exc
     assert differences(reading, _as_served(reading, name, request)) == []
+
+
+async def test_reasoning_goes_back_with_the_tool_results(server: OpeAIServer, client: AsyncOpeAI) -> None:
+    """The message that came is accepted as it is, where one without its reasoning is refused."""
+    server.answer(replace(OVER_HTTP, quirks=["reasoning_required"]), times=3)
+    first = await client.chat.completions.create(**BODY)
+    said = first.choices[0].message
+    results: list[Any] = [
+        {"role": "tool", "tool_call_id": call.id, "content": "1"} for call in said.tool_calls or ()
+    ]  # fmt: skip
+    messages: list[Any] = [*BODY["messages"], said, *results]
+    second = await client.chat.completions.create(model="m", messages=messages)
+    assert second.choices[0].message.content == "Hello"
+    messages[1] = {"role": "assistant", "tool_calls": said.tool_calls}
+    with pytest.raises(BadRequestError, match="reasoning_content"):
+        await client.chat.completions.create(model="m", messages=messages)
 
 
 def _as_served(reading: Reading, name: str, request: dict[str, Any]) -> Expected:
