@@ -105,43 +105,55 @@ class Accumulator:
 
     def extend(self, chunks: Iterable[ChatCompletionChunk]) -> None:
         """``add`` for each of *chunks*."""
-        choices = self._choices
+        # One loop without calls: what few chunks carry is asked for in one condition, which costs a third of a call.
         self._built = None
         for chunk in chunks:
             self._chunks += 1
             for choice in chunk.choices:
-                parts = choices.get(choice.index)
+                parts = self._choices.get(choice.index)
                 if parts is None:
-                    parts = choices[choice.index] = _ChoiceParts(self._checked(choice.index, "choice"), self._max_index)
+                    parts = self._begin(choice.index)
                 delta = choice.delta
                 if delta.content is not None:
                     parts.content.append(delta.content)
                 if delta.reasoning_content is not None:
                     parts.reasoning.append(delta.reasoning_content)
-                if choice.finish_reason:
-                    parts.finish_reason = choice.finish_reason
                 if delta.tool_calls:
                     parts.add_tool_calls(delta.tool_calls)
-                parts.add_rare(choice, delta)
+                if choice.finish_reason:
+                    parts.finish_reason = choice.finish_reason
+                if (
+                    delta.role
+                    or choice.logprobs is not None
+                    or delta.refusal is not None
+                    or delta.annotations
+                    or delta.audio is not None
+                    or delta.function_call is not None
+                    or delta.extra is not NO_EXTRA
+                    or choice.extra is not NO_EXTRA
+                ):
+                    parts.add_rare(choice, delta)
             if chunk.model:
                 self._model = chunk.model
+            if chunk.system_fingerprint is not None:
+                self._fingerprint = chunk.system_fingerprint
             if not self._id or not self._created:
                 self._add_identity(chunk)
             if chunk.usage is not None:
                 self._usage = chunk.usage
-            if chunk.system_fingerprint is not None:
-                self._fingerprint = chunk.system_fingerprint
             if chunk.service_tier is not None:
                 self._service_tier = chunk.service_tier
             if chunk.extra is not NO_EXTRA:
                 self._extra.add(chunk.extra)
 
+    def _begin(self, index: int) -> _ChoiceParts:
+        parts = _ChoiceParts(checked_index(index, self._max_index, "choice"), self._max_index)
+        self._choices[index] = parts
+        return parts
+
     def _add_identity(self, chunk: ChatCompletionChunk) -> None:
         self._id = self._id or chunk.id
         self._created = self._created or chunk.created
-
-    def _checked(self, index: int, what: str) -> int:
-        return checked_index(index, self._max_index, what)
 
     def _build(self, meta: ResponseMeta) -> ChatCompletion:
         return ChatCompletion(
