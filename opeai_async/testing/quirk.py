@@ -28,6 +28,7 @@ what must have arrived before it).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, TypeGuard, cast
@@ -215,7 +216,17 @@ def before_finish(items: Sequence[Item]) -> list[Item]:
 
 def with_delta(item: JSONObject, delta: JSONObject) -> JSONObject:
     """A chunk like *item* with another delta, which ends nothing."""
-    return {**item, "choices": [{**choice, "finish_reason": None, "delta": {**delta}} for choice in choices_of(item)]}
+    choices = [
+        {**choice, "finish_reason": None, "logprobs": None, "delta": copy.deepcopy(delta)}
+        for choice in choices_of(item)
+    ]
+    return {**item, "choices": choices}
+
+
+def with_finish(item: Item) -> JSONObject:
+    """A chunk like *item* that only ends its choices."""
+    head = item if is_object(item) else {}
+    return {**head, "choices": [{**choice, "delta": {}} for choice in choices_of(item) if choice.get("finish_reason")]}
 
 
 def with_choices(item: JSONObject, **fields: object) -> JSONObject:
@@ -230,7 +241,7 @@ def insert_before_finish(*deltas: JSONObject) -> Callable[[list[Item]], list[Ite
         out: list[Item] = []
         for item in items:
             if is_object(item) and is_finish(item):
-                out += [with_delta(item, delta) for delta in deltas]
+                out += [with_delta(with_finish(item), delta) for delta in deltas]
             out.append(item)
         return out
 
@@ -245,7 +256,7 @@ def insert_after_finish(*make: Callable[[JSONObject], JSONObject]) -> Callable[[
         for item in items:
             out.append(item)
             if is_object(item) and is_finish(item):
-                out += [one(item) for one in make]
+                out += [one(with_finish(item)) for one in make]
         return out
 
     return apply
@@ -273,6 +284,11 @@ def append_raw(text: bytes) -> Change:
     return in_messages(
         lambda message: message.update(content=raw(dumps(message.get("content") or "")[:-1] + text + b'"'))
     )
+
+
+def text_in(value: object) -> str:
+    """*value* if it is text; else nothing, because another quirk has put something odd there."""
+    return value if isinstance(value, str) else ""
 
 
 def raw(text: bytes) -> msgspec.Raw:

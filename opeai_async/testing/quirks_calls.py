@@ -23,9 +23,12 @@ from opeai_async.testing.quirk import (
     each_call,
     in_messages,
     insert_before_finish,
+    is_finish,
     is_object,
     put,
+    text_in,
     with_delta,
+    with_finish,
 )
 
 _Items = list[Item]
@@ -44,8 +47,7 @@ def _pieces(items: _Items) -> Iterator[tuple[int, JSONObject]]:
 
 
 def _starts(call: JSONObject) -> bool:
-    function = call.get("function") or call.get("custom")
-    return is_object(function) and "name" in function
+    return "type" in call or (bool(call.get("id")) and "name" in _function(call))
 
 
 def _function(call: JSONObject) -> JSONObject:
@@ -156,7 +158,7 @@ def _whole_calls(finish: Change) -> Callable[[_Items], _Items]:
                 begun[key] = call
             elif key in begun:
                 function = _function(begun[key])
-                function["arguments"] = (function.get("arguments") or "") + (_function(call).get("arguments") or "")
+                function["arguments"] = text_in(function.get("arguments")) + text_in(_function(call).get("arguments"))
         kept = {id(call) for call in begun.values()}
         for call in begun.values():
             finish(call)
@@ -172,7 +174,7 @@ def _keep_calls(items: _Items, kept: set[int]) -> _Items:
         lists = [delta for delta in deltas_of(item) if calls_of(delta)]
         for delta in lists:
             delta["tool_calls"] = [call for call in calls_of(delta) if id(call) in kept]
-        if not lists or any(delta["tool_calls"] for delta in lists):
+        if not lists or is_finish(item) or any(delta["tool_calls"] for delta in lists):
             out.append(item)
     return out
 
@@ -187,15 +189,20 @@ def _together(items: _Items) -> _Items:
             index = choices[0].get("index", 0)
             if index in first:
                 first[index]["tool_calls"] += calls
+                out += [with_finish(item)] if is_finish(item) else []
                 continue
             first[index] = choices[0]["delta"]
         out.append(item)
     return out
 
 
+def _pieces_of_one_choice(item: Item) -> bool:
+    return len(choices_of(item)) == 1 and any(calls_of(delta) for delta in deltas_of(item))
+
+
 def _interleaved(items: _Items) -> _Items:
     """The pieces of parallel calls in turn, once all have begun: 0, 1, 0, 1."""
-    places = [k for k, item in enumerate(items) if any(calls_of(delta) for delta in deltas_of(item))]
+    places = [k for k, item in enumerate(items) if _pieces_of_one_choice(item)]
     lanes: dict[Any, _Items] = {}
     for k in places:
         place, call = next(_pieces([items[k]]))
@@ -217,7 +224,7 @@ def _no_arguments(empty: Change) -> Callable[[_Items], _Items]:
         texts: dict[tuple[int, Any], str] = {}
         for place, call in _pieces(items):
             key = (place, call.get("index"))
-            texts[key] = texts.get(key, "") + (_function(call).get("arguments") or "")
+            texts[key] = texts.get(key, "") + text_in(_function(call).get("arguments"))
         kept = {
             id(call)
             for place, call in _pieces(items)

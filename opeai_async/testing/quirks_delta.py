@@ -21,6 +21,7 @@ from opeai_async.testing.quirk import (
     is_finish,
     put,
     raw,
+    text_in,
 )
 
 _Items = list[Item]
@@ -105,7 +106,7 @@ def _think_tags(opener: str) -> Callable[[_Items], _Items]:
         if thought:
             delta["content"] = thought if thinking.get(index) else opener + thought
             thinking[index] = True
-        elif thinking.get(index) and delta.get("content"):
+        elif thinking.get(index) and text_in(delta.get("content")):
             delta["content"] = "</think>" + delta["content"]
             thinking[index] = False
 

@@ -23,8 +23,10 @@ from opeai_async.testing.quirk import (
     is_object,
     put,
     raw,
+    text_in,
     with_choices,
     with_delta,
+    with_finish,
 )
 
 _Items = list[Item]
@@ -65,9 +67,9 @@ def _last(chunk: JSONObject) -> Callable[[_Items], _Items]:
 
 
 def _id_changes(items: _Items) -> _Items:
-    for k, item in enumerate(items):
-        if k and is_object(item):
-            item["id"] = f"{item.get('id')}-{k}"
+    named = [item for item in items if is_object(item) and item.get("id")]
+    for k, item in enumerate(named[1:]):
+        item["id"] = f"{item['id']}-{k}"
     return items
 
 
@@ -77,6 +79,12 @@ def _bare_completion(completion: JSONObject) -> None:
 
 def _created(make: Callable[[int], object]) -> Change:
     return lambda body: body.update(created=make(body["created"])) if isinstance(body.get("created"), int) else None
+
+
+def _duplicate_keys(text: bytes) -> bytes:
+    """Wrong values before the right ones, in an object that has those."""
+    start = b'{"id":'
+    return text.replace(start, b'{"model":"wrong","id":"wrong",' + start[1:], 1) if text.startswith(start) else text
 
 
 def _late_tier(items: _Items) -> _Items:
@@ -126,7 +134,7 @@ ENVELOPE = (
           rule="loose_json"),
     Quirk("huge_integer", "envelope", put(request_number=_HUGE), "an integer of more than 64 bits", "several",
           expect="changed", right=put(request_number=_HUGE)),
-    Quirk("duplicate_keys", "json", lambda text: text.replace(b"{", b'{"model":"first-is-wrong","id":"wrong",', 1),
+    Quirk("duplicate_keys", "json", _duplicate_keys,
           "keys that come twice; the last one counts", "several"),
     Quirk("padding_fields", "envelope", put(obfuscation="aUHfm2", p="abcdefgh"), "padding on every chunk",
           "OpenAI, Azure, Mistral"),
@@ -247,7 +255,7 @@ def _message_beside(items: _Items) -> _Items:
         for choice in choices_of(item):
             delta, index = choice.get("delta"), choice.get("index", 0)
             if is_object(delta):
-                texts[index] = texts.get(index, "") + (delta.get("content") or "")
+                texts[index] = texts.get(index, "") + text_in(delta.get("content"))
                 choice["message"] = {"role": "assistant", "content": texts[index]}
     return items
 
@@ -300,7 +308,7 @@ def _unfinished(change: Change) -> Callable[[_Items], _Items]:
 
 
 def _finish_repeated(items: _Items) -> _Items:
-    return [*items, *(item for item in items if is_finish(item))]
+    return [*items, *(with_finish(item) for item in items if is_finish(item))]
 
 
 def _finish_with_content(items: _Items) -> _Items:

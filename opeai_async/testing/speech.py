@@ -122,6 +122,7 @@ def expected(
     for quirk in touching:
         if quirk.right is not None:
             quirk.right(completion)
+            completion = copy.deepcopy(completion)
         if quirk.expects(stream=streams) != "same":
             ends = quirk.expects(stream=streams)
             error.update(quirk.error)
@@ -174,7 +175,8 @@ def _events(reply: Reply, request: Mapping[str, Any], envelope: script.Envelope,
     if quirks:
         items = list(copy.deepcopy(chunks))  # the reply's own objects are in them
         for quirk in _of("chunks", quirks):
-            items = quirk.apply(items)
+            # No object in two places, and none of the table's own: what comes next changes them in place.
+            items = [copy.deepcopy(item) for item in quirk.apply(items)]
         for item in items:
             if is_object(item):
                 _change_object(item, quirks)
@@ -203,6 +205,7 @@ def _body(reply: Reply, request: Mapping[str, Any], envelope: script.Envelope, q
         for quirk in quirks:
             if quirk.whole is not None:
                 quirk.whole(completion)
+                completion = copy.deepcopy(completion)
         _change_object(completion, quirks, skip=[quirk for quirk in quirks if quirk.whole is not None])
     return _encoded(completion, quirks)
 
