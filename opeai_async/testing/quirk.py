@@ -19,6 +19,9 @@ level          its function gets                             and applies to
 ``response``   a `Speech`; gives another                     every answer
 =============  ============================================  ===================================================
 
+Not every combination means something: where one quirk takes away what another needs (the index of calls whose pieces
+alternate), no reading is right, and what `expected` says of it does not hold.
+
 Among the chunks there may be ``bytes``: an event as it is, with its blank line.
 
 A quirk also says what it means. ``expect`` says how the reading must end, and ``right``, given the completion as it

@@ -194,6 +194,17 @@ def test_a_quirk_leaves_the_reply_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", QUIRKS)
+def test_a_quirk_leaves_the_table_alone(name: str) -> None:
+    """What one answer adds to the objects of a row is not in the next answer."""
+    reply = REPLIES["everything"]
+    before = speak(reply, [name]), speak(reply, [name], stream=False)
+    others = ["usage_with_choices", "envelope_null", "finish_missing", "role_empty", "tool_index_null"]
+    speak(reply, [name, *others])
+    speak(reply, [name, *others], stream=False)
+    assert (speak(reply, [name]), speak(reply, [name], stream=False)) == before
+
+
+@pytest.mark.parametrize("name", QUIRKS)
 def test_a_quirk_is_documented(name: str) -> None:
     """It says what is odd and who does so, and an expectation that is not the plain answer is a stated one."""
     quirk = QUIRKS[name]
