@@ -137,8 +137,10 @@ class Lab:
 @asynccontextmanager
 async def open_lab() -> AsyncIterator[Lab]:
     """A laboratory; its server ends with it."""
-    command = (sys.executable, "-m", "benchmarks.server")
-    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    # Not "-m benchmarks.server": in a safe-path environment the current directory is not searched.
+    code = f"import sys; sys.path.append({str(ROOT)!r}); from benchmarks.server import main; main()"
+    command = (sys.executable, "-c", code)
+    process = await asyncio.create_subprocess_exec(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None
     assert process.stdout is not None
     try:

@@ -96,5 +96,10 @@ def _head(content_type: str, framing: bytes) -> bytes:
     )
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serve until the standard input closes."""
     asyncio.run(serve())
+
+
+if __name__ == "__main__":
+    main()

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack, cast, overloa
 from urllib.parse import urlencode
 
 from opeai_async._core.config import DEFAULT_BASE_URL, check_headers, endpoint, merged_headers, parse_base_url
-from opeai_async._core.dialect import Dialect, DialectMode
+from opeai_async._core.dialect import DialectMode
 from opeai_async._core.encode import encode_request
 from opeai_async._core.http import Request
 from opeai_async._core.redact import HiddenStr, Secret
@@ -249,9 +249,9 @@ class Completions:
             await opened.open()
             return opened
         fields, options = _split(params)
-        dialect = Dialect(_one_of("dialect", options.get("dialect", self._client.dialect), _DIALECTS))
+        mode = _one_of("dialect", options.get("dialect", self._client.dialect), _DIALECTS)
         make_exchange = self._client._exchange_maker(fields, options, stream=False, usage=False)  # pyright: ignore[reportPrivateUsage]
-        return await complete(make_exchange(), completion_type, dialect)
+        return await complete(make_exchange(), completion_type, mode)
 
     @overload
     def stream(self, **params: Unpack[CreateParams]) -> ChatCompletionStream[ChatCompletionChunk]: ...

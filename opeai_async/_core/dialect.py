@@ -21,7 +21,7 @@ from opeai_async._core.api_errors import APIError, error_of_object, find_error, 
 from opeai_async._core.json_types import JSONObject, is_array, is_object
 from opeai_async._core.loose import keep_number_text, loads_loosely, move_offender_to_extra, move_unknown_to_extra
 from opeai_async._core.redact import redact
-from opeai_async._core.rules import RULES_BY_LEVEL
+from opeai_async._core.rules import RULES_BY_LEVEL, text_of_details
 from opeai_async.errors import InvalidResponseError, StreamDecodeError, StreamServerError
 
 StructT = TypeVar("StructT", bound=Struct)
@@ -29,6 +29,19 @@ DialectMode = Literal["repair", "strict"]
 
 _EXCERPT_BYTES = 200
 _MAX_REPAIRS_BY_PATH = 16
+
+
+class ChoiceMemory:
+    """What later chunks of one choice depend on.
+
+    Attributes:
+        indexes: Of its tool calls.
+        reasons_in_details: Whether its reasoning comes as ``reasoning_details`` only; None until some has come.
+    """
+
+    def __init__(self) -> None:
+        self.indexes = ToolCallIndexes()
+        self.reasons_in_details: bool | None = None
 
 
 class ToolCallIndexes:
@@ -42,21 +55,31 @@ class ToolCallIndexes:
         self._by_id: dict[str, int] = {}
         self._latest = -1
         self._highest = -1
+        self._latest_is_named = False
 
     def index_of(self, call: JSONObject) -> int:
-        function = call.get("function")
-        call_id, name = call.get("id"), function.get("name") if is_object(function) else None
+        """The index of a call that came without one."""
+        call_id, name = call.get("id"), _name_of(call)
         if isinstance(call_id, str) and call_id in self._by_id:
-            self._latest = self._by_id[call_id]
-        elif call_id or name or self._latest < 0:
-            self.note(self._highest + 1, call_id)
+            self._latest, self._latest_is_named = self._by_id[call_id], True
+        elif call_id or (name and self._latest_is_named) or self._latest < 0:
+            self.note(self._highest + 1, call)
+        else:
+            self._latest_is_named = self._latest_is_named or bool(name)
         return self._latest
 
-    def note(self, index: int, call_id: object) -> None:
+    def note(self, index: int, call: JSONObject) -> None:
         """Remember a call whose index is known."""
+        call_id, is_another = call.get("id"), index != self._latest
         self._latest, self._highest = index, max(index, self._highest)
+        self._latest_is_named = bool(_name_of(call)) or (self._latest_is_named and not is_another)
         if isinstance(call_id, str) and call_id:
             self._by_id[call_id] = index
+
+
+def _name_of(call: JSONObject) -> object:
+    function = call.get("function")
+    return function.get("name") if is_object(function) else None
 
 
 class Dialect:
@@ -69,7 +92,7 @@ class Dialect:
     def __init__(self, mode: DialectMode = "repair") -> None:
         self.mode: DialectMode = mode
         self.quirks: dict[str, None] = {}
-        self._tool_indexes: dict[int, ToolCallIndexes] = {}
+        self._memories: dict[int, ChoiceMemory] = {}
 
     def note(self, quirk: str, *, excerpt: str = "") -> None:
         """Remember that *quirk* was met.
@@ -207,7 +230,7 @@ class Dialect:
         self._apply("choice", choice)
         delta = choice.get("delta")
         if is_object(delta):
-            self._repair_message(delta, self._indexes(choice))
+            self._repair_message(delta, self._memory(choice))
 
     def _repair_whole_choice(self, choice: JSONObject) -> None:
         self._apply("whole_choice", choice)
@@ -215,23 +238,33 @@ class Dialect:
         self._repair_message(message, None)
         self._apply("message", message)
 
-    def _repair_message(self, message: JSONObject, indexes: ToolCallIndexes | None) -> None:
+    def _repair_message(self, message: JSONObject, memory: ChoiceMemory | None) -> None:
         self._apply("delta", message)
+        self._take_details(message, memory or ChoiceMemory())
         for call in _dicts(message.get("tool_calls")):
             self._apply("tool_call", call)
             function = call.get("function")
             if is_object(function):
                 self._apply("function", function)
-            if indexes is not None:
-                self._index_call(call, indexes)
+            if memory is not None:
+                self._index_call(call, memory.indexes)
 
-    def _indexes(self, choice: JSONObject) -> ToolCallIndexes:
+    def _memory(self, choice: JSONObject) -> ChoiceMemory:
         index = choice.get("index")
-        return self._tool_indexes.setdefault(index if isinstance(index, int) else 0, ToolCallIndexes())
+        return self._memories.setdefault(index if isinstance(index, int) else 0, ChoiceMemory())
+
+    def _take_details(self, message: JSONObject, memory: ChoiceMemory) -> None:
+        """Reasoning that comes as details only is reasoning too; a choice has one source, and keeps to it."""
+        has_field, text = bool(message.get("reasoning_content")), text_of_details(message)
+        if memory.reasons_in_details is None and (has_field or text):
+            memory.reasons_in_details = not has_field
+        if memory.reasons_in_details and text and not has_field:
+            self.note("reasoning_details_only")
+            message["reasoning_content"] = text
 
     def _index_call(self, call: JSONObject, indexes: ToolCallIndexes) -> None:
         if isinstance(index := call.get("index"), int):
-            indexes.note(index, call.get("id"))
+            indexes.note(index, call)
         else:
             self.note("tool_index_missing")
             call["index"] = indexes.index_of(call)

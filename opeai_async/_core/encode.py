@@ -71,7 +71,7 @@ def flattened(value: Any) -> Any:
             item = getattr(value, field.name)
             if field.name != "extra" and item is not field.default:
                 fields[field.encode_name] = flattened(item)
-        return {**fields, **value.extra}
+        return {**value.extra, **fields}  # what a Struct names is never replaced by what came beside it
     if _is_mapping(value):
         return {name: flattened(item) for name, item in value.items()}
     if _is_row(value):

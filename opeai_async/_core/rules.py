@@ -173,6 +173,13 @@ def _reasoning_object(delta: JSONObject) -> bool:
     return True
 
 
+def text_of_details(delta: JSONObject) -> str:
+    """The reasoning in ``reasoning_details``: their texts and summaries, but nothing encrypted."""
+    details = delta.get("reasoning_details")
+    items = filter(is_object, details) if is_array(details) else ()
+    return "".join(_text_of(item.get("text") or item.get("summary")) for item in items)
+
+
 def _tool_calls_object(delta: JSONObject) -> bool:
     if not is_object(delta.get("tool_calls")):
         return False

@@ -9,7 +9,7 @@ import msgspec
 
 from opeai_async._core.api_errors import APIError
 from opeai_async._core.body import read_completion
-from opeai_async._core.dialect import Dialect
+from opeai_async._core.dialect import Dialect, DialectMode
 from opeai_async._core.parser import MAX_JSON_BYTES
 from opeai_async._core.retry import Cause, Failure
 from opeai_async._io.exchange import Exchange
@@ -27,7 +27,7 @@ from opeai_async.types.completion import ChatCompletion
 CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
 
 
-async def complete(exchange: Exchange, completion_type: type[CompletionT], dialect: Dialect) -> CompletionT:
+async def complete(exchange: Exchange, completion_type: type[CompletionT], mode: DialectMode) -> CompletionT:
     """The completion that *exchange* brings, with its ``meta``.
 
     Raises:
@@ -35,6 +35,7 @@ async def complete(exchange: Exchange, completion_type: type[CompletionT], diale
     """
     reader = await exchange.open()
     while True:
+        dialect = Dialect(mode)  # what an attempt that failed has taught does not count
         result = await _result(reader, completion_type, dialect)
         if not isinstance(result, OpeAIError):
             exchange.succeeded()

@@ -243,7 +243,8 @@ class ChatCompletionStream(Generic[ChunkT]):
         try:
             self._accumulator.extend(self._batch[begin:handed_out])
         except StreamTooLargeError as exc:
-            self._batch, self._ready, self._accumulated = [], iter(()), 0
+            # It counts for more than an end that the same read brought: the answer cannot be rebuilt.
+            self._batch, self._ready, self._accumulated, self._end = [], iter(()), 0, None
             self._will_end(End.ERROR, exc)
         if self._reader is not None and self._is_finished():
             self._reader.saw_chunks(content=True, finished=True)

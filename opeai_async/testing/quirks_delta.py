@@ -85,6 +85,11 @@ def _whole_details(message: JSONObject) -> None:
         message["reasoning_details"] = [{**_detail(thought), **_SIGNATURE}, _ENCRYPTED]
 
 
+def _with_detail(message: JSONObject) -> None:
+    if thought := message.get("reasoning_content"):
+        message["reasoning_details"] = [_detail(thought)]
+
+
 def _message_with_details(message: JSONObject) -> None:
     _whole_details(message)
     _reasoning(lambda text: {"reasoning": text})(message)
@@ -169,7 +174,8 @@ DELTA = (
           rule="reasoning_alias", expect="changed", right=in_messages(_whole_details),
           whole=in_messages(_message_with_details)),
     Quirk("reasoning_details_only", "delta", _reasoning(lambda text: {"reasoning_details": [_detail(text)]}),
-          "reasoning only as details", "OpenRouter"),
+          "reasoning only as details", "OpenRouter", rule="reasoning_details_only", expect="changed",
+          right=in_messages(_with_detail)),
     Quirk("think_tags", "chunks", _think_tags("<think>"), "reasoning in the text, between tags", "llama.cpp, vLLM",
           expect="changed", right=_whole_think("<think>"), whole=_whole_think("<think>")),
     Quirk("think_opener_missing", "chunks", _think_tags(""), "reasoning in the text, with a closing tag only",

@@ -187,7 +187,7 @@ UNINDEXED: dict[str, tuple[Deltas, list[tuple[str, str, str]]]] = {
         [("a", "f", "1"), ("b", "g", "2")],
     ),
     "a piece before any call": ([call(None, None, "1")], [("call_synthetic_0", "", "1")]),
-    "no function": ([{"id": "a"}, call(None, "f", "1")], [("a", "", ""), ("call_synthetic_1", "f", "1")]),
+    "the name comes after the id": ([{"id": "a"}, call(None, "f", "1")], [("a", "f", "1")]),
 }
 
 
@@ -214,7 +214,7 @@ def test_tool_calls_without_index_in_several_choices() -> None:
 def test_a_tool_call_with_an_id_of_another_type(odd: object) -> None:
     """An id that is none does not stop the stream."""
     indexes = ToolCallIndexes()
-    indexes.note(0, odd)
+    indexes.note(0, {"id": odd, "function": {"name": "e"}})
     assert indexes.index_of({"id": odd, "function": "f"}) == 1
     completion, _ = read(body_of([delta_chunk({"tool_calls": [{"id": odd, "function": {"name": "f"}}]})]))
     (made,) = completion.choices[0].message.tool_calls or []

@@ -319,3 +319,9 @@ def test_any_parameters_are_sent_or_refused(params):
         assert all(said)
     else:
         assert set(msgspec.json.decode(raw)) == {name for name, value in params.items() if value is not None}
+
+
+def test_what_came_beside_a_field_does_not_replace_it():
+    """Some servers send `message` beside `delta`; the message that goes back is the one that was read."""
+    message = ChatCompletionMessage(role="assistant", content="read", extra={"content": "beside", "vendor": 1})
+    assert flattened(message) == {"role": "assistant", "content": "read", "vendor": 1}

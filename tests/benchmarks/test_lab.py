@@ -1,6 +1,7 @@
 """The measuring itself: who wins is computed rightly, and a contender that does no work is found out."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -93,7 +94,8 @@ def test_an_unknown_name_is_refused(capsys):
 def test_the_command_answers():
     """``python -m benchmarks construct --json`` prints JSON and nothing else."""
     command = [sys.executable, "-m", "benchmarks", "construct", "--repeats", "1", "--json"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}  # found in a safe-path environment too
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     told = json.loads(done.stdout)
     assert [asked["name"] for asked in told["questions"]] == ["construct"]
 
