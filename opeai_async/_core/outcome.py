@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from enum import Enum, StrEnum
 
+from opeai_async.types.finish import FINISH_KINDS
+
 
 class End(Enum):
     """What ended the reading."""
@@ -59,8 +61,8 @@ _TABLE: dict[tuple[End, bool], Outcome] = {
     (End.CLOSED, False): Outcome.CANCELLED,
 }
 
-FAILED_FINISH_REASONS = frozenset({"error", "abort", "network_error"})
-"""What OpenRouter, SGLang, vLLM and Zhipu send as finish_reason when the answer broke on their side."""
+FAILED_FINISH_REASONS = frozenset(reason for reason, kind in FINISH_KINDS.items() if kind == "error")
+"""What servers send as finish_reason when the answer broke on their side, in lower case."""
 
 
 def outcome_of(end: End, *, labelled: bool) -> Outcome:

@@ -368,7 +368,7 @@ class ChatCompletionStream(Generic[ChunkT]):
         self._will_end(end)
         labelled = self._is_finished() if end is End.CLOSED else self._accumulator.finished
         self._outcome = outcome_of(end, labelled=labelled)
-        failed = FAILED_FINISH_REASONS.intersection(self._accumulator.finish_reasons)
+        failed = [word for word in self._accumulator.finish_reasons if word.lower() in FAILED_FINISH_REASONS]
         if self._outcome is Outcome.COMPLETE and failed:
             self._outcome = Outcome.FAILED
             error = StreamServerError(f"the server ended the answer with finish_reason {min(failed)!r}")

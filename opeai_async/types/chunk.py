@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from opeai_async.types.common import Annotation, ChoiceLogprobs, CompletionUsage, WireStruct
+from opeai_async.types.finish import FinishKind, finish_kind
 
 
 class FunctionCallDelta(WireStruct):
@@ -63,6 +64,14 @@ class ChunkChoice(WireStruct):
     delta: ChoiceDelta = msgspec.field(default_factory=ChoiceDelta)
     logprobs: ChoiceLogprobs | None = None
     finish_reason: str | None = None
+
+    @property
+    def finish(self) -> FinishKind | None:
+        """What ``finish_reason`` means, in the API's own words; None if it is missing, or a word that nobody knows.
+
+        It may be ``"stop"`` although tools were called; ``Choice.finish`` of the whole answer knows.
+        """
+        return finish_kind(self.finish_reason)
 
 
 class ChatCompletionChunk(WireStruct):

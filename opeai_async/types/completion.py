@@ -10,6 +10,7 @@ from typing import Any, cast
 import msgspec
 
 from opeai_async.types.common import Annotation, ChoiceLogprobs, CompletionUsage, WireStruct
+from opeai_async.types.finish import FinishKind, finish_kind
 from opeai_async.types.meta import NO_META, ResponseMeta
 
 
@@ -76,6 +77,16 @@ class Choice(WireStruct):
     index: int = 0
     finish_reason: str | None = None
     logprobs: ChoiceLogprobs | None = None
+
+    @property
+    def finish(self) -> FinishKind | None:
+        """What ``finish_reason`` means, in the API's own words; None if it is missing, or a word that nobody knows.
+
+        ``"tool_calls"`` also where a server says that it stopped, and the message calls tools.
+        """
+        kind = finish_kind(self.finish_reason)
+        called = self.message.tool_calls or self.message.function_call is not None
+        return "tool_calls" if kind == "stop" and called else kind
 
 
 class ChatCompletion(WireStruct):

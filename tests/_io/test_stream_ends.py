@@ -95,12 +95,13 @@ async def test_done_without_a_finish_reason():
     assert stream.outcome is Outcome.UNLABELLED
 
 
-async def test_a_finish_reason_that_reports_a_failure():
+@pytest.mark.parametrize("reason", ["error", "ERROR", "abort"])
+async def test_a_finish_reason_that_reports_a_failure(reason):
     """``finish_reason="error"`` is an error, after its chunks."""
-    stream, _ = stream_of(events("a"), event(finish="error"), DONE)
+    stream, _ = stream_of(events("a"), event(finish=reason), DONE)
     error, seen = await failure_of(stream, StreamServerError)
     assert seen == ["a"]
-    assert error.finish_reason == "error"
+    assert error.finish_reason == reason
     assert stream.outcome is Outcome.FAILED
 
 

@@ -2,7 +2,7 @@
 
 # pyright: strict, reportUnnecessaryTypeIgnoreComment=true
 
-from typing import assert_type
+from typing import Literal, assert_type
 
 from opeai_async import (
     AsyncOpeAI,
@@ -68,6 +68,7 @@ async def reading(client: AsyncOpeAI) -> None:
         assert_type(call.function.arguments, str)
     assert_type(completion.usage, CompletionUsage | None)
     assert_type(completion.choices[0].finish_reason, str | None)
+    assert_type(completion.choices[0].finish, Literal["stop", "length", "tool_calls", "content_filter", "error"] | None)
     assert_type(completion.meta, ResponseMeta)
     assert_type(completion.meta.request_id, str | None)
 
@@ -76,6 +77,7 @@ async def streaming(client: AsyncOpeAI) -> None:
     """Chunks, text and the whole, from an opened stream and in a block."""
     async for chunk in await client.chat.completions.create(model="m", messages=[], stream=True):
         for choice in chunk.choices:
+            assert_type(choice.finish, Literal["stop", "length", "tool_calls", "content_filter", "error"] | None)
             assert_type(choice.delta.content, str | None)
             assert_type(choice.delta.reasoning_content, str | None)
     async with client.chat.completions.stream(model="m", messages=[]) as stream:
