@@ -1,4 +1,4 @@
-"""The command line: ``python -m opeai_async demo | chat | serve``.
+"""The command line: ``python -m opeai_async demo | chat | serve | doctor``.
 
 Only the arguments are read here. A command's module is imported when it is called, so that ``--help`` is instant.
 """
@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     _demo(commands.add_parser("demo", help="see it work in a few seconds, without a key"))
     _chat(commands.add_parser("chat", help="ask the service, or talk with it", epilog=_ENVIRONMENT))
     _serve(commands.add_parser("serve", help="run the testing server"))
+    _doctor(commands.add_parser("doctor", help="examine an endpoint's dialect", epilog=_ENVIRONMENT))
     return parser
 
 
@@ -87,6 +88,26 @@ def _serve(parser: argparse.ArgumentParser) -> None:
         help="time between two chunks of a stream; default: %(default)s",
     )
     add("--api-key", metavar="KEY", help="the one key that is accepted; default: any")
+
+
+def _doctor(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Ask an endpoint a dozen short questions, and tell what it supports, which quirks its dialect has, and what to "
+        "set for it. This costs some hundred tokens. The exit code is 0 if plain and streamed answers work."
+    )
+    add = parser.add_argument
+    add("--base-url", metavar="URL", help="the endpoint, such as http://127.0.0.1:8000/v1")
+    add("--model", required=True, help="a model that it serves")
+    add("--api-key", metavar="KEY", help="the key, which other users of this machine may see here; else OPEAI_API_KEY")
+    add("--allow-insecure-http", action="store_true", help="send the key over http to another machine")
+    add(
+        "--timeout",
+        metavar="SECONDS",
+        type=_number(float, 0.001, 86400),
+        default=60,
+        help="for each question; default: %(default)s",
+    )
+    add("--json", action="store_true", help="print one JSON object, nothing else")
 
 
 def _text(argument: str) -> str:

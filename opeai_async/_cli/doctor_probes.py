@@ -1,0 +1,386 @@
+"""What the doctor asks an endpoint: one small function per question, each with its own time limit.
+
+A probe gives a verdict, and leaves what else it learnt in the ``Patient``: the quirks it met, by probe, and the facts
+from which ``doctor_quirks`` advises. No probe needs another; what one of them raises is its own verdict.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, TypeAlias, Unpack
+
+import msgspec
+
+from opeai_async._cli.doctor_quirks import (
+    REASONING_FIELDS,
+    Facts,
+    error_shape,
+    quirks_of_error,
+    quirks_of_response,
+)
+from opeai_async._cli.doctor_watch import WatchingTransport
+from opeai_async._core.json_types import is_object
+from opeai_async._core.outcome import Outcome
+from opeai_async._core.rules import SYNTHETIC_ID_PREFIX
+from opeai_async._io.stream import ChatCompletionStream
+from opeai_async.client import AsyncOpeAI, CreateParams
+from opeai_async.errors import APIStatusError, OpeAIError
+from opeai_async.types.completion import ChatCompletion, ToolCall
+from opeai_async.types.request import MessageParam
+
+Verdict: TypeAlias = Literal["yes", "no", "odd", "failed"]
+
+UNKNOWN_MODEL = "opeai-async-doctor-no-such-model"
+_SHOWN_CHARS = 110
+_REFUSALS = (400, 422)
+
+_HELLO: list[MessageParam] = [{"role": "user", "content": "Say hello in five words."}]
+_COUNT: list[MessageParam] = [{"role": "user", "content": "Count from 1 to 50, in words, one per line."}]
+_SUM: list[MessageParam] = [{"role": "user", "content": "What is 17 * 23? Think first, then give the number only."}]
+_WEATHER: list[MessageParam] = [{"role": "user", "content": "How is the weather in Paris? Call get_weather."}]
+_WEATHER_TOOL = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather in a city now.",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
+}
+
+
+class Finding(NamedTuple):
+    """What one probe found."""
+
+    verdict: Verdict
+    seen: str
+
+
+@dataclass
+class Patient:
+    """The endpoint under examination.
+
+    Attributes:
+        facts: What was learnt, beside the verdicts.
+        quirks: Names of quirks, and the probes that met each.
+    """
+
+    client: AsyncOpeAI
+    model: str
+    wire: WatchingTransport
+    facts: Facts = field(default_factory=Facts)
+    quirks: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    _streams: list[ChatCompletionStream] = field(default_factory=list[ChatCompletionStream])
+    _noted: set[str] = field(default_factory=set[str])
+
+    @contextmanager
+    def probe(self, name: str) -> Generator[None]:
+        """All that is met inside belongs to the probe *name*."""
+        begin = len(self.wire.seen)
+        self._streams, self._noted = [], set()
+        try:
+            yield
+        except OpeAIError as exc:
+            self.note_refusal(exc)
+            self.facts.note_failure(exc)
+            raise
+        finally:
+            for stream in self._streams:
+                self._noted.update(stream.quirks)
+            for seen in self.wire.seen[begin:]:
+                self._noted.update(quirks_of_response(seen, self.facts))
+            for quirk in sorted(self._noted):
+                self.quirks.setdefault(quirk, []).append(name)
+
+    def note_refusal(self, error: OpeAIError) -> None:
+        """Remember how the server reports an error, be it one that was provoked."""
+        self._noted.update(quirks_of_error(error))
+
+    async def create(self, **params: Unpack[CreateParams]) -> ChatCompletion:
+        """An awaited answer."""
+        completion = await self.client.chat.completions.create(**params)
+        self._noted.update(completion.meta.quirks)
+        self.facts.answers = True
+        return completion
+
+    async def stream(self, *, usage: bool = False, **params: Unpack[CreateParams]) -> ChatCompletionStream:
+        """An open stream, which asks for usage only if *usage* is true."""
+        completions = self.client.chat.completions
+        stream = completions.stream(**params) if usage else await completions.create(stream=True, **params)
+        self._streams.append(stream)
+        return stream
+
+
+class Probe(NamedTuple):
+    """One question: *name* is what the table shows, *ask* finds the answer."""
+
+    name: str
+    ask: Callable[[Patient], Awaitable[Finding]]
+
+
+async def examine(patient: Patient, timeout_s: float, progress: Callable[[str], None]) -> dict[str, Finding]:
+    """Ask everything, one after the other; none may take longer than *timeout_s* seconds."""
+    findings: dict[str, Finding] = {}
+    for probe in PROBES:
+        progress(probe.name)
+        findings[probe.name] = await _within(probe, patient, timeout_s)
+    return findings
+
+
+async def _within(probe: Probe, patient: Patient, timeout_s: float) -> Finding:
+    try:
+        async with asyncio.timeout(timeout_s):
+            with patient.probe(probe.name):
+                return await probe.ask(patient)
+    except TimeoutError:
+        return Finding("failed", f"no end within {timeout_s:g} s")
+    except OpeAIError as exc:
+        return Finding("failed", told(exc))
+
+
+# --- the probes -------------------------------------------------------------------------------------------------------
+
+
+async def _reachable(patient: Patient) -> Finding:
+    """Whether anybody answers, and takes the key. A refusal of anything else is an answer too."""
+    try:
+        completion = await patient.create(model=patient.model, messages=_HELLO, max_tokens=16)
+    except APIStatusError as exc:
+        if exc.status_code not in _REFUSALS:
+            raise
+        patient.note_refusal(exc)
+        patient.facts.max_tokens_refused = "max_tokens" in (exc.param or exc.message)
+        return Finding("odd", told(exc))
+    head_s = completion.meta.attempts[-1].elapsed_s if completion.meta.attempts else 0.0
+    return Finding("yes", f"HTTP {completion.meta.status_code} after {_seconds(head_s)}, the key was accepted")
+
+
+async def _plain(patient: Patient) -> Finding:
+    completion = await patient.create(model=patient.model, messages=_HELLO)
+    text, reason = _text_of(completion), _reason_of(completion)
+    usage = f"{completion.usage.total_tokens} tokens" if completion.usage is not None else "no usage"
+    return Finding("yes" if text else "odd", f"{_quoted(text)}, finish_reason {reason!r}, {usage}")
+
+
+async def _stream(patient: Patient) -> Finding:
+    stream = await patient.stream(model=patient.model, messages=_HELLO)
+    async with stream:
+        completion = await stream.completion()
+    timing, seen, facts = stream.timing, patient.wire.seen[-1], patient.facts
+    facts.answers = facts.streams = True
+    facts.note_stream(seen, stream.outcome, timing.first_content_s)
+    facts.sends_usage_unasked = completion.usage is not None
+    parts = [
+        f"first byte {_seconds(timing.first_byte_s)}",
+        f"first content {_seconds(timing.first_content_s)}",
+        str(stream.outcome.value),
+        "[DONE]" if seen.has_done else "no [DONE]",
+        f"finish_reason {_reason_of(completion)!r}",
+        "usage unasked" if facts.sends_usage_unasked else "no usage unasked",
+    ]
+    is_sound = stream.outcome is Outcome.COMPLETE and "json_for_stream" not in stream.quirks
+    return Finding("yes" if is_sound and _text_of(completion) else "odd", ", ".join(parts))
+
+
+async def _usage(patient: Patient) -> Finding:
+    try:
+        async with await patient.stream(usage=True, model=patient.model, messages=_HELLO) as stream:
+            usage = (await stream.completion()).usage
+    except APIStatusError as exc:
+        if exc.status_code not in _REFUSALS:
+            raise
+        patient.facts.stream_options_refused = True
+        return Finding("no", f"stream_options is refused: {told(exc)}")
+    if usage is None:
+        return Finding("no", "stream_options.include_usage is ignored")
+    patient.facts.sends_usage_asked = True
+    return Finding(
+        "yes", f"prompt {usage.prompt_tokens}, completion {usage.completion_tokens}, sum {usage.total_tokens}"
+    )
+
+
+async def _tools(patient: Patient) -> Finding:
+    async def call(choice: str) -> Finding:
+        completion = await patient.create(
+            model=patient.model, messages=_WEATHER, tools=[_WEATHER_TOOL], tool_choice=choice
+        )
+        return _judged_calls(completion, choice)
+
+    return await _with_tool_choice(patient, call)
+
+
+async def _streamed_tools(patient: Patient) -> Finding:
+    async def call(choice: str) -> Finding:
+        stream = await patient.stream(model=patient.model, messages=_WEATHER, tools=[_WEATHER_TOOL], tool_choice=choice)
+        async with stream:
+            verdict, seen = _judged_calls(await stream.completion(), choice)
+        indexes = sorted({repr(piece.get("index", "none")) for piece in patient.wire.seen[-1].tool_calls})
+        return Finding(verdict, f"{seen}, index {', '.join(indexes)}" if indexes else seen)
+
+    return await _with_tool_choice(patient, call)
+
+
+async def _with_tool_choice(patient: Patient, call: Callable[[str], Awaitable[Finding]]) -> Finding:
+    """Insist on a call; where that is refused, leave it to the model."""
+    try:
+        return await call("required")
+    except APIStatusError as exc:
+        if exc.status_code not in _REFUSALS:
+            raise
+        patient.note_refusal(exc)
+    try:
+        finding = await call("auto")
+    except APIStatusError as exc:
+        if exc.status_code not in _REFUSALS:
+            raise
+        return Finding("no", f"tools are refused: {told(exc)}")
+    patient.facts.tool_choice_refused = True
+    return finding
+
+
+def _judged_calls(completion: ChatCompletion, choice: str) -> Finding:
+    calls = [call for item in completion.choices for call in item.message.tool_calls or []]
+    if not calls:
+        return Finding("no", f"no call came, with tool_choice {choice!r}; finish_reason {_reason_of(completion)!r}")
+    shown = ", ".join(_quoted(call.function.name) if call.type == "function" else call.type for call in calls)
+    faults = [fault for call in calls for fault in _faults(call)]
+    if len({call.id for call in calls}) < len(calls):
+        faults.append("ids that repeat")
+    sound = "ids and JSON arguments are sound" if not faults else "; ".join(faults)
+    return Finding("odd" if faults else "yes", f"{shown}: {sound}; tool_choice {choice!r}")
+
+
+def _faults(call: ToolCall) -> list[str]:
+    faults: list[str] = []
+    if call.id.startswith(SYNTHETIC_ID_PREFIX):
+        faults.append("no id")
+    if call.type == "function" and not _is_json_object(call.function.arguments):
+        faults.append("arguments that are no JSON object")
+    if call.type == "function" and call.function.name != "get_weather":
+        faults.append("a name that was not offered")
+    return faults
+
+
+async def _reasoning(patient: Patient) -> Finding:
+    async with await patient.stream(model=patient.model, messages=_SUM) as stream:
+        completion = await stream.completion()
+    names = [name for name in REASONING_FIELDS if any(delta.get(name) for delta in patient.wire.seen[-1].deltas)]
+    text = "".join(choice.message.reasoning_content or "" for choice in completion.choices)
+    if text:
+        return Finding("yes", f"{len(text)} characters, sent as {' and '.join(names) or 'blocks of content'}")
+    if names:
+        return Finding("odd", f"sent as {' and '.join(names)}, which stays in `extra`")
+    if "</think>" in _text_of(completion):
+        return Finding("odd", "inside of the content, up to </think>")
+    return Finding("no", "none came")
+
+
+async def _two_choices(patient: Patient) -> Finding:
+    try:
+        completion = await patient.create(model=patient.model, messages=_HELLO, n=2)
+    except APIStatusError as exc:
+        if exc.status_code not in _REFUSALS:
+            raise
+        patient.note_refusal(exc)
+        return Finding("no", f"refused: {told(exc)}")
+    indexes = [choice.index for choice in completion.choices]
+    if len(indexes) < 2:
+        return Finding("no", f"ignored: {len(indexes)} choice")
+    return Finding("yes" if sorted(indexes) == [0, 1] else "odd", f"choices {', '.join(map(str, indexes))}")
+
+
+async def _bad_request(patient: Patient) -> Finding:
+    try:
+        completion = await patient.create(model=patient.model, messages=_HELLO, extra_body={"temperature": 9})
+    except APIStatusError as exc:
+        patient.note_refusal(exc)
+        shape = error_shape(exc)
+        is_usual = shape == "error object" and exc.status_code in _REFUSALS
+        facts = f"param {exc.param!r}, code {exc.code!r}, type {exc.type!r}"
+        return Finding("yes" if is_usual else "odd", f"HTTP {exc.status_code} with {shape}: {facts}")
+    return Finding("no", f"temperature=9 was accepted, HTTP {completion.meta.status_code}")
+
+
+async def _unknown_model(patient: Patient) -> Finding:
+    try:
+        completion = await patient.create(model=UNKNOWN_MODEL, messages=_HELLO)
+    except APIStatusError as exc:
+        patient.note_refusal(exc)
+        return Finding("yes" if exc.status_code == 404 else "odd", told(exc))
+    return Finding("no", f"accepted, HTTP {completion.meta.status_code}, answered by {_quoted(completion.model)}")
+
+
+async def _early_close(patient: Patient) -> Finding:
+    async with await patient.stream(model=patient.model, messages=_COUNT) as stream:
+        async for _ in stream:
+            break
+    outcome = stream.outcome
+    completion = await patient.create(model=patient.model, messages=_HELLO)
+    how = "left after the first chunk" if outcome is Outcome.CANCELLED else f"the stream was over ({outcome.value})"
+    return Finding("yes" if completion.choices else "odd", f"{how}; the next request was answered")
+
+
+async def _request_id(patient: Patient) -> Finding:
+    heads = [seen.head for seen in patient.wire.seen]
+    if not heads:
+        return Finding("failed", "no response came")
+    with_id = sum(head.request_id is not None for head in heads)
+    verdict: Verdict = "no" if not with_id else "yes" if with_id == len(heads) else "odd"
+    return Finding(verdict, f"on {with_id} of {len(heads)} responses")
+
+
+PLAIN, STREAM = "plain completion", "stream"
+
+PROBES: tuple[Probe, ...] = (
+    Probe("reachable", _reachable),
+    Probe(PLAIN, _plain),
+    Probe(STREAM, _stream),
+    Probe("usage in stream", _usage),
+    Probe("tools", _tools),
+    Probe("tools, streamed", _streamed_tools),
+    Probe("reasoning", _reasoning),
+    Probe("n=2", _two_choices),
+    Probe("bad request", _bad_request),
+    Probe("unknown model", _unknown_model),
+    Probe("early close", _early_close),
+    Probe("request id", _request_id),
+)
+
+
+# --- saying it briefly ------------------------------------------------------------------------------------------------
+
+
+def told(error: OpeAIError) -> str:
+    """*error* on one line."""
+    return f"{type(error).__name__}: {_clipped(error.message)}"
+
+
+def _quoted(text: str) -> str:
+    return f'"{_clipped(text, 40)}"'
+
+
+def _clipped(text: str, limit: int = _SHOWN_CHARS) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def _seconds(value: float | None) -> str:
+    return "never" if value is None else f"{value:.2f} s"
+
+
+def _text_of(completion: ChatCompletion) -> str:
+    return completion.choices[0].message.content or "" if completion.choices else ""
+
+
+def _reason_of(completion: ChatCompletion) -> str | None:
+    reason = completion.choices[0].finish_reason if completion.choices else None
+    return None if reason is None else _clipped(reason, 40)
+
+
+def _is_json_object(text: str) -> bool:
+    try:
+        return is_object(msgspec.json.decode(text))
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return False

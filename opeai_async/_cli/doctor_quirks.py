@@ -1,0 +1,391 @@
+"""What an endpoint's oddities are called, what they mean, and what a user of this package should set for them.
+
+Quirks have two sources. Those that the client repairs have a rule, whose name is in ``stream.quirks``. The others need
+no repair, and show only in the bytes: ``OBSERVED`` tells how. They bear the names that ``opeai_async.testing.QUIRKS``
+has for them, so that what was diagnosed can be asked of the testing server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from opeai_async._cli.doctor_watch import Seen
+from opeai_async._core.api_errors import find_error
+from opeai_async._core.body import BodyKind
+from opeai_async._core.json_types import JSONObject, is_array, is_object
+from opeai_async._core.outcome import Outcome
+from opeai_async._core.rules import RULES
+from opeai_async._core.timeouts import Timeouts, resolve
+from opeai_async.errors import (
+    APIConnectionError,
+    APIStatusError,
+    AuthenticationError,
+    InternalServerError,
+    InvalidResponseError,
+    NotFoundError,
+    OpeAIError,
+    PermissionDeniedError,
+    RateLimitError,
+    StreamDecodeError,
+    StreamServerError,
+    TLSError,
+)
+from opeai_async.testing.quirks import QUIRKS
+
+REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_details")
+
+
+class Explanation(NamedTuple):
+    """What a quirk is and who was seen to have it; *is_repaired* if ``dialect="strict"`` would refuse it."""
+
+    what: str
+    who: str
+    is_repaired: bool
+
+
+# Quirks that have a name in `stream.quirks`, but are no row of RULES: the framing, and what is repaired on the way.
+NOTES: dict[str, tuple[str, str]] = {
+    "empty_data": ("an event without data, or of null or {}: left out", "gateways"),
+    "comment_in_data": ("a comment that was wrapped as data again: left out", "gateways"),
+    "named_event": ("an event name of their own for chunks: read as chunks", "gateways"),
+    "foreign_event": ("named events that are no chunks: left out", "Anthropic style gateways"),
+    "error_event": ("an error as an event or a field of that name: raised", "Anthropic style, llama.cpp"),
+    "loose_json": ("NaN, malformed UTF-8 or half a surrogate pair in the JSON: read loosely", "several"),
+    "tool_index_missing": ("tool calls without index: told apart by id, name and order", "Gemini, Ollama"),
+    "field_of_other_type": ("a field of an unexpected type: moved to `extra`", "gateways"),
+    "unterminated_event": ("no blank line after the last event: read all the same", "proxies"),
+    "json_for_stream": ("one JSON body although a stream was asked for: read as one chunk", "gateways"),
+    "events_for_json": ("an event stream although none was asked for: read to its end", "gateways"),
+}
+
+# Quirks of errors, and of values, that the testing server has no one name for.
+_OTHERS: dict[str, str] = {
+    "finish_unusual": "a finish_reason that is not of the API: kept as it was sent",
+    "error_in_200": "an error inside of a response with status 200: raised",
+    "event_no_chunk": "an event that is no chunk, and cannot be made one: raised",
+    "status_html": "an error status with an HTML page: raised",
+}
+
+
+def explain(name: str) -> Explanation:
+    """What the quirk *name* is."""
+    if name in NOTES:
+        return Explanation(*NOTES[name], is_repaired=name != "error_event")
+    for rule in RULES:
+        if rule.name == name:
+            return Explanation(rule.what, rule.who, is_repaired=True)
+    if name in QUIRKS:
+        return Explanation(QUIRKS[name].what, QUIRKS[name].who, is_repaired=False)
+    return Explanation(_OTHERS.get(name, "not described"), "several", is_repaired=False)
+
+
+# --- what shows in the bytes only -------------------------------------------------------------------------------------
+
+
+def _begins(*beginnings: bytes) -> Callable[[Seen], bool]:
+    return lambda seen: any(line.startswith(beginnings) for line in seen.lines)
+
+
+def _has_no_space(seen: Seen) -> bool:
+    return any(line.startswith(b"data:") and line[5:6] not in (b" ", b"") for line in seen.lines)
+
+
+def _has_wrong_type(seen: Seen) -> bool:
+    usual = "application/json" if seen.kind is BodyKind.JSON else "text/event-stream"
+    return seen.head.content_type not in (usual, "text/plain", None)
+
+
+def _usages(seen: Seen, *, with_choices: bool) -> int:
+    """How many chunks of a stream have token counts."""
+    if seen.kind is not BodyKind.EVENTS:
+        return 0
+    return sum(bool(item.get("usage")) and bool(item.get("choices")) is with_choices for item in seen.objects)
+
+
+def _reasons(seen: Seen) -> list[str]:
+    reasons = (choice.get("finish_reason") for choice in seen.choices)
+    return [reason for reason in reasons if isinstance(reason, str)]
+
+
+def _has_no_reason(seen: Seen) -> bool:
+    is_over = seen.has_done or (seen.kind is BodyKind.JSON and seen.has_ended)
+    is_error = any(find_error(item) is not None for item in seen.objects)
+    return is_over and not is_error and bool(seen.choices) and not any(_reasons(seen))
+
+
+def _is_cut(seen: Seen) -> bool:
+    return _is_undone(seen) and not any(_reasons(seen))
+
+
+def _is_undone(seen: Seen) -> bool:
+    return seen.kind is BodyKind.EVENTS and seen.has_ended and not seen.has_done and bool(seen.choices)
+
+
+def _stops_with_tools(seen: Seen) -> bool:
+    return bool(seen.tool_calls) and "stop" in _reasons(seen)
+
+
+def _first_content(seen: Seen) -> str:
+    """The content of choice 0, as far as it is text."""
+    texts = (delta.get("content") for delta in seen.deltas)
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _has_tags(seen: Seen) -> bool:
+    return _first_content(seen).lstrip().startswith("<think>")
+
+
+def _has_closing_tag_only(seen: Seen) -> bool:
+    text = _first_content(seen)
+    return "</think>" in text and "<think>" not in text
+
+
+def _indexes(seen: Seen) -> list[int]:
+    return [index for call in seen.tool_calls if isinstance(index := call.get("index"), int)]
+
+
+def _ids(seen: Seen) -> list[object]:
+    return [call["id"] for call in seen.tool_calls if call.get("id")]
+
+
+def _ids_repeat(seen: Seen) -> bool:
+    return len(set(map(str, _ids(seen)))) < len(_ids(seen))
+
+
+def _shares_index(seen: Seen) -> bool:
+    return set(_indexes(seen)) == {0} and len(set(map(str, _ids(seen)))) > 1
+
+
+def _names_repeat(seen: Seen) -> bool:
+    """Whether a call's name came whole in a later piece too."""
+    named = [(call.get("index"), repr(call["function"]["name"])) for call in seen.tool_calls if _is_named(call)]
+    return seen.kind is BodyKind.EVENTS and len(set(named)) < len(named)
+
+
+def _is_named(call: JSONObject) -> bool:
+    function = call.get("function")
+    return is_object(function) and bool(function.get("name")) and isinstance(call.get("index"), int)
+
+
+def _has_empty_reason(seen: Seen) -> bool:
+    return "" in _reasons(seen)
+
+
+def _changes_id(seen: Seen) -> bool:
+    return len({str(item["id"]) for item in seen.objects if item.get("id")}) > 1
+
+
+OBSERVED: tuple[tuple[str, Callable[[Seen], bool]], ...] = (
+    ("bom", lambda seen: seen.body.startswith(b"\xef\xbb\xbf")),
+    ("leading_white_space", lambda seen: seen.body[:1] in (b"\n", b"\r", b" ")),
+    ("comments", _begins(b":")),
+    ("other_fields", _begins(b"id:", b"retry:")),
+    ("no_space", _has_no_space),
+    ("crlf", lambda seen: bool(seen.lines) and b"\r\n" in seen.body),
+    ("cr", lambda seen: bool(seen.lines) and b"\r" in seen.body.replace(b"\r\n", b"")),
+    ("content_type_missing", lambda seen: bool(seen.objects) and seen.head.content_type is None),
+    ("content_type_text", lambda seen: bool(seen.objects) and seen.head.content_type == "text/plain"),
+    ("content_type_wrong", lambda seen: bool(seen.objects) and _has_wrong_type(seen)),
+    ("gzip", lambda seen: "gzip" in seen.head.headers.get("content-encoding", "")),
+    ("truncated", _is_cut),
+    ("done_missing", lambda seen: _is_undone(seen) and not _is_cut(seen)),
+    ("finish_missing", _has_no_reason),
+    ("finish_empty", _has_empty_reason),
+    ("finish_stop_with_tools", _stops_with_tools),
+    ("usage_on_every_chunk", lambda seen: _usages(seen, with_choices=True) > 1),
+    ("usage_with_choices", lambda seen: _usages(seen, with_choices=True) == 1),
+    ("usage_repeated", lambda seen: _usages(seen, with_choices=False) > 1),
+    ("prompt_filter_first", lambda seen: any("prompt_filter_results" in item for item in seen.objects)),
+    ("id_changes", _changes_id),
+    ("reasoning_details", lambda seen: any(delta.get("reasoning_details") for delta in seen.deltas)),
+    ("think_tags", _has_tags),
+    ("think_opener_missing", _has_closing_tag_only),
+    ("tool_index_from_1", lambda seen: min(_indexes(seen), default=0) == 1),
+    ("tool_index_zero", _shares_index),
+    ("tool_id_missing", lambda seen: bool(seen.tool_calls) and not _ids(seen)),
+    ("tool_id_repeated", _ids_repeat),
+    ("tool_id_empty", lambda seen: any(call.get("id") == "" for call in seen.tool_calls)),
+    ("tool_id_null", lambda seen: any("id" in call and call["id"] is None for call in seen.tool_calls)),
+    ("tool_name_repeated", _names_repeat),
+    ("empty_body", lambda seen: seen.has_ended and not seen.body.strip()),
+)
+"""How to see the quirks that need no repair, each in one response."""
+
+_USUAL_REASONS = ("", "stop", "length", "tool_calls", "content_filter", "function_call")
+_NAMED_REASONS = {
+    "STOP": "finish_upper",
+    "MAX_TOKENS": "finish_max_tokens",
+    "end_turn": "finish_end_turn",
+    "eos": "finish_eos",
+    "sensitive": "finish_sensitive",
+    "error": "finish_error",
+    "abort": "finish_abort",
+    "network_error": "finish_network_error",
+}
+
+
+def quirks_of_response(seen: Seen, facts: Facts) -> set[str]:
+    """Names of the quirks that show in the bytes of a response of 200; *facts* learn from it."""
+    facts.longest_silence_s = max(facts.longest_silence_s, seen.longest_silence_s)
+    if seen.head.status != 200:
+        return set()
+    names = {name for name, is_there in OBSERVED if is_there(seen)}
+    odd_reasons = [reason for reason in _reasons(seen) if reason not in _USUAL_REASONS]
+    facts.think_tags |= names & {"think_tags", "think_opener_missing"}
+    return names | {_NAMED_REASONS.get(reason, "finish_unusual") for reason in odd_reasons}
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+def error_shape(error: APIStatusError) -> str:
+    """What the body of an error is like: ``error object``, or what there is instead."""
+    body: object = error.body
+    if not is_object(body):
+        text = str(body).lstrip()
+        return "HTML" if text.startswith("<") else "plain text" if text else "an empty body"
+    if is_object(body.get("error")):
+        return "error object"
+    if "error" in body:
+        return "an error as text"
+    if "detail" in body:
+        return "a list of details" if is_array(body["detail"]) else "a detail"
+    return "flat fields"
+
+
+_SHAPES = {
+    "plain text": "status_text",
+    "a list of details": "status_detail_list",
+    "a detail": "status_detail",
+    "flat fields": "status_flat",
+}
+
+
+def quirks_of_error(error: OpeAIError) -> set[str]:
+    """Names of the quirks in how the server reports an error."""
+    if isinstance(error, APIStatusError):
+        shape = error_shape(error)
+        if shape == "HTML":
+            named = f"html_{error.status_code}"
+            return {named if named in QUIRKS else "status_html"}
+        return {_SHAPES[shape]} if shape in _SHAPES else set()
+    if isinstance(error, StreamServerError):
+        return {"error_in_200"}
+    if isinstance(error, StreamDecodeError):
+        return {"event_no_chunk"}
+    if isinstance(error, InvalidResponseError):
+        return {"html_page"} if error.excerpt.lstrip().startswith("<") else set()
+    return set()
+
+
+# --- what to set ------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Facts:
+    """What the probes learnt of the endpoint, beside their verdicts.
+
+    Attributes:
+        answers, streams: Whether any answer came, and whether a stream did.
+        seems_elsewhere: Whether something was met that is not this API, or does not know the path or the model.
+        is_cut: Whether a stream ended without ``[DONE]`` and without a finish_reason.
+        is_held_open: Whether a stream went on, in silence, after the answer's end.
+        passing_failures: Failures that another try may not meet: overload, limits, lost connections.
+    """
+
+    answers: bool = False
+    streams: bool = False
+    key_refused: bool = False
+    seems_elsewhere: bool = False
+    max_tokens_refused: bool = False
+    stream_options_refused: bool = False
+    tool_choice_refused: bool = False
+    sends_usage_unasked: bool = False
+    sends_usage_asked: bool = False
+    is_cut: bool = False
+    is_held_open: bool = False
+    first_content_s: float = 0.0
+    longest_silence_s: float = 0.0
+    think_tags: set[str] = field(default_factory=set[str])
+    passing_failures: set[str] = field(default_factory=set[str])
+
+    def note_stream(self, seen: Seen, outcome: Outcome, first_content_s: float | None) -> None:
+        """Learn from a plain stream that was read to its end."""
+        self.is_cut = outcome is Outcome.TRUNCATED and bool(seen.choices)
+        self.is_held_open = outcome is Outcome.COMPLETE and not seen.has_done and not seen.has_ended
+        self.first_content_s = first_content_s or 0.0
+
+    def note_failure(self, error: OpeAIError) -> None:
+        """Learn from an error that no probe meant to provoke."""
+        if isinstance(error, (AuthenticationError, PermissionDeniedError)):
+            self.key_refused = True
+        elif isinstance(error, (NotFoundError, InvalidResponseError)):
+            self.seems_elsewhere = True
+        elif isinstance(error, (RateLimitError, InternalServerError)):
+            self.passing_failures.add(f"HTTP {error.status_code}")
+        elif isinstance(error, APIConnectionError) and not isinstance(error, TLSError):
+            self.passing_failures.add(type(error).__name__)
+
+
+class Setting(NamedTuple):
+    """What to *set*, and *why*."""
+
+    set: str
+    why: str
+
+
+_DEFAULTS = resolve(Timeouts(), stream=True)
+
+
+def settings(facts: Facts) -> list[Setting]:
+    """What a user of this package should set for the endpoint; nothing where the defaults fit."""
+    advice = [
+        (facts.key_refused, "api_key=", "the server refused the key; see OPEAI_API_KEY"),
+        (
+            facts.seems_elsewhere and not facts.answers,
+            "base_url=, model=",
+            "what answers does not know this path or model, or is not this API",
+        ),
+        (facts.is_cut, 'on_truncated="return"', "streams end without [DONE] and without a finish_reason"),
+        (
+            "think_tags" in facts.think_tags,
+            'reasoning_tags="think"',
+            "reasoning is inside of the content, from <think> to </think>",
+        ),
+        (
+            facts.think_tags == {"think_opener_missing"},
+            'reasoning_tags="open"',
+            "reasoning is inside of the content, up to </think>, without <think>",
+        ),
+        (
+            facts.stream_options_refused and facts.streams,
+            "create(..., stream=True)",
+            "stream_options is refused, which .stream(...) sends; stream without it",
+        ),
+        (
+            facts.sends_usage_asked and not facts.sends_usage_unasked,
+            'stream_options={"include_usage": True}',
+            "usage comes only if asked for; .stream(...) asks by itself",
+        ),
+        (facts.max_tokens_refused, "max_completion_tokens=", "max_tokens is refused"),
+        (facts.tool_choice_refused, 'tool_choice="auto"', 'tool_choice="required" is refused'),
+        (
+            facts.is_held_open,
+            "timeouts=Timeouts(finish_grace_s=0.5)",
+            f"streams stay open after the end; each costs {_DEFAULTS.finish_grace_s:g} s of waiting otherwise",
+        ),
+        (bool(facts.passing_failures), "max_retries=5", f"seen: {', '.join(sorted(facts.passing_failures))}"),
+    ]
+    return [Setting(what, why) for applies, what, why in advice if applies] + _clocks(facts)
+
+
+def _clocks(facts: Facts) -> list[Setting]:
+    """Limits to raise: those of which the endpoint used more than a third, while nobody else was waiting."""
+    seen = {"idle_bytes_s": facts.longest_silence_s, "first_content_s": facts.first_content_s}
+    return [
+        Setting(f"timeouts=Timeouts({name}={5 * value:.0f})", f"took {value:.0f} s; the default is {limit:g} s")
+        for name, value in seen.items()
+        if value > (limit := getattr(_DEFAULTS, name)) / 3
+    ]
