@@ -14,7 +14,7 @@ from typing import NamedTuple
 from opeai_async._cli.doctor_watch import Seen
 from opeai_async._core.api_errors import find_error
 from opeai_async._core.body import BodyKind
-from opeai_async._core.json_types import JSONObject, is_array, is_object
+from opeai_async._core.json_types import is_array, is_object
 from opeai_async._core.outcome import Outcome
 from opeai_async._core.rules import RULES
 from opeai_async._core.timeouts import Timeouts, resolve
@@ -56,6 +56,7 @@ NOTES: dict[str, tuple[str, str]] = {
     "tool_index_missing": ("tool calls without index: told apart by id, name and order", "Gemini, Ollama"),
     "field_of_other_type": ("a field of an unexpected type: moved to `extra`", "gateways"),
     "unterminated_event": ("no blank line after the last event: read all the same", "proxies"),
+    "reasoning_details_only": ("reasoning only as details: read as reasoning", "OpenRouter"),
     "json_for_stream": ("one JSON body although a stream was asked for: read as one chunk", "gateways"),
     "events_for_json": ("an event stream although none was asked for: read to its end", "gateways"),
 }
@@ -159,14 +160,18 @@ def _shares_index(seen: Seen) -> bool:
 
 
 def _names_repeat(seen: Seen) -> bool:
-    """Whether a call's name came whole in a later piece too."""
-    named = [(call.get("index"), repr(call["function"]["name"])) for call in seen.tool_calls if _is_named(call)]
-    return seen.kind is BodyKind.EVENTS and len(set(named)) < len(named)
-
-
-def _is_named(call: JSONObject) -> bool:
-    function = call.get("function")
-    return is_object(function) and bool(function.get("name")) and isinstance(call.get("index"), int)
+    """Whether a piece of a stream names a call that has its name: same index, and no other id."""
+    names: dict[object, object] = {}
+    for call in seen.tool_calls if seen.kind is BodyKind.EVENTS else ():
+        function, index = call.get("function"), repr(call.get("index"))
+        name = function.get("name") if is_object(function) else None
+        if call.get("id") and (index, call["id"]) not in names:
+            names.pop(index, None)
+            names[index, call["id"]] = True
+        if name and names.get(index) == name:
+            return True
+        names[index] = name or names.get(index)
+    return False
 
 
 def _has_empty_reason(seen: Seen) -> bool:

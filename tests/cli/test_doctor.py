@@ -1,0 +1,425 @@
+"""``doctor``: what it finds, says and advises, against a testing server that speaks known dialects."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import opeai_async
+from opeai_async.__main__ import main
+from opeai_async._cli.doctor_probes import PROBES, UNKNOWN_MODEL
+from opeai_async._cli.doctor_quirks import NOTES, OBSERVED, Facts, explain, settings
+from opeai_async._core.rules import RULES
+from opeai_async.testing import QUIRKS, Answer, Failure, Handler, OpeAIServer, RecordedRequest, Reply
+from tests.cli.program import Program
+
+REPAIRED = [
+    "comment_in_data", "empty_data", "named_event", "foreign_event", "json_for_stream", "events_for_json",
+    "choices_missing", "envelope_null", "id_number", "count_text", "usage_empty", "usage_total_missing",
+    "choice_index_missing", "delta_missing", "message_missing", "role_missing", "content_blocks", "reasoning_alias",
+    "reasoning_object", "reasoning_details", "reasoning_details_only",
+    "tool_index_missing", "function_missing", "call_id_number", "arguments_object",
+    "tool_calls_object", "unterminated_event", "nan", "tool_type_missing",
+]  # fmt: skip
+"""Quirks that the client repairs; what is named is their rule."""
+
+SEEN_ONLY = [
+    "bom", "comments", "other_fields", "no_space", "crlf", "cr", "leading_white_space", "content_type_missing",
+    "content_type_text", "content_type_wrong", "gzip", "done_missing", "truncated", "finish_missing", "finish_empty",
+    "finish_upper", "finish_max_tokens", "finish_stop_with_tools", "usage_on_every_chunk", "usage_with_choices",
+    "usage_repeated", "prompt_filter_first", "id_changes", "think_tags", "think_opener_missing",
+    "tool_index_from_1", "tool_index_zero", "tool_id_missing", "tool_id_repeated", "tool_id_empty", "tool_id_null",
+    "tool_name_repeated",
+]  # fmt: skip
+"""Quirks that need no repair, so that only the bytes show them."""
+
+BROKEN = [
+    "finish_error", "error_event", "html_page", "html_502", "html_504", "status_text", "status_detail",
+    "status_detail_list", "status_flat", "empty_body",
+]  # fmt: skip
+"""Quirks with which there is no answer."""
+
+
+def model(quirks: Sequence[str] = ()) -> Handler:
+    """A model that thinks, talks and calls tools, with *quirks*."""
+
+    async def answer(request: RecordedRequest) -> Answer:
+        if request.json["model"] == UNKNOWN_MODEL:
+            return Failure(404)
+        if request.json.get("tools"):
+            calls = [("get_weather", {"city": "Paris"}), ("get_weather", {"city": "Rome"})]
+            return Reply(tool_calls=calls, quirks=quirks)
+        return Reply("Hello there, my dear friend!", reasoning="I greet them.", quirks=quirks)
+
+    return answer
+
+
+class Doctor:
+    """Runs the command, and reads what it printed."""
+
+    def __init__(self, server: OpeAIServer, capsys: pytest.CaptureFixture[str]) -> None:
+        self.server = server
+        self._capsys = capsys
+
+    def say(self, *arguments: str) -> tuple[int, str]:
+        """The exit code, and the output; standard error must be empty."""
+        code = main(["doctor", "--model", "m", *arguments])
+        out, err = self._capsys.readouterr()
+        assert err == ""
+        return code, out
+
+    def report(self, *arguments: str) -> tuple[int, dict[str, Any]]:
+        """The exit code, and the report."""
+        code, out = self.say("--json", *arguments)
+        report: dict[str, Any] = json.loads(out)
+        return code, report
+
+    def examine(self, handler: Handler, *arguments: str) -> tuple[int, dict[str, Any]]:
+        """The same, of a server that answers by *handler*."""
+        self.server.handle(handler)
+        return self.report(*arguments)
+
+
+@pytest.fixture
+def doctor(server: OpeAIServer, capsys: pytest.CaptureFixture[str]) -> Doctor:
+    return Doctor(server, capsys)
+
+
+def verdicts(report: dict[str, Any]) -> dict[str, str]:
+    return {check["probe"]: check["verdict"] for check in report["checks"]}
+
+
+def quirks(report: dict[str, Any]) -> set[str]:
+    return {quirk["name"] for quirk in report["quirks"]}
+
+
+def advised(report: dict[str, Any]) -> set[str]:
+    return {advice["set"] for advice in report["settings"]}
+
+
+# --- verdicts ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_plain_server_has_no_quirks(doctor: Doctor) -> None:
+    """All is supported, the exit code says so, and the output is plain off a terminal."""
+    doctor.server.handle(model())
+    code, out = doctor.say()
+    assert code == 0
+    assert "\x1b" not in out
+    assert "\nquirks\n  no quirks\n" in out
+    rows = dict(re.findall(rf"^({'|'.join(re.escape(probe.name) for probe in PROBES)}) +(\w+)  ", out, re.MULTILINE))
+    assert rows == {probe.name: "yes" for probe in PROBES}
+
+
+def test_the_report_has_what_the_table_has(doctor: Doctor) -> None:
+    """As JSON, with what was seen by each probe."""
+    code, report = doctor.examine(model())
+    assert code == 0
+    assert report["works"] is True
+    assert (report["base_url"], report["model"]) == (doctor.server.base_url, "m")
+    assert report["quirks"] == []
+    seen = {check["probe"]: check["seen"] for check in report["checks"]}
+    assert "complete, [DONE], finish_reason 'stop', no usage unasked" in seen["stream"]
+    assert "sum " in seen["usage in stream"]
+    assert seen["tools, streamed"].endswith("index 0, 1")
+    assert seen["reasoning"].endswith("characters, sent as reasoning_content")
+    assert "HTTP 400 with error object: param 'temperature'" in seen["bad request"]
+    assert "cut" not in seen["early close"]
+
+
+def test_a_server_that_can_do_little(doctor: Doctor) -> None:
+    """What is refused or ignored is a no, and never a reason to give up on the rest."""
+
+    async def little(request: RecordedRequest) -> Answer:
+        for name in ("tools", "stream_options"):
+            if name in request.json:
+                return Failure(400, param=name)
+        return Reply(["Hello"])
+
+    code, report = doctor.examine(little)
+    assert code == 0
+    found = verdicts(report)
+    unsupported = {"tools", "tools, streamed", "usage in stream", "reasoning", "n=2", "unknown model"}
+    assert {probe for probe, verdict in found.items() if verdict == "no"} == unsupported
+    assert set(found.values()) == {"yes", "no"}
+    assert advised(report) == {"create(..., stream=True)"}
+
+
+def test_a_probe_that_hangs_does_not_stop_the_others(doctor: Doctor) -> None:
+    """Each has its own time limit."""
+
+    async def sleepy(request: RecordedRequest) -> Answer:
+        return Reply("Hello", ending="stall") if request.json.get("stream") else Reply("Hello")
+
+    code, report = doctor.examine(sleepy, "--timeout", "0.5")
+    assert code == 1
+    found = verdicts(report)
+    hung = {"stream", "usage in stream", "tools, streamed", "reasoning"}
+    assert {probe for probe, verdict in found.items() if verdict == "failed"} == hung
+    assert "no end within 0.5 s" in [check["seen"] for check in report["checks"]]
+    assert found["early close"] == "yes"
+
+
+def test_a_refused_key(doctor: Doctor) -> None:
+    """Everything fails, and the advice is the key."""
+    code, report = doctor.report("--api-key", "sk-wrong-0123456789")
+    assert code == 1
+    assert set(verdicts(report).values()) == {"failed", "odd", "yes"}
+    assert verdicts(report)["reachable"] == "failed"
+    assert advised(report) == {"api_key="}
+
+
+def test_nobody_there(doctor: Doctor) -> None:
+    """A connection that fails is a verdict, not an end."""
+    code, report = doctor.report("--base-url", "http://127.0.0.1:1/v1")
+    assert code == 1
+    assert set(verdicts(report).values()) == {"failed"}
+    assert list(verdicts(report)) == [probe.name for probe in PROBES]
+    _, out = doctor.say("--base-url", "http://127.0.0.1:1/v1")
+    assert "APIConnectionError" in out
+
+
+def test_a_server_that_fails_beyond_the_ordinary(doctor: Doctor) -> None:
+    """An error that is no refusal is a failure of its probe, not a no; provoked or not, the others go on."""
+
+    async def brittle(request: RecordedRequest) -> Answer:
+        is_out_of_the_ordinary = {"tools", "n", "stream_options"} & request.json.keys()
+        return Failure(500) if is_out_of_the_ordinary else Reply("Hello")
+
+    code, report = doctor.examine(brittle)
+    assert code == 0
+    failed = {probe for probe, verdict in verdicts(report).items() if verdict == "failed"}
+    assert failed == {"usage in stream", "tools", "tools, streamed", "n=2"}
+    assert "max_retries=5" in advised(report)
+
+
+def test_calls_that_cannot_be_used(doctor: Doctor) -> None:
+    """No call is a no; a call that a program would trip over is odd, and each fault is said."""
+
+    async def careless(request: RecordedRequest) -> Answer:
+        if not request.json.get("tools"):
+            return Reply("Hello")
+        if request.json.get("stream"):
+            return Reply("I will not.")
+        return Reply(tool_calls=[{"id": "a", "type": "function", "function": {"name": "other", "arguments": "{"}}] * 2)
+
+    _, report = doctor.examine(careless)
+    seen = {check["probe"]: check["seen"] for check in report["checks"]}
+    assert verdicts(report)["tools"] == "odd"
+    for fault in ("arguments that are no JSON object", "a name that was not offered", "ids that repeat"):
+        assert fault in seen["tools"]
+    assert verdicts(report)["tools, streamed"] == "no"
+    assert "no call came" in seen["tools, streamed"]
+
+
+def test_another_place(doctor: Doctor) -> None:
+    """An address that is not the API's root is told apart from one that fails."""
+    code, report = doctor.report("--base-url", doctor.server.base_url + "/elsewhere")
+    assert code == 1
+    assert advised(report) == {"base_url=, model="}
+
+
+# --- quirks -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [*REPAIRED, *SEEN_ONLY])
+def test_a_quirk_is_named(name: str, doctor: Doctor) -> None:
+    """By its rule where it is repaired, else by its own name; and no other is that has nothing to do with it."""
+    _, report = doctor.examine(model([name]))
+    expected = {"nan": "loose_json", "tool_type_missing": "call_incomplete"}.get(name, QUIRKS[name].rule or name)
+    related = {"call_incomplete", "crlf", "done_missing", "reasoning_details"}
+    assert expected in quirks(report)
+    assert quirks(report) - {expected} <= related
+    told = next(quirk for quirk in report["quirks"] if quirk["name"] == expected)
+    assert told["is_repaired"] is (name in REPAIRED)
+    assert told["what"]
+    assert set(told["probes"]) <= {probe.name for probe in PROBES}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_quirk_without_an_answer_is_named(name: str, doctor: Doctor) -> None:
+    """Where nothing works, the name of what is in the way is there all the same."""
+    code, report = doctor.examine(model([name]))
+    assert code == 1
+    assert name in quirks(report)
+
+
+def test_every_quirk_has_an_explanation() -> None:
+    """Each name that the client notes, each rule, and each that is observed."""
+    package = Path(opeai_async.__file__).parent
+    sources = [path.read_text("utf-8") for path in (package / "_core").glob("*.py")]
+    noted = {name for source in sources for name in re.findall(r"(?:note\(|quirks\[)\"(\w+)\"", source)}
+    assert {"empty_data", "json_for_stream"} < noted <= set(NOTES)
+    names = noted | {rule.name for rule in RULES} | {name for name, _ in OBSERVED}
+    assert [name for name in names if explain(name).what == "not described"] == []
+
+
+# --- what to set ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "setting"),
+    [
+        (["truncated"], 'on_truncated="return"'),
+        (["think_tags"], 'reasoning_tags="think"'),
+        (["think_opener_missing"], 'reasoning_tags="open"'),
+        ([], 'stream_options={"include_usage": True}'),
+    ],
+)
+def test_what_to_set_for_a_quirk(names: list[str], setting: str, doctor: Doctor) -> None:
+    _, report = doctor.examine(model(names))
+    assert setting in advised(report)
+
+
+def test_a_refused_field_has_its_advice(doctor: Doctor) -> None:
+    """``max_tokens`` and a ``tool_choice`` that insists are refused by some; both have a way around."""
+
+    async def picky(request: RecordedRequest) -> Answer:
+        if "max_tokens" in request.json:
+            return Failure(400, param="max_tokens", message="Use max_completion_tokens.")
+        if request.json.get("tool_choice") == "required":
+            return Failure(400, param="tool_choice")
+        return await model()(request) or Reply()
+
+    _, report = doctor.examine(picky)
+    assert advised(report) >= {"max_completion_tokens=", 'tool_choice="auto"'}
+    assert verdicts(report)["tools"] == "yes"
+
+
+def test_an_overloaded_server_wants_more_retries(doctor: Doctor) -> None:
+    """Failures that pass are no trait of the dialect."""
+    doctor.server.fail(503, times=1)
+    code, report = doctor.examine(model())
+    assert code == 0
+    assert verdicts(report)["reachable"] == "failed"
+    assert "max_retries=5" in advised(report)
+
+
+def test_a_provoked_server_error_asks_for_no_retries(doctor: Doctor) -> None:
+    """A 500 for an unknown model is how this server says no."""
+
+    async def rough(request: RecordedRequest) -> Answer:
+        return Failure(500) if request.json["model"] == UNKNOWN_MODEL else Reply("Hello")
+
+    _, report = doctor.examine(rough)
+    assert verdicts(report)["unknown model"] == "odd"
+    assert "max_retries=5" not in advised(report)
+
+
+@pytest.mark.parametrize(
+    ("facts", "setting"),
+    [
+        (Facts(longest_silence_s=30.0), "timeouts=Timeouts(idle_bytes_s=150)"),
+        (Facts(first_content_s=120.0), "timeouts=Timeouts(first_content_s=600)"),
+        (Facts(is_held_open=True), "timeouts=Timeouts(finish_grace_s=0.5)"),
+    ],
+)
+def test_slow_servers_get_longer_limits(facts: Facts, setting: str) -> None:
+    assert [advice.set for advice in settings(facts)] == [setting]
+
+
+def test_the_defaults_fit_where_nothing_was_seen() -> None:
+    assert settings(Facts(longest_silence_s=1.0, first_content_s=2.0)) == []
+
+
+def test_a_stream_that_is_held_open(doctor: Doctor) -> None:
+    """Without ``[DONE]``, the end is known only by waiting."""
+
+    async def held_open(request: RecordedRequest) -> Answer:
+        is_stream = request.json.get("stream")
+        return Reply("Hello", quirks=["done_missing", "done_held_open"] if is_stream else [])
+
+    _, report = doctor.examine(held_open)
+    assert "timeouts=Timeouts(finish_grace_s=0.5)" in advised(report)
+
+
+# --- what it must not say ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [(), ("--json",)])
+def test_the_key_is_never_shown(arguments: tuple[str, ...], doctor: Doctor) -> None:
+    """Not even where a server repeats it."""
+    key = "a-secret-of-the-user"
+
+    async def echo(request: RecordedRequest) -> Answer:
+        said = request.headers["authorization"]
+        if request.json.get("n"):
+            return Failure(400, message=f"no n for {said}", code=said)
+        return Reply(key, finish_reason=key, reasoning=key, model=key)
+
+    with OpeAIServer(api_key=key) as server:
+        server.handle(echo)
+        code, out = doctor.say("--api-key", key, "--base-url", server.base_url, *arguments)
+    assert code == 0
+    assert "[redacted]" in out
+    assert key not in out
+
+
+def test_text_of_the_server_cannot_move_the_cursor(doctor: Doctor) -> None:
+    """Escape sequences are shown as text."""
+
+    async def hostile(_: RecordedRequest) -> Answer:
+        return Reply("\x1b[2J\u202eHello", finish_reason="\x1b[1A")
+
+    doctor.server.handle(hostile)
+    _, out = doctor.say()
+    assert "\\x1b[2J\\u202eHello" in out
+    assert "\x1b" not in out
+
+
+# --- the command line -------------------------------------------------------------------------------------------------
+
+
+def test_without_a_key_it_does_not_begin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2, and what to do about it."""
+    monkeypatch.delenv("OPEAI_API_KEY", raising=False)
+    assert main(["doctor", "--model", "m"]) == 2
+    assert "there is no API key" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--model", "m", "--timeout", "0"), ("--model", "m", "--timeout", "nan"), ("--model",)]
+)
+def test_a_wrong_command_line(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    """The model must be there, the limit a number above 0."""
+    with pytest.raises(SystemExit) as info:
+        main(["doctor", *arguments])
+    assert info.value.code == 2
+    assert "usage: " in capsys.readouterr().err
+
+
+def test_a_key_over_http_to_another_machine_is_refused(doctor: Doctor, capsys: pytest.CaptureFixture[str]) -> None:
+    """Unless that is asked for."""
+    assert main(["doctor", "--model", "m", "--base-url", "http://192.0.2.1/v1"]) == 2
+    assert "error: " in capsys.readouterr().err
+    assert doctor.server.requests == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
+def test_on_a_terminal_it_says_what_it_does(server: OpeAIServer) -> None:
+    """Each question is announced, because a slow model may take a while over it."""
+    with Program("doctor", "--model", "m", on_terminal=True) as program:
+        for probe in PROBES:
+            program.wait_for(f"asking: {probe.name}")
+        program.wait_for("what to set")
+        assert program.wait() == 0
+
+
+def test_as_a_program(server: OpeAIServer) -> None:
+    """`python -m opeai_async doctor` finds its server, prints plain text, and ends by itself."""
+    server.handle(model(["reasoning_alias", "usage_on_every_chunk"]))
+    command = [sys.executable, "-W", "error", "-m", "opeai_async", "doctor", "--base-url", server.base_url]
+    done = subprocess.run(
+        [*command, "--model", "m", "--api-key", server.api_key], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout
+    for name in ("reasoning_alias (repaired)", "usage_on_every_chunk (not repaired)"):
+        assert f"\n  {name}: " in done.stdout
