@@ -146,7 +146,7 @@ def _show(out: Terminal, report: Report) -> None:
         out.line(f"  {quirk.name} ({repair}): {quirk.what}. Sent by: {quirk.who}")
         out.line(f"    met by: {', '.join(quirk.probes)}", "dim")
     if not report.quirks:
-        out.line("  no quirks")
+        out.line("  no quirks" if report.works else "  none met")
     out.line()
     out.line("what to set", "bold")
     for advice in report.settings:

@@ -16,7 +16,7 @@ from opeai_async.__main__ import main
 from opeai_async._cli.doctor_probes import PROBES, UNKNOWN_MODEL
 from opeai_async._cli.doctor_quirks import NOTES, OBSERVED, Facts, explain, settings
 from opeai_async._core.rules import RULES
-from opeai_async.testing import QUIRKS, Answer, Failure, Handler, OpeAIServer, RecordedRequest, Reply
+from opeai_async.testing import QUIRKS, Answer, Failure, Handler, OpeAIServer, Raw, RecordedRequest, Reply
 from tests.cli.program import Program
 
 REPAIRED = [
@@ -42,6 +42,7 @@ SEEN_ONLY = [
 BROKEN = [
     "finish_error", "error_event", "html_page", "html_502", "html_504", "status_text", "status_detail",
     "status_detail_list", "status_flat", "empty_body",
+    "error_object", "data_cut",
 ]  # fmt: skip
 """Quirks with which there is no answer."""
 
@@ -218,6 +219,51 @@ def test_calls_that_cannot_be_used(doctor: Doctor) -> None:
     assert "no call came" in seen["tools, streamed"]
 
 
+def test_a_server_that_checks_nothing(doctor: Doctor) -> None:
+    """A wrong temperature that is accepted, and a name of no model, are a no each."""
+
+    async def anything(_: RecordedRequest) -> Answer:
+        return Reply("Hello")
+
+    with OpeAIServer(validate=False) as server:
+        server.handle(anything)
+        _, report = doctor.report("--base-url", server.base_url)
+    assert verdicts(report)["bad request"] == verdicts(report)["unknown model"] == "no"
+
+
+def test_reasoning_that_nobody_can_read(doctor: Doctor) -> None:
+    """Encrypted details are no text; where they are is said."""
+
+    async def secretive(request: RecordedRequest) -> Answer:
+        delta = {
+            "role": "assistant",
+            "content": "Hi",
+            "reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}],
+        }
+        field = "delta" if request.json.get("stream") else "message"
+        body = json.dumps({"choices": [{"index": 0, field: delta, "finish_reason": "stop"}]}).encode()
+        return Raw((b"data: " + body + b"\n\ndata: [DONE]\n\n",) if field == "delta" else (body,))
+
+    _, report = doctor.examine(secretive)
+    assert verdicts(report)["reasoning"] == "odd"
+    assert "sent as reasoning_details, which stays in `extra`" in str(report["checks"])
+
+
+def test_an_error_as_text_is_no_error_object(doctor: Doctor) -> None:
+    """The status is right, the shape is not what programs look into."""
+
+    async def curt(_: RecordedRequest) -> Answer:
+        return Raw((b'{"error": "no"}',), status=422)
+
+    with OpeAIServer(validate=False) as server:
+        server.handle(curt)
+        code, report = doctor.report("--base-url", server.base_url)
+    assert code == 1
+    bad_request = next(check for check in report["checks"] if check["probe"] == "bad request")
+    assert bad_request["verdict"] == "odd"
+    assert "HTTP 422 with an error as text" in bad_request["seen"]
+
+
 def test_another_place(doctor: Doctor) -> None:
     """An address that is not the API's root is told apart from one that fails."""
     code, report = doctor.report("--base-url", doctor.server.base_url + "/elsewhere")
@@ -247,7 +293,8 @@ def test_a_quirk_without_an_answer_is_named(name: str, doctor: Doctor) -> None:
     """Where nothing works, the name of what is in the way is there all the same."""
     code, report = doctor.examine(model([name]))
     assert code == 1
-    assert name in quirks(report)
+    named = {"error_object": "error_in_200", "data_cut": "event_no_chunk"}.get(name, name)
+    assert named in quirks(report)
 
 
 def test_every_quirk_has_an_explanation() -> None:
