@@ -247,6 +247,8 @@ def test_reasoning_that_nobody_can_read(doctor: Doctor) -> None:
     _, report = doctor.examine(secretive)
     assert verdicts(report)["reasoning"] == "odd"
     assert "sent as reasoning_details, which stays in `extra`" in str(report["checks"])
+    assert report["settings"] == []
+    assert doctor.say()[1].endswith("what to set\n  nothing: the defaults fit\n")
 
 
 def test_an_error_as_text_is_no_error_object(doctor: Doctor) -> None:
