@@ -17,6 +17,7 @@ from opeai_async._core.http import Request
 from opeai_async._core.redact import HiddenStr, Secret
 from opeai_async._core.retry import Cause, RetryBudget, RetryPolicy
 from opeai_async._core.sse import DEFAULT_MAX_EVENT_BYTES
+from opeai_async._core.think import ReasoningTags
 from opeai_async._core.timeouts import Timeouts, resolve
 from opeai_async._io.call import complete
 from opeai_async._io.exchange import Exchange, Wiring
@@ -37,6 +38,7 @@ BASE_URL_VARIABLE = "OPEAI_BASE_URL"
 OnTruncated = Literal["raise", "return"]
 _ON_TRUNCATED: tuple[OnTruncated, ...] = ("raise", "return")
 _DIALECTS: tuple[DialectMode, ...] = ("repair", "strict")
+_REASONING_TAGS: tuple[ReasoningTags, ...] = ("none", "think", "open")
 
 
 class CallOptions(TypedDict, total=False):
@@ -50,6 +52,7 @@ class CallOptions(TypedDict, total=False):
         max_retries: Tries after the first one, in place of the client's.
         dialect: ``"repair"`` or ``"strict"``, in place of the client's.
         on_truncated: ``"raise"`` or ``"return"``, in place of the client's.
+        reasoning_tags: ``"none"``, ``"think"`` or ``"open"``, in place of the client's.
     """
 
     extra_body: Mapping[str, object] | None
@@ -59,6 +62,7 @@ class CallOptions(TypedDict, total=False):
     max_retries: int | None
     dialect: DialectMode
     on_truncated: OnTruncated
+    reasoning_tags: ReasoningTags
 
 
 class CreateParams(CompletionParams, CallOptions):
@@ -85,6 +89,9 @@ class AsyncOpeAI:
         allow_insecure_http: Allow ``http://`` to another machine.
         dialect: ``"repair"`` odd answers, or be ``"strict"`` and raise where that would be needed.
         on_truncated: Whether a stream that was cut without an error shall ``"raise"`` or ``"return"``.
+        reasoning_tags: Whether to move thinking from the content to ``reasoning_content``: ``"none"``; ``"think"`` if
+            the content begins with ``<think>``; ``"open"`` if it begins inside the thinking, without that tag. Either
+            lasts up to ``</think>``.
         max_event_bytes: Bound on one event of a stream.
         transport: How requests are sent; for tests.
 
@@ -108,6 +115,7 @@ class AsyncOpeAI:
         allow_insecure_http: bool = False,
         dialect: DialectMode = "repair",
         on_truncated: OnTruncated = "raise",
+        reasoning_tags: ReasoningTags = "none",
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
         transport: Transport | None = None,
     ) -> None:
@@ -119,6 +127,7 @@ class AsyncOpeAI:
         self.retry: RetryPolicy = _policy(retry or RetryPolicy(), max_retries)
         self.dialect: DialectMode = _one_of("dialect", dialect, _DIALECTS)
         self.on_truncated: OnTruncated = _one_of("on_truncated", on_truncated, _ON_TRUNCATED)
+        self.reasoning_tags: ReasoningTags = _one_of("reasoning_tags", reasoning_tags, _REASONING_TAGS)
         self.max_event_bytes: int = _at_least_one("max_event_bytes", max_event_bytes)
         if max_connections is not None:
             _at_least_one("max_connections", max_connections)
@@ -249,9 +258,13 @@ class Completions:
             await opened.open()
             return opened
         fields, options = _split(params)
-        mode = _one_of("dialect", options.get("dialect", self._client.dialect), _DIALECTS)
-        make_exchange = self._client._exchange_maker(fields, options, stream=False, usage=False)  # pyright: ignore[reportPrivateUsage]
-        return await complete(make_exchange(), completion_type, mode)
+        client = self._client
+        mode: DialectMode = _one_of("dialect", options.get("dialect", client.dialect), _DIALECTS)
+        tags: ReasoningTags = _one_of(
+            "reasoning_tags", options.get("reasoning_tags", client.reasoning_tags), _REASONING_TAGS
+        )
+        make_exchange = client._exchange_maker(fields, options, stream=False, usage=False)  # pyright: ignore[reportPrivateUsage]
+        return await complete(make_exchange(), completion_type, mode, tags)
 
     @overload
     def stream(self, **params: Unpack[CreateParams]) -> ChatCompletionStream[ChatCompletionChunk]: ...
@@ -280,6 +293,9 @@ class Completions:
                 dialect=_one_of("dialect", options.get("dialect", client.dialect), _DIALECTS),
                 choices=fields.get("n") or 1,
                 on_truncated=_one_of("on_truncated", options.get("on_truncated", client.on_truncated), _ON_TRUNCATED),
+                reasoning_tags=_one_of(
+                    "reasoning_tags", options.get("reasoning_tags", client.reasoning_tags), _REASONING_TAGS
+                ),
                 max_event_bytes=client.max_event_bytes,
             ),
         )

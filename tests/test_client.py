@@ -28,6 +28,8 @@ from opeai_async.errors import (
 )
 from opeai_async.testing import OpeAIServer, RecordedRequest
 from opeai_async.types.request import CompletionParams
+from tests.support.chunks import BODY, COMPLETION, DONE, FINISH, events
+from tests.support.clients import scripted
 
 HELLO = [{"role": "user", "content": "hello"}]
 KEY = "canary-0123456789"
@@ -149,6 +151,7 @@ class TestOptions:
             ({"max_event_bytes": 0}, "max_event_bytes is 0, expected at least 1"),
             ({"dialect": "lenient"}, "dialect is 'lenient', expected one of 'repair', 'strict'"),
             ({"on_truncated": "ignore"}, "on_truncated is 'ignore', expected one of 'raise', 'return'"),
+            ({"reasoning_tags": "all"}, "reasoning_tags is 'all', expected one of 'none', 'think', 'open'"),
             ({"default_headers": {"Host": "x"}}, "default_headers sets Host, which belongs to the connection"),
             ({"default_headers": {"X": "a\r\nb"}}, "the value of X in default_headers is not printable ASCII"),
         ],
@@ -164,6 +167,7 @@ class TestOptions:
         client = AsyncOpeAI(KEY, timeouts=Timeouts(connect_s=1), dialect="strict", on_truncated="return")
         assert (client.timeouts, client.dialect, client.on_truncated) == (Timeouts(connect_s=1), "strict", "return")
         assert client.max_event_bytes == 16 * 1024 * 1024
+        assert (client.reasoning_tags, AsyncOpeAI(KEY, reasoning_tags="open").reasoning_tags) == ("none", "open")
 
     def test_retries(self):
         """A count alone, a whole policy, or a policy with another count."""
@@ -265,6 +269,34 @@ class TestRefusals:
 
 class TestOptionsOfACall:
     """They count for one call and leave the client as it is."""
+
+    @pytest.mark.parametrize(
+        ("options", "expected"),
+        [
+            ({}, ("a", "b</think>c")),
+            ({"reasoning_tags": "none"}, (None, "<think>a</think>\nb</think>c")),
+            ({"reasoning_tags": "open"}, ("a", "b</think>c")),
+        ],
+    )
+    async def test_reasoning_tags(self, options, expected):
+        """They move the thinking out of the content, streamed and awaited."""
+        client, transport, _ = scripted(reasoning_tags="think")
+        transport.respond(events("<thi", "nk>a</", "think>\nb", "</think>c"), FINISH, DONE)
+        transport.respond(COMPLETION.replace(b"abc", rb"<think>a</think>\nb</think>c"))
+        async with client.chat.completions.stream(**BODY, **options) as stream:
+            streamed = await stream.completion()
+        awaited = await client.chat.completions.create(**BODY, **options)
+        for message in (streamed.choices[0].message, awaited.choices[0].message):
+            assert (message.reasoning_content, message.content) == expected
+
+    async def test_reasoning_tags_that_cannot_be(self):
+        """Nothing is sent."""
+        client, transport, _ = scripted()
+        with pytest.raises(ConfigurationError, match="reasoning_tags is 'x', expected one of"):
+            await client.chat.completions.create(**BODY, reasoning_tags="x")
+        with pytest.raises(ConfigurationError, match="reasoning_tags is 'x', expected one of"):
+            client.chat.completions.stream(**BODY, reasoning_tags="x")
+        assert transport.requests == []
 
     async def test_retries(self, server):
         """More, or fewer."""

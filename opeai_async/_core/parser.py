@@ -14,6 +14,7 @@ from opeai_async._core.decode import DONE, ChunkDecoder
 from opeai_async._core.dialect import Dialect
 from opeai_async._core.http import ResponseHead
 from opeai_async._core.sse import DEFAULT_MAX_EVENT_BYTES, ServerSentEvent, SSEDecoder
+from opeai_async._core.think import ReasoningTags, ThinkFilter
 from opeai_async.errors import OpeAIError, StreamDecodeError, StreamTooLargeError
 from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.completion import ChatCompletion
@@ -34,6 +35,7 @@ class StreamParser(Generic[ChunkT]):
         head: Of the response, for messages.
         chunk_type: ``ChatCompletionChunk``, or a Struct that extends it.
         dialect: What the tolerant tier remembers of this body.
+        reasoning_tags: How to find the thinking in the content, if at all.
 
     Attributes:
         done: ``[DONE]`` was read, or a whole answer that came as JSON.
@@ -49,6 +51,7 @@ class StreamParser(Generic[ChunkT]):
         *,
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
         max_stream_bytes: int = MAX_STREAM_BYTES,
+        reasoning_tags: ReasoningTags = "none",
     ) -> None:
         self._head = head
         self._chunk_type = chunk_type
@@ -56,6 +59,7 @@ class StreamParser(Generic[ChunkT]):
         self._sse = SSEDecoder(max_event_bytes=max_event_bytes, event_fields=("error",))
         self._decoder = ChunkDecoder(chunk_type, dialect)
         self._max_stream_bytes = max_stream_bytes
+        self._thinking: ThinkFilter[ChunkT] | None = ThinkFilter(reasoning_tags) if reasoning_tags != "none" else None
         self._kind: BodyKind | None = None
         self._kept: list[bytes] = []
         self._kept_bytes = 0
@@ -71,6 +75,21 @@ class StreamParser(Generic[ChunkT]):
 
     def feed(self, data: bytes) -> list[ChunkT]:
         """The chunks that *data* completes."""
+        chunks = self._feed(data)
+        if self._thinking is None:
+            return chunks
+        return self._thinking.split(chunks) + (self.rest() if self.has_ended else [])
+
+    def end(self) -> list[ChunkT]:
+        """The chunks that the end of the body completes."""
+        chunks = self._end()
+        return chunks if self._thinking is None else self._thinking.split(chunks) + self.rest()
+
+    def rest(self) -> list[ChunkT]:
+        """Text that was held back because it might have become a tag, where the reading stops before the end."""
+        return self._thinking.rest() if self._thinking is not None else []
+
+    def _feed(self, data: bytes) -> list[ChunkT]:
         if self.has_ended:
             return []
         self.bytes_fed += len(data)
@@ -80,8 +99,7 @@ class StreamParser(Generic[ChunkT]):
             return self._feed_events(data)
         return self._feed_beginning(data)
 
-    def end(self) -> list[ChunkT]:
-        """The chunks that the end of the body completes."""
+    def _end(self) -> list[ChunkT]:
         if self.has_ended:
             return []
         if self._kind is BodyKind.EVENTS:

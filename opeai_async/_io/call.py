@@ -12,6 +12,7 @@ from opeai_async._core.body import read_completion
 from opeai_async._core.dialect import Dialect, DialectMode
 from opeai_async._core.parser import MAX_JSON_BYTES
 from opeai_async._core.retry import Cause, Failure
+from opeai_async._core.think import ReasoningTags, split_completion
 from opeai_async._io.exchange import Exchange
 from opeai_async._io.reader import BodyReader, ReadExpired
 from opeai_async._io.transport import BodyError
@@ -27,8 +28,10 @@ from opeai_async.types.completion import ChatCompletion
 CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
 
 
-async def complete(exchange: Exchange, completion_type: type[CompletionT], mode: DialectMode) -> CompletionT:
-    """The completion that *exchange* brings, with its ``meta``.
+async def complete(
+    exchange: Exchange, completion_type: type[CompletionT], mode: DialectMode, reasoning_tags: ReasoningTags = "none"
+) -> CompletionT:
+    """The completion that *exchange* brings, with its ``meta``, and with the thinking apart from the content.
 
     Raises:
         OpeAIError: If no attempt brought one.
@@ -39,6 +42,8 @@ async def complete(exchange: Exchange, completion_type: type[CompletionT], mode:
         result = await _result(reader, completion_type, dialect)
         if not isinstance(result, OpeAIError):
             exchange.succeeded()
+            if reasoning_tags != "none":
+                split_completion(result, reasoning_tags)
             return msgspec.structs.replace(result, meta=exchange.meta(reader.head, tuple(dialect.quirks)))
         failure = _failure_of(result)
         if failure is None:

@@ -28,6 +28,7 @@ from opeai_async._core.outcome import FAILED_FINISH_REASONS, End, Outcome, outco
 from opeai_async._core.parser import MAX_STREAM_BYTES, StreamParser
 from opeai_async._core.retry import Cause, Failure
 from opeai_async._core.sse import DEFAULT_MAX_EVENT_BYTES
+from opeai_async._core.think import ReasoningTags
 from opeai_async._core.timeouts import Expiry
 from opeai_async._io.exchange import Exchange
 from opeai_async._io.reader import BodyReader, ReadExpired
@@ -70,12 +71,14 @@ class StreamOptions(Generic[ChunkT]):
         chunk_type: ``ChatCompletionChunk``, or a Struct that extends it.
         dialect: ``"repair"``, or ``"strict"`` to raise where a repair would be needed.
         on_truncated: ``"raise"``, or ``"return"`` to end quietly where a body ends without a finish_reason.
+        reasoning_tags: How to find the thinking in the content: ``"none"``, ``"think"`` or ``"open"``.
         choices: How many answers were asked for (``n``).
     """
 
     chunk_type: type[ChunkT]
     dialect: DialectMode = "repair"
     on_truncated: Literal["raise", "return"] = "raise"
+    reasoning_tags: ReasoningTags = "none"
     choices: int = 1
     max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES
     max_stream_bytes: int = MAX_STREAM_BYTES
@@ -211,11 +214,11 @@ class ChatCompletionStream(Generic[ChunkT]):
             data = await reader.read()
         except ReadExpired as exc:
             self._end_by_clock(exc.expiry)
-            return []
+            return parser.rest()
         except BodyError as exc:
             error = StreamInterruptedError(f"the stream was interrupted: {exc}")
             self._will_end(End.BROKEN, error, Failure(exc.cause))
-            return []
+            return parser.rest()
         if self._outcome is not Outcome.OPEN:  # cancel() was called while it was waiting
             return []
         batch = parser.feed(data) if data else parser.end()
@@ -276,6 +279,7 @@ class ChatCompletionStream(Generic[ChunkT]):
             self._dialect,
             max_event_bytes=options.max_event_bytes,
             max_stream_bytes=options.max_stream_bytes,
+            reasoning_tags=options.reasoning_tags,
         )
 
     async def _settle(self, end: End) -> None:

@@ -63,6 +63,16 @@ async def test_a_clean_end_without_a_finish_reason():
     assert stream.outcome is Outcome.TRUNCATED
 
 
+async def test_text_held_back_as_a_tag_when_the_connection_breaks():
+    """It comes out before the error, and is part of what arrived."""
+    stream, _ = stream_of(events("<think>a</thi"), Break(), reasoning_tags="think")
+    batches = stream.batches()
+    seen = [chunk.choices[0].delta.reasoning_content for chunk in await anext(batches) + await anext(batches)]
+    assert seen == ["a", "</thi"]
+    error, _ = await failure_of(stream, StreamInterruptedError)
+    assert error.partial.choices[0].message.reasoning_content == "a</thi"
+
+
 async def test_a_clean_end_may_be_accepted():
     """``on_truncated="return"`` ends quietly; the outcome still tells."""
     stream, _ = stream_of(events("a"), on_truncated="return")

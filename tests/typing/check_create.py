@@ -99,6 +99,7 @@ async def options(client: AsyncOpeAI) -> None:
         max_retries=0,
         dialect="strict",
         on_truncated="return",
+        reasoning_tags="think",
     )
     await client.chat.completions.create(
         model="m", messages=[], extra_body=None, extra_headers=None, extra_query=None, timeouts=None, max_retries=None
@@ -114,6 +115,7 @@ async def mistakes(client: AsyncOpeAI, completion: ChatCompletion) -> None:
     await create(model=5, messages=[])  # type: ignore[call-overload]
     await create(model="m", messages="hi")  # type: ignore[arg-type]
     await create(model="m", messages=[], dialect="other")  # type: ignore[call-overload]
+    await create(model="m", messages=[], reasoning_tags="all")  # type: ignore[call-overload]
     client.chat.completions.stream(model="m", messages=[], stream=True)  # type: ignore[call-overload]
     AsyncOpeAI(timeout=5)  # type: ignore[call-arg]
     Timeouts(read_s=5)  # type: ignore[call-arg]
