@@ -9,8 +9,9 @@ index 0 to all of them.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from opeai_async._core.extras import ExtraParts
+from opeai_async._core.extras import ExtraParts, named_fields, names_vendor_fields
 from opeai_async._core.rules import SYNTHETIC_ID_PREFIX
 from opeai_async.errors import StreamTooLargeError
 from opeai_async.types.chunk import (
@@ -104,7 +105,18 @@ class Accumulator:
         self.extend((chunk,))
 
     def extend(self, chunks: Iterable[ChatCompletionChunk]) -> None:
-        """``add`` for each of *chunks*."""
+        """``add`` for each of *chunks*, which are of one type, as those of one stream."""
+        batch = list(chunks)
+        if not batch or not names_vendor_fields(type(batch[0])):
+            self._add_all(batch)
+            return
+        for chunk in batch:
+            self._add_all([chunk])
+            self._extra.add(named_fields(chunk))
+            for choice in chunk.choices:
+                self._choices[choice.index].add_named(choice, choice.delta)
+
+    def _add_all(self, chunks: list[ChatCompletionChunk]) -> None:
         # One loop without calls: what few chunks carry is asked for in one condition, which costs a third of a call.
         self._built = None
         for chunk in chunks:
@@ -238,12 +250,28 @@ class _ChoiceParts:
         if choice.logprobs is not None:
             self.logprobs = self.logprobs or _LogprobParts()
             self.logprobs.add(choice.logprobs)
-        if choice.extra is not NO_EXTRA:
+        self.add_extras(choice.extra, delta.extra)
+
+    def add_named(self, choice: ChunkChoice, delta: ChoiceDelta) -> None:
+        """The vendor fields that a user's Structs name, of what has been added just now."""
+        self.add_extras(named_fields(choice), named_fields(delta))
+        if delta.tool_calls and self.calls is not None:
+            for call in delta.tool_calls:
+                self.calls.add_named(call)
+        if delta.function_call is not None and self.function_call is not None:
+            self.function_call.extra.add(named_fields(delta.function_call))
+        if delta.audio is not None and self.audio is not None:
+            self.audio.extra.add(named_fields(delta.audio))
+        if choice.logprobs is not None and self.logprobs is not None:
+            self.logprobs.extra.add(named_fields(choice.logprobs))
+
+    def add_extras(self, of_choice: dict[str, Any], of_delta: dict[str, Any]) -> None:
+        if of_choice:
             self.extra = self.extra or ExtraParts(latest_wins=True)
-            self.extra.add(choice.extra)
-        if delta.extra is not NO_EXTRA:
+            self.extra.add(of_choice)
+        if of_delta:
             self.delta_extra = self.delta_extra or ExtraParts()
-            self.delta_extra.add(delta.extra)
+            self.delta_extra.add(of_delta)
 
     def build(self) -> Choice:
         extra = self.delta_extra.build() if self.delta_extra is not None else NO_EXTRA
@@ -294,6 +322,15 @@ class _ToolCalls:
             call.custom = call.custom or _CustomParts()
             call.custom.add(delta.custom)
         call.extra.add(delta.extra)
+
+    def add_named(self, delta: ToolCallDelta) -> None:
+        """The vendor fields that a user's Structs name, of a *delta* that has been added just now."""
+        call = self._call_of(delta)
+        call.extra.add(named_fields(delta))
+        if delta.function is not None:
+            call.function.extra.add(named_fields(delta.function))
+        if delta.custom is not None and call.custom is not None:
+            call.custom.extra.add(named_fields(delta.custom))
 
     def _call_of(self, delta: ToolCallDelta) -> _CallParts:
         call = self.by_id.get(delta.id) if delta.id else None

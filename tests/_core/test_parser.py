@@ -369,8 +369,9 @@ def test_json_for_a_stream_with_everything_in_it() -> None:
     assert chunks[0].provider == "p"
     expected = decode_completion(msgspec.json.encode(body), ChatCompletion, Dialect())
     expected.choices.reverse()
-    assert message_of(chunks) == msgspec.structs.replace(expected, extra={}, usage=chunks[0].usage)
+    assert message_of(chunks) == msgspec.structs.replace(expected, usage=chunks[0].usage)
     assert message_of(chunks).choices[0].message.extra == {"vendor": {"a": [1]}}
+    assert message_of(chunks).extra == {"provider": "p"}
 
 
 @pytest.mark.parametrize(
