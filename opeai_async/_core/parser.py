@@ -75,10 +75,16 @@ class StreamParser(Generic[ChunkT]):
 
     def feed(self, data: bytes) -> list[ChunkT]:
         """The chunks that *data* completes."""
-        chunks = self._feed(data)
-        if self._thinking is None:
-            return chunks
-        return self._thinking.split(chunks) + (self.rest() if self.has_ended else [])
+        if self.has_ended:
+            return []
+        self.bytes_fed += len(data)
+        if self.bytes_fed > self._max_stream_bytes:
+            chunks = self._refuse("max_stream_bytes", self._max_stream_bytes)
+        elif self._begun:
+            chunks = self._feed_events(data)
+        else:
+            chunks = self._feed_beginning(data)
+        return chunks if self._thinking is None else self._split(chunks, self._thinking)
 
     def end(self) -> list[ChunkT]:
         """The chunks that the end of the body completes."""
@@ -89,15 +95,8 @@ class StreamParser(Generic[ChunkT]):
         """Text that was held back because it might have become a tag, where the reading stops before the end."""
         return self._thinking.rest() if self._thinking is not None else []
 
-    def _feed(self, data: bytes) -> list[ChunkT]:
-        if self.has_ended:
-            return []
-        self.bytes_fed += len(data)
-        if self.bytes_fed > self._max_stream_bytes:
-            return self._refuse("max_stream_bytes", self._max_stream_bytes)
-        if self._begun:
-            return self._feed_events(data)
-        return self._feed_beginning(data)
+    def _split(self, chunks: list[ChunkT], thinking: ThinkFilter[ChunkT]) -> list[ChunkT]:
+        return thinking.split(chunks) + (thinking.rest() if self.has_ended else [])
 
     def _end(self) -> list[ChunkT]:
         if self.has_ended:
