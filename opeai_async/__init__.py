@@ -94,6 +94,7 @@ if TYPE_CHECKING:
         FunctionCall,
         ToolCall,
     )
+    from opeai_async.types.finish import FinishKind
     from opeai_async.types.meta import (
         AttemptRecord,
         ResponseMeta,
@@ -211,6 +212,7 @@ _MODULES = {
         "FunctionCall",
         "ToolCall",
     ),
+    "types.finish": ("FinishKind",),
     "types.meta": (
         "AttemptRecord",
         "ResponseMeta",
@@ -293,6 +295,7 @@ __all__ = [
     "DeveloperMessage",
     "FileData",
     "FilePart",
+    "FinishKind",
     "FunctionCall",
     "FunctionCallDelta",
     "FunctionDefinition",
