@@ -184,6 +184,11 @@ def _due(delay_s: float | None) -> float | None:
 
 async def _happened(event: asyncio.Event, due: float | None) -> bool:
     """Wait for *event* until loop time *due*, or for ever; whether it happened."""
+    if due is not None and due <= asyncio.get_running_loop().time():
+        # No timeout, whose exception would keep the callers' frames, and with them a dropped stream, until the next
+        # cyclic collection (CPython 3.13).
+        await asyncio.sleep(0)
+        return event.is_set()
     try:
         async with asyncio.timeout_at(due):
             await event.wait()

@@ -87,10 +87,10 @@ def cuts_of(parts: list[bytes], seed: int) -> Iterator[list[bytes]]:
     body = b"".join(parts)
     yield [body] if body else []
     yield parts
-    if len(body) < 65536:
-        yield [body[k : k + 1] for k in range(len(body))]
     generator = random.Random(seed)
-    for _ in range(3):
+    if len(body) < 2_000:
+        yield [body[k : k + 1] for k in range(len(body))]
+    for _ in range(2):
         places = sorted(generator.sample(range(len(body) + 1), min(len(body), generator.choice((3, 10, 40)))))
         yield [body[a:b] for a, b in zip([0, *places], [*places, len(body)], strict=True) if a < b]
 
