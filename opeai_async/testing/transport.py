@@ -186,7 +186,7 @@ async def _happened(event: asyncio.Event, due: float | None) -> bool:
     """Wait for *event* until loop time *due*, or for ever; whether it happened."""
     if due is not None and due <= asyncio.get_running_loop().time():
         # No timeout, whose exception would keep the callers' frames, and with them a dropped stream, until the next
-        # cyclic collection (CPython 3.13).
+        # cyclic collection (CPython since 3.12).
         await asyncio.sleep(0)
         return event.is_set()
     try:

@@ -249,7 +249,7 @@ async def test_a_stream_dropped_by_a_cancelled_read_does_not_warn():
 
 
 @pytest.mark.skipif(
-    sys.version_info >= (3, 13), reason="CPython 3.13 keeps the frames of the timeout by which the script pauses"
+    sys.version_info >= (3, 12), reason="CPython since 3.12 keeps the frames of the timeout by which the script pauses"
 )
 async def test_a_dropped_stream_warns_after_a_later_read():
     """A read that was cancelled long ago is no excuse."""
