@@ -21,7 +21,7 @@ from opeai_async._core.think import ReasoningTags
 from opeai_async._core.timeouts import Timeouts, resolve
 from opeai_async._io.call import complete
 from opeai_async._io.exchange import Exchange, Wiring
-from opeai_async._io.stream import ChatCompletionStream, StreamOptions
+from opeai_async._io.stream import ChatCompletionStream, ReadOptions
 from opeai_async._io.transport import Response, SendError, Transport
 from opeai_async._version import __version__
 from opeai_async.errors import ClientClosedError, ConfigurationError
@@ -288,7 +288,7 @@ class Completions:
         fields, options = _split(params)
         return ChatCompletionStream(
             client._exchange_maker(fields, options, stream=True, usage=usage),  # pyright: ignore[reportPrivateUsage]
-            StreamOptions(
+            ReadOptions(
                 chunk_type=chunk_type,
                 dialect=_one_of("dialect", options.get("dialect", client.dialect), _DIALECTS),
                 choices=fields.get("n") or 1,

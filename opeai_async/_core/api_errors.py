@@ -13,7 +13,7 @@ import msgspec
 from opeai_async._core.http import ResponseHead
 from opeai_async._core.json_types import is_array, is_object
 from opeai_async._core.redact import redact
-from opeai_async._core.retry import parse_retry_after
+from opeai_async._core.retry import Cause, Failure, parse_retry_after
 from opeai_async.errors import (
     APIStatusError,
     AuthenticationError,
@@ -21,6 +21,7 @@ from opeai_async.errors import (
     ConflictError,
     InternalServerError,
     NotFoundError,
+    OpeAIError,
     PermissionDeniedError,
     QuotaExceededError,
     RateLimitError,
@@ -114,6 +115,14 @@ def stream_error_from(error: APIError) -> StreamServerError:
         type=error.type,
         param=error.param,
     )
+
+
+def failure_of(error: OpeAIError) -> Failure | None:
+    """What the retry policy is asked about *error* in a body; None if it is no error of the server."""
+    if not isinstance(error, StreamServerError):
+        return None
+    is_quota = APIError("", code=error.code, type=error.type).is_quota()
+    return Failure(Cause.IN_STREAM, status=error.status_code, is_quota=is_quota)
 
 
 def status_error(head: ResponseHead, body: bytes, attempts: tuple[AttemptRecord, ...] = ()) -> APIStatusError:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
-from opeai_async._core.api_errors import APIError
+from opeai_async._core.api_errors import failure_of
 from opeai_async._core.body import read_completion
 from opeai_async._core.dialect import Dialect, DialectMode
 from opeai_async._core.parser import MAX_JSON_BYTES
@@ -21,7 +21,6 @@ from opeai_async.errors import (
     APITimeoutError,
     InvalidResponseError,
     OpeAIError,
-    StreamServerError,
 )
 from opeai_async.types.completion import ChatCompletion
 
@@ -81,9 +80,6 @@ async def _whole_body(reader: BodyReader) -> bytes:
 
 def _failure_of(error: OpeAIError) -> Failure | None:
     """What the retry policy is asked after *error*; None if that is hopeless."""
-    if isinstance(error, StreamServerError):
-        is_quota = APIError("", code=error.code, type=error.type).is_quota()
-        return Failure(Cause.IN_STREAM, status=error.status_code, is_quota=is_quota)
     if isinstance(error, APIConnectionError) and not isinstance(error, APITimeoutError):
         return Failure(Cause.AMBIGUOUS)
-    return None
+    return failure_of(error)

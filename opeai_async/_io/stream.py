@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Generic, Literal, Self
 import anyio
 
 from opeai_async._core.accumulator import Accumulator
-from opeai_async._core.api_errors import APIError
+from opeai_async._core.api_errors import failure_of
 from opeai_async._core.dialect import Dialect, DialectMode
 from opeai_async._core.outcome import FAILED_FINISH_REASONS, End, Outcome, outcome_of
 from opeai_async._core.parser import MAX_STREAM_BYTES, StreamParser
@@ -64,7 +64,7 @@ _TRUNCATED = "the stream ended without [DONE] and without a finish_reason: the a
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StreamOptions(Generic[ChunkT]):
+class ReadOptions(Generic[ChunkT]):
     """How a stream reads.
 
     Attributes:
@@ -92,7 +92,7 @@ class ChatCompletionStream(Generic[ChunkT]):
     leave its ``async with`` block, call ``aclose()``, or ``cancel()`` from any task of the same loop.
     """
 
-    def __init__(self, make_exchange: Callable[[], Exchange], options: StreamOptions[ChunkT]) -> None:
+    def __init__(self, make_exchange: Callable[[], Exchange], options: ReadOptions[ChunkT]) -> None:
         self._make_exchange = make_exchange
         self._options = options
         self._exchange: Exchange | None = None
@@ -225,7 +225,7 @@ class ChatCompletionStream(Generic[ChunkT]):
         if self._first_content_at is None and any(map(_has_content, batch)):
             self._first_content_at = self._now()
         if parser.error is not None:
-            self._will_end(End.ERROR, parser.error, _failure_of(parser.error))
+            self._will_end(End.ERROR, parser.error, failure_of(parser.error))
         elif parser.done or not data:
             self._will_end(End.DONE if parser.done else End.EOF)
         return batch
@@ -452,14 +452,6 @@ class ChatCompletionStream(Generic[ChunkT]):
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
-
-
-def _failure_of(error: OpeAIError) -> Failure | None:
-    """What the retry policy is asked if *error* came before the first chunk; None if that is hopeless."""
-    if not isinstance(error, StreamServerError):
-        return None
-    is_quota = APIError("", code=error.code, type=error.type).is_quota()
-    return Failure(Cause.IN_STREAM, status=error.status_code, is_quota=is_quota)
 
 
 def _has_content(chunk: ChatCompletionChunk) -> bool:
