@@ -56,7 +56,38 @@ def encode_request(
         given.update(extra_body)
     body = _encode(given)
     # Inside a string the quotes would be escaped, so this is the name of a field and nothing else.
-    return _encode(flattened(given)) if b'"_extra":' in body else body
+    return _encode({name: _sent(value) for name, value in given.items()}) if b'"_extra":' in body else body
+
+
+def _sent(value: Any) -> Any:
+    """`flattened`, but in a list of messages what was repaired goes back in the form it came in."""
+    if not _is_row(value):
+        return flattened(value)
+    return [as_it_came(item) if isinstance(item, WireStruct) else flattened(item) for item in value]
+
+
+def as_it_came(message: WireStruct) -> dict[str, Any]:
+    """*message* as its server wrote it: a server that has another name or form for reasoning may refuse ours."""
+    fields: dict[str, Any] = flattened(message)
+    if "reasoning" in message.extra and "reasoning_content" in fields:
+        fields["reasoning"] = fields.pop("reasoning_content")
+    if "content_blocks" in message.extra:
+        blocks: list[Any] = fields.pop("content_blocks")
+        fields["content"] = _content_blocks(fields, blocks)
+    return fields
+
+
+def _content_blocks(fields: dict[str, Any], blocks: list[Any]) -> list[Any]:
+    """The ``content`` that came as a list of *blocks*: thinking, then text, then all else."""
+    thoughts = [block for block in blocks if _is_mapping(block) and "thinking" in block]
+    content = [block for block in blocks if not (_is_mapping(block) and ("thinking" in block or "text" in block))]
+    if text := fields.get("content"):
+        content.insert(0, {"type": "text", "text": text})
+    if thoughts and (thought := fields.pop("reasoning_content", None)):
+        whole = {name: value for block in thoughts for name, value in block.items()}  # a signature comes last
+        is_text = isinstance(whole["thinking"], str)
+        content.insert(0, {**whole, "thinking": thought if is_text else [{"type": "text", "text": thought}]})
+    return content
 
 
 def flattened(value: Any) -> Any:

@@ -123,7 +123,10 @@ def _content_number(delta: JSONObject) -> bool:
 
 
 def _content_blocks(delta: JSONObject) -> bool:
-    """Blocks of text go to content, blocks of thinking to reasoning; others stay visible in ``extra``."""
+    """Blocks of text go to content, blocks of thinking to reasoning.
+
+    All but plain text stays in ``extra`` too: from there the blocks are sent back.
+    """
     blocks = delta.get("content")
     if is_object(blocks):
         blocks = [blocks]
@@ -131,37 +134,47 @@ def _content_blocks(delta: JSONObject) -> bool:
         return False
     texts: list[str] = []
     thoughts: list[str] = []
-    others: list[Any] = []
+    kept: list[Any] = []
     for block in blocks:
-        _sort_block(block, texts, thoughts, others)
+        _sort_block(block, texts, thoughts, kept)
     delta["content"] = "".join(texts) if texts else None
     if thoughts:
         delta["reasoning_content"] = "".join(thoughts)
-    if others:
-        delta["content_blocks"] = others
+    if kept:
+        delta["content_blocks"] = kept
     return True
 
 
-def _sort_block(block: Any, texts: list[str], thoughts: list[str], others: list[Any]) -> None:
+_PLAIN_TEXT = frozenset({"type", "text"})
+
+
+def _sort_block(block: Any, texts: list[str], thoughts: list[str], kept: list[Any]) -> None:
     if isinstance(block, str):
         texts.append(block)
         return
     fields = block if is_object(block) else {}
-    if isinstance(fields.get("text"), str):
+    is_text = isinstance(fields.get("text"), str)
+    if is_text:
         texts.append(fields["text"])
     elif "thinking" in fields:
         thoughts.append(_text_of(fields["thinking"]))
-    else:
-        others.append(block)
+    if not is_text or fields.keys() - _PLAIN_TEXT:
+        kept.append(block)
 
 
 def _reasoning_alias(delta: JSONObject) -> bool:
-    """``reasoning`` is read as ``reasoning_content``; where both are sent, one of them counts."""
+    """``reasoning`` is read as ``reasoning_content``; where both are sent, one of them counts.
+
+    Text that counts also stays where it was: its name says under which one it is to be sent back.
+    """
     if "reasoning" not in delta:
         return False
-    alias = delta.pop("reasoning")
-    if not delta.get("reasoning_content") and alias is not None:
+    alias = delta["reasoning"]
+    counts = not delta.get("reasoning_content") and alias is not None
+    if counts:
         delta["reasoning_content"] = alias
+    if not (counts and alias and isinstance(alias, str)):
+        del delta["reasoning"]
     return True
 
 

@@ -69,7 +69,12 @@ DELTAS: dict[str, tuple[Deltas, dict[str, Any], tuple[str, ...]]] = {
         {
             "content": "abc",
             "reasoning_content": "hm",
-            "_extra": {"content_blocks": [{"type": "reference", "ids": [1]}]},
+            "_extra": {
+                "content_blocks": [
+                    {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+                    {"type": "reference", "ids": [1]},
+                ]
+            },
         },
         ("content_blocks",),
     ),
@@ -78,7 +83,11 @@ DELTAS: dict[str, tuple[Deltas, dict[str, Any], tuple[str, ...]]] = {
         {"content": None, "_extra": {"content_blocks": [5]}},
         ("content_blocks",),
     ),
-    "reasoning": ([{"reasoning": "a"}, {"reasoning": "b"}], {"reasoning_content": "ab"}, ("reasoning_alias",)),
+    "reasoning": (
+        [{"reasoning": "a"}, {"reasoning": "b"}],
+        {"reasoning_content": "ab", "_extra": {"reasoning": "ab"}},
+        ("reasoning_alias",),
+    ),
     "reasoning beside reasoning_content": (
         [{"reasoning": "a", "reasoning_content": "a"}, {"reasoning": "b", "reasoning_content": "b"}],
         {"reasoning_content": "ab"},

@@ -4,15 +4,19 @@ import collections
 import enum
 import math
 import types
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opeai_async._core.body import read_completion
+from opeai_async._core.dialect import Dialect
 from opeai_async._core.encode import encode_request, flattened
+from opeai_async._core.http import ResponseHead
 from opeai_async.errors import RequestValidationError
-from opeai_async.types.completion import ChatCompletionMessage
+from opeai_async.types.completion import ChatCompletion, ChatCompletionMessage
 from opeai_async.types.request import (
     AssistantMessage,
     ChatCompletionRequest,
@@ -325,3 +329,52 @@ def test_what_came_beside_a_field_does_not_replace_it():
     """Some servers send `message` beside `delta`; the message that goes back is the one that was read."""
     message = ChatCompletionMessage(role="assistant", content="read", extra={"content": "beside", "vendor": 1})
     assert flattened(message) == {"role": "assistant", "content": "read", "vendor": 1}
+
+
+# --- what came back is sent back -------------------------------------------------------------------------------------
+
+
+def sent_back(message: dict[str, Any]) -> dict[str, Any]:
+    """*message* as an answer brought it, and as the next request carries it."""
+    body = msgspec.json.encode({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
+    completion = read_completion(ResponseHead(200, "h", {}), body, ChatCompletion, Dialect())
+    return body_of(messages=[completion.choices[0].message])["messages"][0]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "assistant", "content": "a", "reasoning_content": "r"},
+        {"role": "assistant", "content": "a", "reasoning": "r"},
+        {"role": "assistant", "content": "a", "reasoning": "r", "reasoning_details": [{"type": "x", "data": "+/"}]},
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": "r", "signature": "s"}]},
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "thinking", "thinking": [{"type": "text", "text": "r"}], "closed": True},
+                {"type": "text", "text": "a"},
+                {"type": "reference", "reference_ids": [1]},
+            ],
+        },
+        {"role": "assistant", "content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": "u"}]},
+    ],
+    ids=lambda message: "+".join(name for name in message if name != "role"),
+)
+def test_an_answer_goes_back_in_the_form_it_came_in(message: dict[str, Any]) -> None:
+    """A server that calls reasoning otherwise, or writes blocks, refuses or ignores what another would send."""
+    assert sent_back(message) == message
+
+
+def test_what_the_user_changed_goes_back_changed() -> None:
+    """The name and the form are the server's, the values are those of the message."""
+    message = ChatCompletionMessage(
+        role="assistant", content="b", reasoning_content="new", extra={"reasoning": "old", "content_blocks": []}
+    )
+    assert body_of(messages=[message])["messages"] == [
+        {"role": "assistant", "content": [{"type": "text", "text": "b"}], "reasoning": "new"}
+    ]
+    blocks = [{"type": "thinking", "thinking": "old"}]
+    message = ChatCompletionMessage(role="assistant", content="b", extra={"content_blocks": blocks})
+    assert body_of(messages=[message])["messages"] == [
+        {"role": "assistant", "content": [{"type": "text", "text": "b"}]}
+    ]
