@@ -89,11 +89,10 @@ class RawServer:
         self._tasks.add(asyncio.current_task())
         self.connections += 1
         peer = Peer(self.connections, writer)
-        requests: asyncio.Queue[Call] = asyncio.Queue()
+        requests: asyncio.Queue[Call | None] = asyncio.Queue()
         watcher = asyncio.create_task(self._read_requests(reader, peer, requests))
         try:
-            while True:
-                call = await requests.get()
+            while (call := await requests.get()) is not None:
                 await self._answer(call)
         except (ConnectionError, asyncio.CancelledError):
             pass
@@ -119,6 +118,7 @@ class RawServer:
                 requests.put_nowait(call)
         except (asyncio.IncompleteReadError, ConnectionError):
             peer.gone.set()
+            requests.put_nowait(None)
 
 
 def chunked(*parts: bytes) -> bytes:
