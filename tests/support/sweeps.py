@@ -7,6 +7,7 @@ caller never gets to see, and somebody has to clean it up.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from functools import partial
 from typing import Any, Generic, Literal, TypeVar
 
 import pytest
@@ -32,7 +33,7 @@ class CancelAt(Generic[T]):
 
     def __await__(self) -> Generator[Any, None, T]:
         call, task = self._call, asyncio.current_task()
-        resume: Callable[[], Any] = lambda: call.send(None)
+        resume: Callable[[], Any] = partial(call.send, None)
         while True:
             try:
                 awaited = resume()
@@ -43,10 +44,10 @@ class CancelAt(Generic[T]):
                 self._cancel(task, awaited)
             try:
                 yield awaited
-            except BaseException as exc:
-                resume = lambda exc=exc: call.throw(exc)
+            except asyncio.CancelledError as exc:
+                resume = partial(call.throw, exc)
             else:
-                resume = lambda: call.send(None)
+                resume = partial(call.send, None)
 
     def _cancel(self, task: asyncio.Task, awaited: asyncio.Future | None) -> None:
         if awaited is None or self._moment == "under way":
