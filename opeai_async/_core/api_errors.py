@@ -28,6 +28,7 @@ from opeai_async.errors import (
     StreamServerError,
     UnprocessableEntityError,
 )
+from opeai_async.types.completion import ChatCompletion
 from opeai_async.types.meta import AttemptRecord
 
 MAX_EXCERPT_BYTES = 4096
@@ -114,6 +115,27 @@ def stream_error_from(error: APIError) -> StreamServerError:
         code=error.code,
         type=error.type,
         param=error.param,
+    )
+
+
+def failed_answer(completion: ChatCompletion) -> StreamServerError | None:
+    """The error for an answer that broke on the server's side, which its finish_reason says; None if it did not.
+
+    See https://openrouter.ai/docs/api/reference/errors for the ``error`` beside it.
+    """
+    failed = next((choice for choice in completion.choices if choice.finish == "error"), None)
+    if failed is None:
+        return None
+    said = find_error(failed.extra) or APIError("it gave no reason")
+    return StreamServerError(
+        f"the server ended the answer with finish_reason {failed.finish_reason!r}: {said.message}",
+        status_code=said.status(),
+        code=said.code,
+        type=said.type,
+        param=said.param,
+        partial=completion,
+        usage=completion.usage,
+        finish_reason=failed.finish_reason,
     )
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from opeai_async._core.accumulator import Accumulator
-from opeai_async._core.api_errors import excerpt
+from opeai_async._core.api_errors import excerpt, failed_answer
 from opeai_async._core.decode import DONE, ChunkDecoder, decode_completion
 from opeai_async._core.dialect import Dialect
 from opeai_async._core.encode import flattened
@@ -63,18 +63,22 @@ def read_completion(
     """The answer in a whole body, be it JSON as asked for or an event stream.
 
     Raises:
-        StreamServerError: If the body reports an error.
+        StreamServerError: If the body reports an error, or its finish_reason says that the answer broke.
         InvalidResponseError: If it is neither.
         StreamDecodeError: If an event of it is no chunk, or in strict mode.
         StreamTooLargeError: If an event of it has an index out of bounds.
     """
     kind = kind_of(body)
     if kind is BodyKind.JSON:
-        return decode_completion(body.removeprefix(_BOM), completion_type, dialect)
-    if kind is BodyKind.EVENTS:
-        return _completion_of_events(head, body, completion_type, dialect)
-    found = "an empty body" if kind is None else kind.value
-    raise invalid_response(head, body, f"expected a JSON object, got {found}")
+        completion = decode_completion(body.removeprefix(_BOM), completion_type, dialect)
+    elif kind is BodyKind.EVENTS:
+        completion = _completion_of_events(head, body, completion_type, dialect)
+    else:
+        found = "an empty body" if kind is None else kind.value
+        raise invalid_response(head, body, f"expected a JSON object, got {found}")
+    if (error := failed_answer(completion)) is not None:
+        raise error
+    return completion
 
 
 def _completion_of_events(

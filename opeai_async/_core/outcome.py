@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from enum import Enum, StrEnum
 
-from opeai_async.types.finish import FINISH_KINDS
-
 
 class End(Enum):
     """What ended the reading."""
@@ -60,9 +58,6 @@ _TABLE: dict[tuple[End, bool], Outcome] = {
     (End.CLOSED, True): Outcome.COMPLETE,
     (End.CLOSED, False): Outcome.CANCELLED,
 }
-
-FAILED_FINISH_REASONS = frozenset(reason for reason, kind in FINISH_KINDS.items() if kind == "error")
-"""What servers send as finish_reason when the answer broke on their side, in lower case."""
 
 
 def outcome_of(end: End, *, labelled: bool) -> Outcome:

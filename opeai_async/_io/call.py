@@ -21,6 +21,7 @@ from opeai_async.errors import (
     APITimeoutError,
     InvalidResponseError,
     OpeAIError,
+    StreamError,
 )
 from opeai_async.types.completion import ChatCompletion
 
@@ -45,6 +46,8 @@ async def complete(
                 split_completion(result, reasoning_tags)
             return msgspec.structs.replace(result, meta=exchange.meta(reader.head, tuple(dialect.quirks)))
         failure = _failure_of(result)
+        if isinstance(result, StreamError):
+            _add_facts(result, reader, exchange)
         if failure is None:
             raise exchange.final(result)
         reader = await exchange.reopen(result, failure)
@@ -55,6 +58,13 @@ async def _result(reader: BodyReader, completion_type: type[CompletionT], dialec
         return read_completion(reader.head, await _whole_body(reader), completion_type, dialect)
     except OpeAIError as exc:
         return copy.copy(exc)  # without the traceback, whose frames hold the body
+
+
+def _add_facts(error: StreamError, reader: BodyReader, exchange: Exchange) -> None:
+    error.bytes = reader.bytes_read
+    error.request_id = reader.head.request_id
+    if error.partial is not None:
+        error.partial = msgspec.structs.replace(error.partial, meta=exchange.meta(reader.head))
 
 
 async def _whole_body(reader: BodyReader) -> bytes:

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Generic, Literal, Self
 import anyio
 
 from opeai_async._core.accumulator import Accumulator
-from opeai_async._core.api_errors import failure_of
+from opeai_async._core.api_errors import failed_answer, failure_of
 from opeai_async._core.dialect import Dialect, DialectMode
-from opeai_async._core.outcome import FAILED_FINISH_REASONS, End, Outcome, outcome_of
+from opeai_async._core.outcome import End, Outcome, outcome_of
 from opeai_async._core.parser import MAX_STREAM_BYTES, StreamParser
 from opeai_async._core.retry import Cause, Failure
 from opeai_async._core.sse import DEFAULT_MAX_EVENT_BYTES
@@ -40,7 +40,6 @@ from opeai_async.errors import (
     OpeAIError,
     StreamError,
     StreamInterruptedError,
-    StreamServerError,
     StreamTimeoutError,
     StreamTooLargeError,
     StreamTruncatedError,
@@ -48,6 +47,7 @@ from opeai_async.errors import (
 from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.common import CompletionUsage
 from opeai_async.types.completion import ChatCompletion
+from opeai_async.types.finish import finish_kind
 from opeai_async.types.meta import NO_META, ResponseMeta, StreamTiming
 
 if TYPE_CHECKING:
@@ -372,10 +372,9 @@ class ChatCompletionStream(Generic[ChunkT]):
         self._will_end(end)
         labelled = self._is_finished() if end is End.CLOSED else self._accumulator.finished
         self._outcome = outcome_of(end, labelled=labelled)
-        failed = [word for word in self._accumulator.finish_reasons if word.lower() in FAILED_FINISH_REASONS]
-        if self._outcome is Outcome.COMPLETE and failed:
+        if self._outcome is Outcome.COMPLETE and "error" in map(finish_kind, self._accumulator.finish_reasons):
             self._outcome = Outcome.FAILED
-            error = StreamServerError(f"the server ended the answer with finish_reason {min(failed)!r}")
+            error = failed_answer(self._accumulator.snapshot)
         elif self._outcome is Outcome.TRUNCATED and self._options.on_truncated == "return":
             error = None
         if self._outcome in (Outcome.FAILED, Outcome.TRUNCATED) and error is not None:

@@ -341,8 +341,7 @@ _NOTE = {"type": "url_citation", "url_citation": {"start_index": 0, "end_index":
 def _reason(name: str, reason: str, who: str, *, failed: bool = False) -> Quirk:
     change = in_choices(_finish(reason))
     return Quirk(name, "choice", _finish(reason), f"finish_reason {reason!r}", who,
-                 expect="failed" if failed else "changed", right=change,
-                 expect_whole="changed")  # fmt: skip
+                 expect="failed" if failed else "changed", right=change)  # fmt: skip
 
 
 ENDS = (

@@ -1,5 +1,6 @@
 """Answers that are awaited whole, over a scripted transport and a clock that jumps."""
 
+import msgspec
 import pytest
 
 from opeai_async import (
@@ -116,3 +117,30 @@ async def test_a_body_without_end(monkeypatch):
         await create(client)
     assert transport.responses[0].end == "aborted"
     assert KEY not in repr(vars(caught.value))
+
+
+async def test_an_answer_that_broke_on_the_servers_side():
+    """A finish_reason that reports a failure is one, with the reason that came and what had been said."""
+    client, transport, _ = scripted(max_retries=0)
+    choice = {"message": {"role": "assistant", "content": "so f"}, "finish_reason": "error"}
+    failed = {**choice, "error": {"code": 502, "message": "provider gone"}}
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    body = msgspec.json.encode({"choices": [failed], "usage": usage})
+    transport.respond(body, headers={**JSON, "x-request-id": "r-1"})
+    with pytest.raises(StreamServerError, match="provider gone") as raised:
+        await create(client)
+    error = raised.value
+    assert (error.status_code, error.code, error.finish_reason, error.request_id) == (502, "502", "error", "r-1")
+    assert error.usage.total_tokens == 5
+    assert error.partial.choices[0].message.content == "so f"
+    assert error.partial.meta.request_id == "r-1"
+
+
+async def test_an_answer_that_broke_is_tried_again():
+    """As with any error of the server before something was handed out."""
+    client, transport, _ = scripted()
+    transport.respond(b'{"choices": [{"message": {"content": "a"}, "finish_reason": "abort"}]}', headers=JSON)
+    transport.respond(COMPLETION, headers=JSON)
+    completion = await create(client)
+    assert completion.choices[0].message.content == "abc"
+    assert len(completion.meta.attempts) == 2

@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 
 from opeai_async._core.accumulator import Accumulator
+from opeai_async._core.api_errors import failed_answer
 from opeai_async._core.body import read_completion
 from opeai_async._core.dialect import Dialect, DialectMode
 from opeai_async._core.http import ResponseHead
-from opeai_async._core.outcome import FAILED_FINISH_REASONS, End, Outcome, outcome_of
+from opeai_async._core.outcome import End, Outcome, outcome_of
 from opeai_async._core.parser import StreamParser
 from opeai_async.errors import (
     APIStatusError,
@@ -67,8 +68,8 @@ def read_stream(parts: Iterable[bytes], mode: DialectMode = "repair") -> Reading
     outcome = outcome_of(end, labelled=accumulator.finished)
     if outcome is Outcome.TRUNCATED:
         error = StreamTruncatedError("cut")
-    if outcome is Outcome.COMPLETE and FAILED_FINISH_REASONS.intersection(accumulator.finish_reasons):
-        outcome, error = Outcome.FAILED, StreamServerError("failed")
+    if outcome is Outcome.COMPLETE and (failed := failed_answer(accumulator.completion())) is not None:
+        outcome, error = Outcome.FAILED, failed
     return Reading(outcome, accumulator.completion() if accumulator.chunks else None, error, tuple(dialect.quirks))
 
 
@@ -78,7 +79,7 @@ def read_whole(body: bytes) -> Reading:
     try:
         completion = read_completion(HEAD, body, ChatCompletion, dialect)
     except OpeAIError as exc:
-        return Reading(Outcome.FAILED, None, exc, tuple(dialect.quirks))
+        return Reading(Outcome.FAILED, getattr(exc, "partial", None), exc, tuple(dialect.quirks))
     return Reading(Outcome.COMPLETE, completion, None, tuple(dialect.quirks))
 
 
