@@ -91,6 +91,7 @@ class RawServer:
         peer = Peer(self.connections, writer)
         requests: asyncio.Queue[Call | None] = asyncio.Queue()
         watcher = asyncio.create_task(self._read_requests(reader, peer, requests))
+        self._tasks.add(watcher)
         try:
             while (call := await requests.get()) is not None:
                 await self._answer(call)
@@ -99,7 +100,6 @@ class RawServer:
         finally:
             watcher.cancel()
             writer.transport.abort()
-            await asyncio.wait([watcher])
 
     async def _read_requests(self, reader: asyncio.StreamReader, peer: Peer, requests: asyncio.Queue) -> None:
         try:
