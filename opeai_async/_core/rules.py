@@ -122,6 +122,33 @@ def _content_number(delta: JSONObject) -> bool:
     return True
 
 
+def _content_object(delta: JSONObject) -> bool:
+    """An answer in JSON mode that some gateway has decoded is text again."""
+    content = delta.get("content")
+    if is_object(content):
+        is_answer = not _is_block(content)
+    else:
+        is_answer = is_array(content) and bool(content) and not any(map(_may_be_block, content))
+    if is_answer:
+        delta["content"] = msgspec.json.encode(content).decode()
+    return is_answer
+
+
+_BLOCK_TEXTS = frozenset({"text", "thinking"})
+
+
+def _is_block(content: JSONObject) -> bool:
+    """Whether an object that stands alone is a block: an answer may have a field ``type`` or ``text`` too."""
+    kind = content.get("type")
+    if isinstance(kind, str):
+        return not content.keys().isdisjoint({kind, *_BLOCK_TEXTS})
+    return content.keys() <= _BLOCK_TEXTS
+
+
+def _may_be_block(item: Any) -> bool:
+    return not is_object(item) or not item.keys().isdisjoint({"type", *_BLOCK_TEXTS})
+
+
 def _content_blocks(delta: JSONObject) -> bool:
     """Blocks of text go to content, blocks of thinking to reasoning.
 
@@ -275,6 +302,7 @@ RULES: tuple[Rule, ...] = (
     Rule("whole_choice", "choice_index_missing", _choice_index_missing, "index 0", "several"),
     Rule("whole_choice", "message_missing", _message_missing, "`delta` or `text` in its place", "gateways"),
     Rule("delta", "content_number", _content_number, "the number as it was written", "Cloudflare"),
+    Rule("delta", "content_object", _content_object, "an answer in JSON mode becomes its text", "Cloudflare"),
     Rule("delta", "content_blocks", _content_blocks, "text to content, thinking to reasoning", "Mistral magistral"),
     Rule("delta", "reasoning_alias", _reasoning_alias, "`reasoning` is reasoning_content", "vLLM, Groq, OpenRouter"),
     Rule("delta", "reasoning_object", _reasoning_object, "the text inside an object or list", "OpenRouter"),

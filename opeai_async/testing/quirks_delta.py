@@ -26,6 +26,7 @@ from opeai_async.testing.quirk import (
 
 _Items = list[Item]
 _NUMBER = "1.50"
+_OBJECT = '{"name":"Ann","type":"person","tags":[1]}'
 
 
 def _with_role(change: Change) -> Change:
@@ -156,6 +157,9 @@ DELTA = (
     Quirk("content_number", "chunks", insert_before_finish({"content": raw(_NUMBER.encode())}),
           "a piece of text as a JSON number", "Cloudflare", rule="content_number",
           expect="changed", right=add_content(_NUMBER)),
+    Quirk("content_object", "chunks", insert_before_finish({"content": raw(_OBJECT.encode())}),
+          "an answer in JSON mode as the object itself", "Cloudflare", rule="content_object",
+          expect="changed", right=add_content(_OBJECT)),
     Quirk("content_blocks", "delta", _to_blocks, "text and thinking as a list of blocks", "Mistral magistral",
           rule="content_blocks"),
     Quirk("lone_surrogate", "chunks", insert_before_finish({"content": raw(b'"\\ud83d."')}),

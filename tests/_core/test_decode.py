@@ -423,6 +423,11 @@ def test_custom_and_older_calls_of_a_whole_answer() -> None:
         ('{"index":0,"message":"a"}', "a", ("message_missing", "role_missing")),
         ('{"index":0}', None, ("message_missing", "role_missing")),
         ('{"index":0,"message":{"role":"assistant","content":[{"type":"text","text":"a"}]}}', "a", ("content_blocks",)),
+        (
+            '{"index":0,"message":{"role":"assistant","content":{"n":[1.5,null]}}}',
+            '{"n":[1.5,null]}',
+            ("content_object",),
+        ),
         ('{"index":0,"message":{"role":"assistant","content":"a","reasoning":"r"}}', "a", ("reasoning_alias",)),
     ],
 )

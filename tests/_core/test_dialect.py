@@ -78,6 +78,22 @@ DELTAS: dict[str, tuple[Deltas, dict[str, Any], tuple[str, ...]]] = {
         },
         ("content_blocks",),
     ),
+    "content as the object of JSON mode": (
+        [{"content": {"type": "fruit", "kinds": ["\u00e4pfel", 2], "more": {"text": None}}}],
+        {"content": '{"type":"fruit","kinds":["\u00e4pfel",2],"more":{"text":null}}'},
+        ("content_object",),
+    ),
+    "content as the array of JSON mode": (
+        [{"content": [{"name": "a"}, {}]}],
+        {"content": '[{"name":"a"},{}]'},
+        ("content_object",),
+    ),
+    "a lone block without a type": ([{"content": {"text": "a"}}], {"content": "a"}, ("content_blocks",)),
+    "a lone block of another kind": (
+        [{"content": {"type": "image_url", "image_url": {"url": "u"}}}],
+        {"content": None, "_extra": {"content_blocks": [{"type": "image_url", "image_url": {"url": "u"}}]}},
+        ("content_blocks",),
+    ),
     "a block that is no object": (
         [{"content": [5]}],
         {"content": None, "_extra": {"content_blocks": [5]}},
