@@ -124,10 +124,16 @@ def as_one_chunk(completion: ChatCompletion) -> bytes:
 
 
 def _on_the_wire(completion: ChatCompletion) -> JSONObject:
-    """*completion* as a server would send it, with the zeros that Structs leave out."""
+    """*completion* as a server would send it, with the zeros that Structs leave out.
+
+    Reasoning has the name it came under, so that the second reading notes that name too.
+    """
     body: JSONObject = {"choices": [], **flattened(completion)}
     for choice in body["choices"]:
         choice.setdefault("index", 0)
+        message = choice["message"]
+        if "reasoning" in message and "reasoning_content" in message:
+            message["reasoning"] = message.pop("reasoning_content")
     if completion.usage is not None:
         body["usage"] = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, **body["usage"]}
     return body

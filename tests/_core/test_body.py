@@ -142,6 +142,17 @@ def test_one_chunk_needs_no_repair() -> None:
     assert decode_chunk(as_one_chunk(ChatCompletion())).choices == []
 
 
+def test_reasoning_keeps_the_name_it_came_under() -> None:
+    """In a stream for an awaited call, and in an answer replayed as a chunk: under that name it is sent back."""
+    stream = [{"choices": [{"index": 0, "delta": {"reasoning": text}}]} for text in ("h", "m")]
+    stream += [{"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": "stop"}]}]
+    streamed, _ = read(b"".join(b"data: %s\n\n" % msgspec.json.encode(chunk) for chunk in stream))
+    whole, _ = read(b'{"choices":[{"message":{"role":"assistant","content":"a","reasoning":"hm"}}]}')
+    replayed = decode_chunk(as_one_chunk(whole)).choices[0].delta
+    for message in (streamed.choices[0].message, whole.choices[0].message, replayed):
+        assert (message.content, message.reasoning_content, message.extra) == ("a", "hm", {"reasoning": "hm"})
+
+
 def test_a_tool_call_that_is_none() -> None:
     """What could not be read as a call is kept beside the message, and does not break the replay."""
     for calls in ([None], 5):
