@@ -19,6 +19,7 @@ from opeai_async._core.retry import Cause, RetryBudget, RetryPolicy
 from opeai_async._core.sse import DEFAULT_MAX_EVENT_BYTES
 from opeai_async._core.think import ReasoningTags
 from opeai_async._core.timeouts import Timeouts, resolve
+from opeai_async._io import log
 from opeai_async._io.call import complete
 from opeai_async._io.exchange import Exchange, Wiring
 from opeai_async._io.stream import ChatCompletionStream, ReadOptions
@@ -119,6 +120,7 @@ class AsyncOpeAI:
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
         transport: Transport | None = None,
     ) -> None:
+        log.set_up(os.environ.get(log.LOG_VARIABLE))
         if isinstance(api_key, str):
             api_key = HiddenStr(api_key)  # traceback printers show locals
         secret = _secret(api_key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from typing import TypeVar
 
@@ -24,6 +25,7 @@ from opeai_async.errors import (
     StreamError,
 )
 from opeai_async.types.completion import ChatCompletion
+from opeai_async.types.meta import NO_META, ResponseMeta, StreamTiming
 
 CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
 
@@ -36,21 +38,59 @@ async def complete(
     Raises:
         OpeAIError: If no attempt brought one.
     """
-    reader = await exchange.open()
-    while True:
-        dialect = Dialect(mode)  # what an attempt that failed has taught does not count
-        result = await _result(reader, completion_type, dialect)
-        if not isinstance(result, OpeAIError):
-            exchange.succeeded()
-            if reasoning_tags != "none":
-                split_completion(result, reasoning_tags)
-            return msgspec.structs.replace(result, meta=exchange.meta(reader.head, tuple(dialect.quirks)))
-        failure = _failure_of(result)
-        if isinstance(result, StreamError):
-            _add_facts(result, reader, exchange)
-        if failure is None:
-            raise exchange.final(result)
-        reader = await exchange.reopen(result, failure)
+    call = _Call(exchange)
+    try:
+        result, quirks = await call.run(completion_type, mode)
+    except OpeAIError as exc:
+        call.log_end("failed", exc)
+        raise
+    except asyncio.CancelledError:
+        call.log_end("cancelled")
+        raise
+    exchange.succeeded()
+    call.log_end("complete", quirks=quirks)
+    if reasoning_tags != "none":
+        split_completion(result, reasoning_tags)
+    return msgspec.structs.replace(result, meta=call.meta(quirks))
+
+
+class _Call:
+    """The attempts of one call."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._reader: BodyReader | None = None
+
+    async def run(self, completion_type: type[CompletionT], mode: DialectMode) -> tuple[CompletionT, tuple[str, ...]]:
+        """The first answer that can be used, and its quirks."""
+        reader = self._reader = await self._exchange.open()
+        while True:
+            dialect = Dialect(mode)  # what an attempt that failed has taught does not count
+            result = await _result(reader, completion_type, dialect)
+            if not isinstance(result, OpeAIError):
+                return result, tuple(dialect.quirks)
+            if isinstance(result, StreamError):
+                self._add_facts(result, reader)
+            failure = _failure_of(result)
+            if failure is None:
+                raise self._exchange.final(result)
+            reader = self._reader = await self._exchange.reopen(result, failure)
+
+    def meta(self, quirks: tuple[str, ...] = ()) -> ResponseMeta:
+        return NO_META if self._reader is None else self._exchange.meta(self._reader.head, quirks)
+
+    def log_end(self, outcome: str, error: OpeAIError | None = None, quirks: tuple[str, ...] = ()) -> None:
+        started_at, now = self._exchange.started_at, asyncio.get_running_loop().time()
+        begun_at = None if self._reader is None else self._reader.first_byte_at
+        first_byte_s = None if begun_at is None else begun_at - started_at
+        timing = StreamTiming(first_byte_s=first_byte_s, total_s=now - started_at)
+        self._exchange.log_end(outcome, error, self._reader, timing=timing, quirks=quirks)
+
+    def _add_facts(self, error: StreamError, reader: BodyReader) -> None:
+        error.bytes = reader.bytes_read
+        error.request_id = reader.head.request_id
+        if error.partial is not None:
+            error.partial = msgspec.structs.replace(error.partial, meta=self.meta())
 
 
 async def _result(reader: BodyReader, completion_type: type[CompletionT], dialect: Dialect) -> CompletionT | OpeAIError:
@@ -58,13 +98,6 @@ async def _result(reader: BodyReader, completion_type: type[CompletionT], dialec
         return read_completion(reader.head, await _whole_body(reader), completion_type, dialect)
     except OpeAIError as exc:
         return copy.copy(exc)  # without the traceback, whose frames hold the body
-
-
-def _add_facts(error: StreamError, reader: BodyReader, exchange: Exchange) -> None:
-    error.bytes = reader.bytes_read
-    error.request_id = reader.head.request_id
-    if error.partial is not None:
-        error.partial = msgspec.structs.replace(error.partial, meta=exchange.meta(reader.head))
 
 
 async def _whole_body(reader: BodyReader) -> bytes:

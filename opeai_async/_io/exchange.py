@@ -24,6 +24,7 @@ from opeai_async._core.http import Request, ResponseHead
 from opeai_async._core.redact import Secret, redact, scrub
 from opeai_async._core.retry import Cause, Failure, RetryBudget, RetryPolicy, parse_should_retry
 from opeai_async._core.timeouts import Limits
+from opeai_async._io import log
 from opeai_async._io.reader import BodyReader, ReadExpired
 from opeai_async._io.transport import BodyError, Response, SendError, Transport, has_ambiguous_length
 from opeai_async.errors import (
@@ -34,7 +35,7 @@ from opeai_async.errors import (
     OpeAIError,
     QuotaExceededError,
 )
-from opeai_async.types.meta import AttemptRecord, ResponseMeta
+from opeai_async.types.meta import AttemptRecord, ResponseMeta, StreamTiming
 
 MAX_ERROR_BODY_BYTES = 64 * 1024
 ERROR_BODY_S = 10.0
@@ -133,23 +134,60 @@ class Exchange:
         scrub(error, self._wiring.secret)
         return error
 
+    def log_end(
+        self,
+        outcome: str,
+        error: OpeAIError | None,
+        reader: BodyReader | None,
+        *,
+        timing: StreamTiming,
+        events: int = 0,
+        quirks: tuple[str, ...] = (),
+    ) -> None:
+        """Write the line for the end of the answer that *reader* brought, if any."""
+        log.quirks_met(self._request, quirks)
+        log.answer_ended(
+            self._request,
+            outcome,
+            error,
+            status=None if reader is None else reader.head.status,
+            request_id=None if reader is None else self._without_key(reader.head.request_id),
+            attempts=len(self._attempts),
+            bytes_read=0 if reader is None else reader.bytes_read,
+            events=events,
+            timing=timing,
+        )
+
     # --- one attempt -----------------------------------------------------------------------------------------------
 
     async def _attempt(self) -> BodyReader | _Failed:
         begun_at = asyncio.get_running_loop().time()
-        sent = await self._send()
-        result = sent if isinstance(sent, _Failed) else await self._checked(sent)
-        elapsed_s = asyncio.get_running_loop().time() - begun_at
-        self._attempts.append(
-            AttemptRecord(
-                number=len(self._attempts) + 1,
-                status_code=result.status if isinstance(result, _Failed) else result.head.status,
-                error=type(result.error).__name__ if isinstance(result, _Failed) else None,
-                delay_s=self._delay_s,
-                elapsed_s=elapsed_s,
-            )
-        )
+        try:
+            sent = await self._send()
+            result = sent if isinstance(sent, _Failed) else await self._checked(sent)
+        except asyncio.CancelledError:
+            log.attempt_ended(self._request, self._record(begun_at, error="CancelledError"), None)
+            raise
+        if isinstance(result, _Failed):
+            record = self._record(begun_at, result.status, type(result.error).__name__)
+            request_id = getattr(result.error, "request_id", None)
+        else:
+            record, request_id = self._record(begun_at, result.head.status), result.head.request_id
+        self._attempts.append(record)
+        log.attempt_ended(self._request, record, self._without_key(request_id))
         return result
+
+    def _record(self, begun_at: float, status: int | None = None, error: str | None = None) -> AttemptRecord:
+        return AttemptRecord(
+            number=len(self._attempts) + 1,
+            status_code=status,
+            error=error,
+            delay_s=self._delay_s,
+            elapsed_s=asyncio.get_running_loop().time() - begun_at,
+        )
+
+    def _without_key(self, text: str | None) -> str | None:
+        return None if text is None else redact(text, self._wiring.secret.reveal())
 
     async def _send(self) -> Response | _Failed:
         now = asyncio.get_running_loop().time()
@@ -210,6 +248,7 @@ class Exchange:
             raise self.final(error)
         self._spent += cost
         self._delay_s = delay_s
+        log.will_retry(self._request, error, len(self._attempts) + 1, delay_s)
         await self._wiring.sleep(delay_s)
 
 

@@ -380,6 +380,15 @@ class ChatCompletionStream(Generic[ChunkT]):
         if self._outcome in (Outcome.FAILED, Outcome.TRUNCATED) and error is not None:
             # A copy, because the traceback of what is raised leads back to this stream.
             self._error = copy.copy(self._with_facts(error))
+        if self._exchange is not None:
+            self._exchange.log_end(
+                self._outcome,
+                self._error,
+                self._reader,
+                timing=self.timing,
+                events=self._accumulator.chunks,
+                quirks=self.quirks,
+            )
 
     def _with_facts(self, error: OpeAIError) -> OpeAIError:
         if isinstance(error, StreamError):
