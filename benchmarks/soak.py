@@ -1,8 +1,9 @@
-"""``python -m benchmarks.soak [--streams 5000] [--minutes 3] [--pace 2.0] [--seed 1] [--json]``: does it last?
+"""``python -m benchmarks.soak [--streams 5000] [--minutes 3] [--pace 2] [--ramp 5] [--seed 1] [--json]``.
 
-One client keeps thousands of paced streams open, a new one for each that ends, against a server in another process
-which stalls, resets, truncates and refuses, and with readers that cancel, break, time out, poll and sleep. When the
-time is over no stream is begun any more, and the last ones come to their ends. Then the promises are counted:
+Does it last? One client keeps thousands of paced streams open, a new one for each that ends, against a server in
+another process which stalls, resets, truncates and refuses, and with readers that cancel, break, time out, poll and
+sleep. When the time is over no stream is begun any more, and the last ones come to their ends. Then the promises are
+counted:
 
 - each stream is delivered, cut with its partial, cancelled or refused, as its plan says (``soak_plan``);
 - nothing is left: no open response, no connection, no task, no timer, no descriptor, here or at the server;
@@ -51,17 +52,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         streams: Open at once.
         pace_s: Mean time between two chunks of a stream.
+        ramp_s: Over which the first streams begin.
     """
 
     streams: int = 5000
     minutes: float = 3.0
     pace_s: float = 2.0
     seed: int = 1
-
-    @property
-    def ramp_s(self) -> float:
-        """Over which the first streams begin."""
-        return min(5.0, self.minutes * 6)
+    ramp_s: float = 5.0
 
     @property
     def warm_s(self) -> float:
@@ -104,6 +102,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     rss_slope_mib_per_minute: float
     lag: Lag
     gc_max_ms: float
+    gc_s: float
     steady: Sample
     accepted: int
     requests: int
@@ -248,11 +247,13 @@ async def _leaks_since(before: Footprint, port: int) -> list[str]:
         for name in Footprint.__struct_fields__
         if getattr(now, name) > getattr(before, name)
     ]
+    left = 0
     for _ in range(int(SETTLE_S / LOOK_EVERY_S)):
-        if not (stats := await _stats(port)).open:
+        left = (await _stats(port)).open
+        if not left:
             return leaks
         await asyncio.sleep(LOOK_EVERY_S)
-    return [*leaks, f"{stats.open} connections at the server"]
+    return [*leaks, f"{left} connections at the server"]
 
 
 async def _waited(is_so: Callable[[], bool]) -> float:
@@ -330,6 +331,7 @@ def _report(
         rss_slope_mib_per_minute=slope,
         lag=lag,
         gc_max_ms=gauges.gc_max_ms,
+        gc_s=gauges.gc_s,
         steady=warm[len(warm) // 2],
         accepted=stats.accepted,
         requests=stats.requests,
@@ -362,7 +364,7 @@ def as_text(report: Report) -> str:
         f"trend:   {report.rss_slope_mib_per_minute:+.2f} MiB a minute, once warm",
         f"lag:     {lag.p50_ms:.1f} ms p50, {lag.p99_ms:.1f} p99, {lag.max_ms:.1f} max",
         f"  own:   {lag.own_p50_ms:.1f} ms p50, {lag.own_p99_ms:.1f} p99, {lag.own_max_ms:.1f} max",
-        f"gc:      {report.gc_max_ms:.1f} ms, the longest pause",
+        f"gc:      {report.gc_max_ms:.1f} ms of CPU the longest pause, {report.gc_s:.1f} s all",
         f"midway:  {_moment(report.steady)}",
         f"server:  {report.requests:,} requests, {report.accepted:,} connections, {report.paused:,} waits for readers",
         f"settled: {report.drain_s:.2f} s after the last end no response was open",
@@ -392,17 +394,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--streams", type=int, default=defaults.streams, help="open at once")
     parser.add_argument("--minutes", type=float, default=defaults.minutes)
     parser.add_argument("--pace", type=float, default=defaults.pace_s, help="mean seconds between two chunks")
+    parser.add_argument("--ramp", type=float, default=defaults.ramp_s, help="seconds until the last one has begun")
     parser.add_argument("--seed", type=int, default=defaults.seed)
     parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args(arguments)
-    if given.streams < 1 or given.minutes <= 0 or given.pace <= 0:
-        parser.error("--streams, --minutes and --pace have to be above 0")
+    if given.streams < 1 or given.minutes <= 0 or given.pace <= 0 or given.ramp < 0:
+        parser.error("--streams, --minutes and --pace have to be above 0, and --ramp not below")
     if (limit := raise_file_limit()) < given.streams + SPARE_DESCRIPTORS:
         parser.error(
             f"{given.streams} streams need {given.streams + SPARE_DESCRIPTORS} files, the limit is {limit}: "
             "raise it (ulimit -Hn), or ask for fewer streams"
         )
-    options = Options(streams=given.streams, minutes=given.minutes, pace_s=given.pace, seed=given.seed)
+    options = Options(
+        streams=given.streams, minutes=given.minutes, pace_s=given.pace, ramp_s=given.ramp, seed=given.seed
+    )
     report = asyncio.run(soak(options, _show if not given.json else lambda sample: None))
     print(msgspec.json.format(msgspec.json.encode(report)).decode() if given.json else as_text(report))
     return int(report.is_broken)

@@ -114,8 +114,9 @@ async def _leaving_by_stream_cancel(stream: ChatCompletionStream, plan: Plan, go
 
 
 async def _leaving_by_timeout(stream: ChatCompletionStream, plan: Plan, got: Read) -> None:
+    scope = asyncio.timeout(plan.leave_s)
     try:
-        async with asyncio.timeout(plan.leave_s) as scope:
+        async with scope:
             await _staying(stream, plan, got)
     except TimeoutError:
         if not scope.expired():

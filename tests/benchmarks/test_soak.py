@@ -45,7 +45,7 @@ async def verdict_on(plan: Plan, body: bytes, *, head: bytes = HEAD) -> Verdict:
 
 async def test_every_stream_of_a_short_soak_is_accounted_for():
     """Each way is gone, each stream ends as its plan says, and nothing is left on either side."""
-    report = await soak(Options(streams=60, minutes=0.05, pace_s=0.02, seed=1))
+    report = await soak(Options(streams=60, minutes=0.05, pace_s=0.02, ramp_s=0.5, seed=1))
     assert report.problems == []
     assert report.leaks == []
     assert not report.is_broken
@@ -58,7 +58,7 @@ async def test_every_stream_of_a_short_soak_is_accounted_for():
 
 def test_the_command_tells_people_and_programs(capsys):
     """``--json`` prints one report, as does the text; the exit code says that no promise was broken."""
-    assert main(["--streams", "4", "--minutes", "0.005", "--pace", "0.001", "--json"]) == 0
+    assert main(["--streams", "4", "--minutes", "0.005", "--pace", "0.001", "--ramp", "0", "--json"]) == 0
     report = msgspec.json.decode(capsys.readouterr().out, type=Report)
     assert sum(report.endings.values()) >= 4
     told = as_text(report)
