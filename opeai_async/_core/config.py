@@ -53,6 +53,27 @@ def parse_base_url(base_url: str, *, allow_insecure_http: bool, source: str) -> 
     return urlunsplit(parts._replace(path=path, query=quote(parts.query, safe=_URL_SAFE)))
 
 
+def check_proxy(proxy: str) -> None:
+    """Accept *proxy* if it is the URL of an HTTP proxy.
+
+    aiohttp (seen on 3.14.5) ignores an empty one, which sends everything past the proxy, and speaks HTTP to any scheme.
+
+    Raises:
+        ConfigurationError: If it is not. The message names at most the scheme: the rest may hold a password.
+    """
+    hint = "expected something like http://user:password@host:3128"
+    if re.search(r"[\s\x00-\x20\x7f]", proxy):
+        raise ConfigurationError("proxy holds white space or control characters", hint=hint)
+    try:
+        parts = urlsplit(proxy)
+        is_usable = parts.scheme in ("http", "https") and parts.port != 0 and _HOST.fullmatch(parts.hostname or "")
+    except ValueError:  # whose text may quote a password
+        raise ConfigurationError("the host or the port of proxy is malformed", hint=hint) from None
+    if not is_usable:
+        scheme = parts.scheme if "://" in proxy else ""
+        raise ConfigurationError(f"proxy has the scheme {scheme!r} or no proper host", hint=hint)
+
+
 def _split(base_url: str, source: str) -> SplitResult:
     try:
         parts = urlsplit(base_url)

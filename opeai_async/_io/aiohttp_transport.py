@@ -10,23 +10,26 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import io
 import math
-import select
+import re
 import ssl
 from collections.abc import AsyncGenerator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-from weakref import WeakSet
 
 import aiohttp
 import anyio
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 
+from opeai_async._core.config import check_proxy
 from opeai_async._core.http import Request, ResponseHead
-from opeai_async._core.redact import redact
-from opeai_async._core.retry import Cause
+from opeai_async._core.redact import HiddenStr, redact
+from opeai_async._core.retry import RETRYABLE_STATUSES, Cause
+from opeai_async._io.sending import Sending, Slots, closed_with_loop, has_input
 from opeai_async._io.transport import BodyError, SendError, has_ambiguous_length
 from opeai_async.errors import (
     APIConnectionError,
@@ -36,12 +39,10 @@ from opeai_async.errors import (
     InvalidResponseError,
     LocalResourceError,
     OpeAIError,
-    PoolTimeoutError,
     TLSError,
 )
 
 if TYPE_CHECKING:
-    from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
 
 # A read of 64 KiB is decoded while it is in the processor's cache; the default keeps 512 KiB per slow stream.
@@ -56,6 +57,7 @@ _NO_CLOCKS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, 
 
 # The first is raised by aiohttp's Python parser only.
 _BODY_ERRORS = (HttpProcessingError, aiohttp.ClientError, OSError, RuntimeError)
+_CERTIFICATE_ALERT = re.compile("ALERT_(.*CERTIFICATE.*|UNKNOWN_CA|ACCESS_DENIED)")  # RFC 8446 6.2
 _LOCAL_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL})
 
 
@@ -77,15 +79,20 @@ class AiohttpTransport:
         proxy: str | None = None,
         keepalive_s: float = 15.0,
     ) -> None:
+        if proxy is not None:
+            check_proxy(proxy)
+        if ssl_context is not None and not isinstance(ssl_context, ssl.SSLContext):  # pyright: ignore[reportUnnecessaryIsInstance]
+            # Whatever else aiohttp takes here switches a check off: False all, a Fingerprint chain and name (trap 15).
+            raise ConfigurationError(f"ssl_context is a {type(ssl_context).__name__}, expected an ssl.SSLContext")
         self._max_connections = max_connections
         self._ssl_context = ssl_context
-        self._proxy = proxy
+        self._proxy = None if proxy is None else HiddenStr(proxy)
         self._keepalive_s = keepalive_s
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._session: aiohttp.ClientSession | None = None
         self._keeper: AsyncGenerator[None, None] | None = None
-        self._slots: asyncio.Semaphore | None = None
+        self._slots: Slots | None = None
         self._sends: set[anyio.CancelScope] = set()
         self._open: set[AiohttpResponse] = set()
         self._drains: set[asyncio.Task[None]] = set()
@@ -130,12 +137,13 @@ class AiohttpTransport:
     async def _send_in_slot(
         self, session: aiohttp.ClientSession, request: Request, connect_s: float, pool_s: float
     ) -> AiohttpResponse:
-        await self._take_slot(pool_s)
+        if self._slots is not None:
+            await self._slots.take(pool_s, lambda: len(self._open))
         try:
             response = await self._response(session, request, connect_s)
         except BaseException:
             if self._slots is not None:
-                self._slots.release()
+                self._slots.free()
             raise
         self._open.add(response)
         self._start_sweeping()
@@ -144,33 +152,34 @@ class AiohttpTransport:
         return response
 
     async def _response(self, session: aiohttp.ClientSession, request: Request, connect_s: float) -> AiohttpResponse:
-        sending = _Sending(connect_s)
+        sending = Sending(urlsplit(request.url).hostname or "the server", connect_s, via_proxy=self._proxy is not None)
         while True:
             try:
                 response = AiohttpResponse(await self._post(session, request, sending), self)
-                if has_ambiguous_length(response.head) and sending.transport is not None:
-                    sending.transport.abort()  # aiohttp may have pooled it already; its Python parser does not ask
-                return response
+                if not sending.spoiled:
+                    if has_ambiguous_length(response.head) and sending.transport is not None:
+                        sending.transport.abort()  # aiohttp may have pooled it already; its Python parser does not ask
+                    return response
+                response.abort()  # it answers no request
+                failure = None
             except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as exc:
-                failure = self._failure_of(exc, request, sending)
+                failure = self._failure_of(exc, sending)
             # Raised out here, because aiohttp's frames hold the headers, and with them the key: nothing of them may
             # hang on an error as its cause, its context or its traceback (trap 9).
             if failure is not None:
                 raise failure
+            sending.fresh_only = True
 
-    def _failure_of(self, exc: Exception, request: Request, sending: _Sending) -> SendError | None:
+    def _failure_of(self, exc: Exception, sending: Sending) -> SendError | None:
         """What the user is told; None if the request shall go out again on a fresh connection."""
         if self._closed:
             return SendError(_client_closed(), Cause.FINAL)
-        if sending.reused and not sending.fresh_only and _is_silent_break(exc):
+        if sending.reused and not sending.fresh_only and (sending.spoiled or _is_silent_break(exc, sending)):
             # The server closed an idle connection while we were sending on it: not the fault of the request.
-            sending.fresh_only = True
             return None
-        return SendError(*_error_and_cause(exc, urlsplit(request.url).hostname or "the server", sending.connect_s))
+        return SendError(*_error_and_cause(exc, sending))
 
-    async def _post(
-        self, session: aiohttp.ClientSession, request: Request, sending: _Sending
-    ) -> aiohttp.ClientResponse:
+    async def _post(self, session: aiohttp.ClientSession, request: Request, sending: Sending) -> aiohttp.ClientResponse:
         token = _sending.set(sending)
         try:
             return await session.request(
@@ -204,9 +213,9 @@ class AiohttpTransport:
         # The first request, or the first of a new loop after the old one was closed with everything on it.
         self._loop = loop
         self._sends, self._open, self._drains, self._sweep = set(), set(), set(), None
-        self._slots = None if self._max_connections is None else asyncio.Semaphore(self._max_connections)
+        self._slots = None if self._max_connections is None else Slots(self._max_connections)
         self._session = session = self._new_session()
-        self._keeper = _closed_with_loop(session, self._open)
+        self._keeper = closed_with_loop(session, self._open)
         await anext(self._keeper)
         return session
 
@@ -220,23 +229,9 @@ class AiohttpTransport:
             connector=_Connector(keepalive_timeout=self._keepalive_s, ssl=self._ssl_context or True),
             cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=READ_BUFFER_BYTES,
+            request_class=_Request,
             trust_env=False,
         )
-
-    # --- slots -----------------------------------------------------------------------------------------------------
-
-    async def _take_slot(self, pool_s: float) -> None:
-        if self._slots is None:
-            return
-        try:
-            async with asyncio.timeout(None if math.isinf(pool_s) else pool_s):
-                await self._slots.acquire()
-        except TimeoutError:
-            message = (
-                f"no connection became free within {pool_s:g} s: {len(self._open)} responses are open, "
-                f"max_connections={self._max_connections}"
-            )
-            raise SendError(PoolTimeoutError(message, phase="pool", timeout_s=pool_s), Cause.FINAL) from None
 
     # --- ends of responses -----------------------------------------------------------------------------------------
 
@@ -245,7 +240,7 @@ class AiohttpTransport:
         if response in self._open:
             self._open.remove(response)
             if self._slots is not None:
-                self._slots.release()
+                self._slots.free()
         if not self._open and self._sweep is not None:
             self._sweep.cancel()
             self._sweep = None
@@ -360,70 +355,81 @@ class AiohttpResponse:
             self._content.set_exception(HttpProcessingError(message="bad chunk size"))
 
 
-async def _closed_with_loop(
-    session: aiohttp.ClientSession, responses: set[AiohttpResponse]
-) -> AsyncGenerator[None, None]:
-    """Closes *session* when it is closed itself, or else when the event loop ends, which closes its generators.
+_sending: ContextVar[Sending] = ContextVar("opeai_async_sending")
 
-    So nothing is left behind by a client that outlives its ``asyncio.run``.
+
+class _Handler(ResponseHandler):
+    """A connection that knows whether it is fresh, and counts what it reads.
+
+    aiohttp does not tell half a head from none: its Python parser forgets it, and so do both after a RST.
     """
-    try:
-        yield
-    finally:
-        for response in list(responses):
-            response.abort()
-        await session.close()
+
+    reads = 0
+    served = False
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came; called by the event loop."""
+        self.reads += 1
+        super().data_received(data)
 
 
-class _Sending:
-    """What is learned about one request while aiohttp sends it."""
+class _Request(aiohttp.ClientRequest):
+    """Looks a last time, right before it writes, whether the server has spoken on a reused connection (trap 4).
 
-    __slots__ = ("connect_s", "fresh_only", "reused", "transport")
+    On CPython 3.11 the event loop turns between the connector's look and the first byte; an answer that is read in
+    that turn was not asked for by this request.
+    """
 
-    def __init__(self, connect_s: float) -> None:
-        self.connect_s = connect_s
-        self.reused = False
-        self.fresh_only = False
-        self.transport: asyncio.Transport | None = None
-
-
-_sending: ContextVar[_Sending] = ContextVar("opeai_async_sending")
+    async def write_bytes(self, writer: Any, conn: Connection, content_length: int | None = None) -> None:
+        """Write head and body; called by aiohttp."""
+        sending = _sending.get()
+        protocol = conn.protocol
+        if sending.reused and (sending.has_answer() or protocol is None or _has_spoken(protocol)):
+            sending.spoiled = True
+            conn.close()  # nothing was written: aiohttp holds the head back until the body comes
+            if protocol is not None:
+                protocol.set_exception(aiohttp.ServerDisconnectedError())
+            return
+        await super().write_bytes(writer, conn, content_length)
 
 
 class _Connector(aiohttp.TCPConnector):
     """Hands out no connection on which the server has spoken out of turn, and limits concurrent connects.
 
     aiohttp would give such an answer to the next request, of another user perhaps (trap 4, aiohttp#13656; seen on
-    3.14.5, to be dropped when its connector checks this itself). At most ``MAX_CONCURRENT_CONNECTS`` at a time halve
-    the time to first byte at 5,000 streams; the clock of one starts when it is its turn, and covers names, proxy and
-    TLS. ``_create_connection`` is no public method; if a later aiohttp stops calling it, only these limits are gone.
+    3.14.5; when its connector looks into the socket itself, the tests of `never another's answer` pass without this,
+    ``_Request`` and ``_Handler``). At most ``MAX_CONCURRENT_CONNECTS`` at a time halve the time to first byte at 5,000
+    streams; the clock of one starts when it is its turn, and covers names, proxy and TLS. ``_create_connection`` and
+    ``_factory`` are not public; a later aiohttp that does not use them loses these limits and the view of half a head.
     """
 
     def __init__(self, *, keepalive_timeout: float, ssl: ssl.SSLContext | bool) -> None:
         super().__init__(limit=0, keepalive_timeout=keepalive_timeout, ssl=ssl)  # pyright: ignore[reportUnknownMemberType]
+        self._factory = functools.partial(_Handler, loop=asyncio.get_running_loop())  # type: ignore[assignment]
         self._connects = asyncio.Semaphore(MAX_CONCURRENT_CONNECTS)
-        self._used_before: WeakSet[ResponseHandler] = WeakSet()
 
     async def connect(self, *args: Any, **kwargs: Any) -> Connection:
         """A connection, from the pool or new; called by aiohttp."""
         sending = _sending.get()
+        sending.start()
         set_aside: list[Connection] = []
         try:
             while True:
                 connection = await super().connect(*args, **kwargs)
                 protocol = connection.protocol
-                sending.reused = protocol in self._used_before
-                if protocol is None or (sending.reused and _has_spoken(protocol)):
+                reused = getattr(protocol, "served", False)
+                if protocol is None or (reused and _has_spoken(protocol)):
                     connection.close()
-                elif sending.reused and sending.fresh_only:
+                elif reused and sending.fresh_only:
                     set_aside.append(connection)
                 else:
                     break
         finally:
             for unused in set_aside:
                 unused.release()
-        self._used_before.add(protocol)
-        sending.transport = connection.transport
+        if isinstance(protocol, _Handler):
+            protocol.served = True
+        sending.begin(protocol.transport, lambda: getattr(protocol, "reads", 0), reused=reused)
         return connection
 
     async def _create_connection(self, *args: Any, **kwargs: Any) -> ResponseHandler:
@@ -434,25 +440,18 @@ class _Connector(aiohttp.TCPConnector):
 
 def _has_spoken(protocol: ResponseHandler) -> bool:
     """Whether an idle connection is at its end, or has brought anything; the loop may not have read it yet."""
-    if protocol.should_close or protocol.transport is None:
-        return True
-    sock = protocol.transport.get_extra_info("socket")
-    if not hasattr(select, "poll"):  # pragma: no cover - Windows, where select() takes any socket
-        return bool(select.select([sock], [], [], 0)[0])
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return bool(poll.poll(0))
+    transport = protocol.transport
+    return protocol.should_close or transport is None or has_input(transport.get_extra_info("socket"))
 
 
 def _client_closed() -> ClientClosedError:
     return ClientClosedError("the client is closed", hint="make a new client, or keep this one open for longer")
 
 
-def _is_silent_break(exc: Exception) -> bool:
+def _is_silent_break(exc: Exception, sending: Sending) -> bool:
     """Whether an existing connection broke without a byte of response."""
-    if isinstance(exc, aiohttp.ServerDisconnectedError):
-        return isinstance(exc.message, str)  # else it is the part of the head that had come
-    return isinstance(exc, aiohttp.ClientOSError) and not isinstance(exc, aiohttp.ClientConnectorError)
+    is_break = isinstance(exc, (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError))
+    return is_break and not isinstance(exc, aiohttp.ClientConnectorError) and not sending.has_answer()
 
 
 def _why_broken(exc: Exception) -> str:
@@ -463,26 +462,33 @@ def _why_broken(exc: Exception) -> str:
     return f"the connection broke ({_first_line(str(exc)) or type(exc).__name__})"
 
 
-def _error_and_cause(exc: Exception, host: str, connect_s: float) -> tuple[OpeAIError, Cause]:
-    number = getattr(exc, "errno", None)
-    if isinstance(exc, (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError, ssl.SSLError)):
-        return TLSError(f"no trusted TLS connection to {host}: {_reason(exc)}"), Cause.FINAL
+def _error_and_cause(exc: Exception, sending: Sending) -> tuple[OpeAIError, Cause]:
+    where, connect_s = sending.where, sending.connect_s
+    if isinstance(exc, (aiohttp.ClientSSLError, ssl.SSLError)) or _is_refused_certificate(exc):
+        return TLSError(f"no trusted TLS connection to {where}: {_reason(exc)}"), Cause.FINAL
     if isinstance(exc, aiohttp.ServerTimeoutError):
-        message = f"no connection to {host} within {connect_s:g} s (connect_s={connect_s:g})"
+        message = f"no connection to {where} within {connect_s:g} s (connect_s={connect_s:g})"
         return APITimeoutError(message, phase="connect", timeout_s=connect_s), Cause.NOT_SENT
-    if number in _LOCAL_ERRNOS:
-        return LocalResourceError(f"no connection to {host}: {_reason(exc)}"), Cause.FINAL
-    if isinstance(exc, aiohttp.ClientConnectorError):
-        return APIConnectionError(f"no connection to {host}: {_reason(exc)}"), Cause.NOT_SENT
+    if getattr(exc, "errno", None) in _LOCAL_ERRNOS:
+        return LocalResourceError(f"no connection to {where}: {_reason(exc)}"), Cause.FINAL
     if isinstance(exc, aiohttp.ClientHttpProxyError):
-        return APIConnectionError(f"the proxy refused to connect to {host}: HTTP {exc.status}"), Cause.FINAL
+        cause = Cause.NOT_SENT if exc.status in RETRYABLE_STATUSES else Cause.FINAL  # 503 may pass, 407 will not
+        return APIConnectionError(f"the proxy refused to connect to {sending.host}: HTTP {exc.status}"), cause
     if isinstance(exc, aiohttp.ClientResponseError):
-        return InvalidResponseError(f"{host} answered with malformed HTTP: {_first_line(exc.message)}"), Cause.FINAL
+        return InvalidResponseError(f"{where} answered with malformed HTTP: {_first_line(exc.message)}"), Cause.FINAL
     if isinstance(exc, (aiohttp.InvalidURL, ValueError)):
-        return ConfigurationError(f"the request to {host} cannot be sent: {type(exc).__name__}"), Cause.FINAL
+        return ConfigurationError(f"the request to {where} cannot be sent: {type(exc).__name__}"), Cause.FINAL
+    if sending.transport is None:
+        return APIConnectionError(f"no connection to {where}: {_reason(exc)}"), Cause.NOT_SENT
     if isinstance(exc, aiohttp.ServerDisconnectedError):
-        return APIConnectionError(f"{host} closed the connection before it answered"), Cause.AMBIGUOUS
-    return APIConnectionError(f"the connection to {host} broke before it answered: {_reason(exc)}"), Cause.AMBIGUOUS
+        return APIConnectionError(f"{where} closed the connection before it answered"), Cause.AMBIGUOUS
+    return APIConnectionError(f"the connection to {where} broke before it answered: {_reason(exc)}"), Cause.AMBIGUOUS
+
+
+def _is_refused_certificate(exc: Exception) -> bool:
+    """Whether the server did not like ours, or missed one: in TLS 1.3 it says so after the handshake."""
+    reason = getattr(exc.__cause__, "reason", None) if isinstance(exc.__cause__, ssl.SSLError) else None
+    return bool(reason and _CERTIFICATE_ALERT.search(reason))
 
 
 def _reason(exc: Exception) -> str:

@@ -1,0 +1,119 @@
+"""What a transport needs beside its HTTP library: what it learns of a request, its slots, its sockets, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import select
+import socket
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from typing import Protocol
+
+from opeai_async._core.retry import Cause
+from opeai_async._io.transport import SendError
+from opeai_async.errors import PoolTimeoutError
+
+
+class Sending:
+    """What is learned about one request while it is sent.
+
+    Attributes:
+        host: The host of the URL.
+        where: For messages: that, and whether there is a proxy before it.
+        connect_s: Limit for a connection, in seconds.
+        reused: Whether its connection had served a request before.
+        fresh_only: Whether it shall not go out on such a connection again.
+        spoiled: Whether the server has spoken, or hung up, on that connection before it was asked.
+        transport: That connection; None while there is none.
+    """
+
+    __slots__ = ("_count_reads", "_reads", "connect_s", "fresh_only", "host", "reused", "spoiled", "transport", "where")
+
+    def __init__(self, host: str, connect_s: float, *, via_proxy: bool) -> None:
+        self.host = host
+        self.where = f"{host} through the proxy" if via_proxy else host
+        self.connect_s = connect_s
+        self.fresh_only = False
+        self.start()
+
+    def start(self) -> None:
+        """Forget the connection of the try before."""
+        self.reused = self.spoiled = False
+        self.transport: asyncio.Transport | None = None
+        self._count_reads: Callable[[], int] = int
+        self._reads = 0
+
+    def begin(self, transport: asyncio.Transport | None, count_reads: Callable[[], int], *, reused: bool) -> None:
+        """The request will go out on *transport*; *count_reads* says how often that has brought something."""
+        self.reused, self.transport = reused, transport
+        self._count_reads, self._reads = count_reads, count_reads()
+
+    def has_answer(self) -> bool:
+        """Whether the server has sent anything since ``begin``."""
+        return self._count_reads() != self._reads
+
+
+class Slots:
+    """At most *size* answers open at once."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._free = asyncio.Semaphore(size)
+
+    async def take(self, pool_s: float, count_open: Callable[[], int]) -> None:
+        """Wait for a slot, at most *pool_s* seconds.
+
+        Raises:
+            SendError: If none became free; the message says how many answers *count_open* found.
+        """
+        try:
+            async with asyncio.timeout(None if math.isinf(pool_s) else pool_s):
+                await self._free.acquire()
+        except TimeoutError:
+            message = (
+                f"no connection became free within {pool_s:g} s: {count_open()} responses are open, "
+                f"max_connections={self._size}"
+            )
+            raise SendError(PoolTimeoutError(message, phase="pool", timeout_s=pool_s), Cause.FINAL) from None
+
+    def free(self) -> None:
+        """Give a slot back."""
+        self._free.release()
+
+
+def has_input(sock: socket.socket) -> bool:
+    """Whether *sock* has bytes, or its end, that nobody has read yet."""
+    if not hasattr(select, "poll"):  # pragma: no cover - Windows, where select() takes any socket
+        return bool(select.select([sock], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+class Closable(Protocol):
+    """A session."""
+
+    def close(self) -> Awaitable[None]:
+        """Close every connection."""
+        ...
+
+
+class Abortable(Protocol):
+    """A response."""
+
+    def abort(self) -> None:
+        """Close its connection now."""
+        ...
+
+
+async def closed_with_loop(session: Closable, responses: Iterable[Abortable]) -> AsyncGenerator[None, None]:
+    """Closes *session* when it is closed itself, or else when the event loop ends, which closes its generators.
+
+    So nothing is left behind by a client that outlives its ``asyncio.run``.
+    """
+    try:
+        yield
+    finally:
+        for response in list(responses):
+            response.abort()
+        await session.close()
