@@ -251,7 +251,11 @@ class Dialect:
 
     def _memory(self, choice: JSONObject) -> ChoiceMemory:
         index = choice.get("index")
-        return self._memories.setdefault(index if isinstance(index, int) else 0, ChoiceMemory())
+        if not isinstance(index, int):
+            index = 0
+        if index not in self._memories:
+            self._memories[index] = ChoiceMemory()
+        return self._memories[index]
 
     def _take_details(self, message: JSONObject, memory: ChoiceMemory) -> None:
         """Reasoning that comes as details only is reasoning too; a choice has one source, and keeps to it."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import functools
 import json
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import Raw, Struct, inspect
@@ -101,58 +102,71 @@ def put_extra(owner: JSONObject, fields: JSONObject) -> None:
     owner["_extra"] = {**(present if is_object(present) else {"_extra": present}), **fields}
 
 
-def move_unknown_to_extra(value: Any, wire_type: Any) -> None:
-    """Move what the Structs in *wire_type* do not name to where their ``extra`` is read from."""
-    _move_unknown(value, _shape_of(wire_type))
+def move_unknown_to_extra(value: JSONObject, wire_type: type[Struct]) -> None:
+    """Move what *wire_type* and the Structs in it do not name to where their ``extra`` is read from."""
+    known, movers = _fields_of(wire_type)
+    if not value.keys() <= known:
+        put_extra(value, {name: value.pop(name) for name in list(value) if name not in known})
+    for name, move in movers:
+        if item := value.get(name):
+            move(item)
 
 
-@functools.lru_cache(maxsize=128)
-def _shape_of(wire_type: Any) -> inspect.Type:
-    return inspect.type_info(wire_type)
+# Gateways add a field to every chunk, so what is to be done for a type is worked out once, and leaves out all that no
+# Struct is in. What a Struct holds is looked up when one is met, since it may hold itself.
+_Mover: TypeAlias = Callable[[Any], None]
 
 
 @functools.lru_cache(maxsize=1024)
-def _known_fields(struct: type[Struct]) -> dict[str, inspect.Type]:
-    info = _shape_of(struct)
+def _fields_of(struct: type[Struct]) -> tuple[frozenset[str], list[tuple[str, _Mover]]]:
+    """The names of a Struct's fields on the wire, and what moves unknown fields inside them."""
+    info = inspect.type_info(struct)
     fields = info.fields if isinstance(info, inspect.StructType) else ()
-    known: dict[str, inspect.Type] = {field.encode_name: field.type for field in fields}
+    names = {field.encode_name for field in fields}
     if struct.__struct_config__.tag_field is not None:
-        known[struct.__struct_config__.tag_field] = inspect.AnyType()
-    return known
+        names.add(struct.__struct_config__.tag_field)
+    movers = [(field.encode_name, move) for field in fields if (move := _mover_of(field.type)) is not None]
+    return frozenset(names), movers
 
 
-def _move_unknown(value: Any, shape: inspect.Type) -> None:
+def _mover_of(shape: inspect.Type) -> _Mover | None:
+    """What moves unknown fields inside a value of *shape*; None if no Struct can be there."""
     while isinstance(shape, inspect.Metadata):
         shape = shape.type
     members = shape.types if isinstance(shape, inspect.UnionType) else (shape,)
-    if is_array(value):
-        for member in members:
-            if isinstance(member, inspect.CollectionType):
-                for item in value:
-                    _move_unknown(item, member.item_type)
-    elif is_object(value):
-        struct = _struct_for(value, members)
-        if struct is not None:
-            _move_unknown_fields(value, _known_fields(struct))
-        for member in members:
-            if isinstance(member, inspect.DictType):
-                for item in value.values():
-                    _move_unknown(item, member.value_type)
-
-
-def _struct_for(value: JSONObject, members: tuple[inspect.Type, ...]) -> type[Struct] | None:
-    """The wire type that *value* is to become: the only one, or the one of its tag."""
     structs = [item for item in members if isinstance(item, inspect.StructType) and issubclass(item.cls, WireStruct)]
-    if len(structs) > 1:
-        structs = [item for item in structs if value.get(str(item.tag_field)) == item.tag]
-    return structs[0].cls if structs else None
+    values = _movers_of(item.value_type for item in members if isinstance(item, inspect.DictType))
+    items = _movers_of(item.item_type for item in members if isinstance(item, inspect.CollectionType))
+    if not (structs or values or items):
+        return None
+
+    def move(value: Any) -> None:
+        if is_object(value):
+            struct = _struct_for(value, structs)
+            if struct is not None:
+                move_unknown_to_extra(value, struct)
+            _move_in_each(value.values(), values)
+        elif is_array(value):
+            _move_in_each(value, items)
+
+    return move
 
 
-def _move_unknown_fields(value: JSONObject, known: dict[str, inspect.Type]) -> None:
-    put_extra(value, {name: value.pop(name) for name in list(value) if name not in known})
-    for name, item in value.items():
-        if isinstance(item, (dict, list)):
-            _move_unknown(item, known[name])
+def _movers_of(shapes: Iterable[inspect.Type]) -> list[_Mover]:
+    return [move for shape in shapes if (move := _mover_of(shape)) is not None]
+
+
+def _move_in_each(values: Iterable[Any], movers: list[_Mover]) -> None:
+    for move in movers:
+        for value in values:
+            move(value)
+
+
+def _struct_for(value: JSONObject, structs: list[inspect.StructType]) -> type[Struct] | None:
+    """The wire type that *value* is to become: the only one, or the one of its tag."""
+    if len(structs) == 1:
+        return structs[0].cls
+    return next((item.cls for item in structs if value.get(str(item.tag_field)) == item.tag), None)
 
 
 def move_offender_to_extra(body: JSONObject, reason: str) -> bool:

@@ -32,6 +32,10 @@ class Tree(WireStruct, kw_only=True):
     anything: Any = None
 
 
+class Nested(WireStruct, kw_only=True):
+    inner: list[Nested] = []
+
+
 class Plain(msgspec.Struct, kw_only=True):
     a: int = 0
 
@@ -100,6 +104,13 @@ def test_unknown_fields_move_where_extra_is_read_from() -> None:
         "anything": {"v": 2},
         "_extra": {"v": {"w": 1}},
     }
+
+
+def test_a_struct_that_holds_itself() -> None:
+    """Unknown fields are found at any depth."""
+    value: dict[str, Any] = {"inner": [{"inner": [{"v": 1}]}, {"v": 2}]}
+    move_unknown_to_extra(value, Nested)
+    assert value == {"inner": [{"inner": [{"_extra": {"v": 1}}]}, {"_extra": {"v": 2}}]}
 
 
 def test_values_of_another_shape_are_left_alone() -> None:
