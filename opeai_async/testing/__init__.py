@@ -11,6 +11,17 @@
 
 What other servers do to the protocol can be asked for by name: ``server.reply("Hello", quirks=["crlf"])``; `QUIRKS` has
 them all, and `speak` gives the bytes without a server.
+
+What servers and networks break can be asked for by name too. `FAULTS` has all of it: what happens on the wire, which
+error a client should raise, whether it should try again, and whether the connection may be used again::
+
+    server.fault("rst_in_chunk", "one two three", after=2)
+    with pytest.raises(StreamInterruptedError):
+        await my_service.answer()
+
+`Endpoint` has the faults that strike before a request can be sent, such as an expired certificate::
+
+    async with Endpoint("certificate_expired") as endpoint, endpoint.client() as client: ...
 """
 
 from __future__ import annotations
@@ -19,10 +30,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from opeai_async.testing.endpoint import Endpoint
+    from opeai_async.testing.fault import Fault, Verdict
+    from opeai_async.testing.faults import FAULTS
     from opeai_async.testing.quirk import Quirk
     from opeai_async.testing.quirks import QUIRKS
     from opeai_async.testing.record import Headers, Outcome, RecordedRequest
-    from opeai_async.testing.reply import Answer, Drop, Failure, Raw, Reply
+    from opeai_async.testing.reply import Answer, Drop, Failure, Faulty, Raw, Reply
     from opeai_async.testing.server import Handler, OpeAIServer
     from opeai_async.testing.speech import Expected, expected, speak
     from opeai_async.testing.transport import Break, Pause, ScriptedResponse, ScriptedTransport
@@ -38,6 +52,11 @@ __all__ = [
     "Failure",
     "Raw",
     "Drop",
+    "Faulty",
+    "FAULTS",
+    "Fault",
+    "Verdict",
+    "Endpoint",
     "QUIRKS",
     "Quirk",
     "speak",
@@ -51,10 +70,13 @@ __all__ = [
 
 # Resolved on first use, so that a test run which only loads the pytest plugin does not pay for aiohttp.
 _HOMES = {
+    "endpoint": ("Endpoint",),
+    "fault": ("Fault", "Verdict"),
+    "faults": ("FAULTS",),
     "quirk": ("Quirk",),
     "quirks": ("QUIRKS",),
     "record": ("Headers", "Outcome", "RecordedRequest"),
-    "reply": ("Answer", "Drop", "Failure", "Raw", "Reply"),
+    "reply": ("Answer", "Drop", "Failure", "Faulty", "Raw", "Reply"),
     "server": ("Handler", "OpeAIServer"),
     "speech": ("Expected", "expected", "speak"),
     "transport": ("Break", "Pause", "ScriptedResponse", "ScriptedTransport"),

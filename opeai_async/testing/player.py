@@ -1,28 +1,28 @@
-"""Plays an answer on a connection: the only file here that writes to a socket.
+"""Plays an answer on a connection.
 
-aiohttp frames everything that is well-formed. Where the script asks for a broken response, the bytes go past aiohttp to
-the transport, and the handler then waits to be cancelled, which aiohttp does once the connection is gone
-(``handler_cancellation=True``): a connection we closed and one the client closed end on the same path.
+aiohttp frames everything that is well-formed. Where the script asks for a broken response, the bytes go past aiohttp
+through a `Wire`, and the handler then waits to be cancelled: a connection we closed and one the client closed end on
+the same path.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
-import sys
-from array import array
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, Never
+from dataclasses import replace
+from typing import Any, Never
 
 import msgspec
 from aiohttp import web
 
 from opeai_async.testing import script
+from opeai_async.testing.fault import begun_chunk
+from opeai_async.testing.faults import fault_named
 from opeai_async.testing.quirk import Speech
 from opeai_async.testing.record import Outcome, RecordedRequest
-from opeai_async.testing.reply import Answer, Failure, Raw, Reply
+from opeai_async.testing.reply import Answer, Failure, Faulty, Raw, Reply
 from opeai_async.testing.speech import speech_of
+from opeai_async.testing.wire import Wire
 
 _EVENT_STREAM = "text/event-stream; charset=utf-8"
 _JSON = "application/json"
@@ -41,6 +41,7 @@ class Player:
         self._request = request
         self._record = record
         self._token_delay_s = token_delay_s
+        self._wire = Wire(request, record)
 
     async def play(self, answer: Answer, envelope: script.Envelope) -> web.StreamResponse:
         """Send *answer*, whole or as broken as it asks for.
@@ -60,7 +61,9 @@ class Player:
             return await self.send_json(answer.status, answer.body(), answer.headers)
         if isinstance(answer, Raw):
             return await self._play_raw(answer)
-        return await self._hang_up(answer.how, "dropped")
+        if isinstance(answer, Faulty):
+            return await self._play_faulty(answer, envelope)
+        return await self._wire.hang_up(answer.how, "dropped")
 
     async def send_json(
         self, status: int, value: Mapping[str, Any], headers: Mapping[str, str] | None = None
@@ -83,7 +86,7 @@ class Player:
                 await _sleep(delay_s)
             await self._send(response, part)
         if speech.held_open:
-            await _until_cancelled()
+            await self._wire.hold()
         return await self._end(reply, response, (speech.parts[sent:] or (script.DONE,))[0])
 
     async def _play_body(self, reply: Reply, speech: Speech) -> web.StreamResponse:
@@ -96,22 +99,21 @@ class Player:
             return await self._end(reply, response, b"")
         await self._send_all(response, speech.parts, 0)
         if speech.held_open:
-            await _until_cancelled()
+            await self._wire.hold()
         return await self._finish(response)
 
     async def _play_without_type(self, reply: Reply, speech: Speech) -> Never:
         """Send a response without content-type, which aiohttp would add; the body ends with the connection."""
         headers = {"x-request-id": self._record.request_id, "connection": "close", **speech.headers, **reply.headers}
         lines = [f"{name}: {value}\r\n" for name, value in headers.items() if value is not None]
-        transport = self._transport()
-        transport.write(f"HTTP/1.1 {speech.status} Scripted\r\n{''.join(lines)}\r\n".encode())
+        await self._wire.send(f"HTTP/1.1 {speech.status} Scripted\r\n{''.join(lines)}\r\n".encode())
         self._record.status = speech.status
         for part in speech.parts:
-            transport.write(part)
+            await self._wire.send(part)
             self._record.chunks_sent += 1
         if speech.held_open or reply.ending == "stall":
-            await _until_cancelled()
-        await self._hang_up(
+            await self._wire.hold()
+        await self._wire.hang_up(
             "rst" if reply.ending == "rst" else "fin", "completed" if reply.ending == "finish" else "cut"
         )
 
@@ -120,8 +122,18 @@ class Player:
         response = await self._open(raw.status, {"content-type": kind}, raw.headers)
         await self._send_all(response, raw.chunks, raw.chunk_delay_s)
         if (response.content_length or 0) > sum(map(len, raw.chunks)):
-            await self._hang_up("fin", "cut")  # more was announced: do not let the client wait for it
+            await self._wire.hang_up("fin", "cut")  # more was announced: do not let the client wait for it
         return await self._finish(response)
+
+    async def _play_faulty(self, faulty: Faulty, envelope: script.Envelope) -> web.StreamResponse:
+        reply, request = faulty.reply, self._record.json
+        speech = speech_of(reply, request, envelope)
+        # As many parts as a reply has that breaks off, at most: what proves the end must not come before the fault.
+        most = len(speech_of(replace(reply, ending="clean"), request, envelope).parts)
+        sent = most if reply.after is None else min(most, reply.after)
+        fault = fault_named(faulty.name)
+        assert fault.play is not None  # Faulty has seen to it
+        return await fault.play(Wire(self._request, self._record, speech, sent, faulty.gap_s))
 
     # --- the pieces of a response -----------------------------------------------------------------------------------
 
@@ -157,59 +169,10 @@ class Player:
         if reply.ending == "clean":
             return await self._finish(response, "cut")
         if reply.ending == "stall":
-            return await _until_cancelled()
+            return await self._wire.hold()
         if next_event:
-            self._send_half(next_event)
-        return await self._hang_up(reply.ending, "cut")
-
-    def _send_half(self, event: bytes) -> None:
-        """Announce *event* as an HTTP chunk, and send only half of it."""
-        self._transport().write(b"%x\r\n" % len(event) + event[: len(event) // 2])
-
-    async def _hang_up(self, how: Literal["fin", "rst"], outcome: Outcome) -> Never:
-        """Close the connection once all that was written has left this process; does not return."""
-        transport = self._transport()
-        transport.set_write_buffer_limits(high=0)
-        await self._request.writer.drain()
-        if how == "rst":
-            await _prepare_reset(transport.get_extra_info("socket"))
-        self._record.end(outcome)
-        transport.close()
-        await _until_cancelled()
-
-    def _transport(self) -> asyncio.Transport:
-        transport = self._request.transport
-        if transport is None:
-            raise ConnectionResetError("the client has closed the connection")
-        return transport
-
-
-async def _prepare_reset(sock: socket.socket) -> None:
-    """Make the socket end with RST: one that lingers for zero seconds does not say FIN.
-
-    A reset throws away what the peer's system has not taken yet, so that must be awaited, or a script would send now
-    more and now less than it says.
-    """
-    while _untaken_bytes(sock):  # noqa: ASYNC110 - nothing tells when the queue is empty
-        await asyncio.sleep(0.001)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-
-def _untaken_bytes(sock: socket.socket) -> int:
-    """How many bytes wait in the system's send queue; 0 where the system does not tell."""
-    if sys.platform != "linux":  # pragma: no cover
-        return 0
-    import fcntl
-    import termios
-
-    count = array("i", [0])
-    fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, count)
-    return count[0]
-
-
-async def _until_cancelled() -> Never:
-    while True:
-        await asyncio.Event().wait()
+            await self._wire.send(begun_chunk(next_event))
+        return await self._wire.hang_up(reply.ending, "cut")
 
 
 async def _sleep(delay_s: float) -> None:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, Unpack
 
-from opeai_async.testing.reply import Answer, BreakKind, Drop, Failure, Raw, Reply, ReplyOptions
+from opeai_async.testing.reply import Answer, BreakKind, Drop, Failure, Faulty, Raw, Reply, ReplyOptions
 
 
 class AnswerQueue:
@@ -82,6 +82,33 @@ class AnswerQueue:
     def drop(self, *, how: Literal["fin", "rst"] = "fin", delay_s: float = 0.0, times: int | None = 1) -> None:
         """Close the connection after the request, before any byte of response."""
         self.answer(Drop(how, delay_s), times=times)
+
+    def fault(
+        self,
+        name: str,
+        content: str | Sequence[str] | None = "This answer meets a fault.",
+        *,
+        after: int | None = None,
+        gap_s: float = 0.05,
+        times: int | None = 1,
+        **options: Unpack[ReplyOptions],
+    ) -> None:
+        """Let the fault *name* strike the answer; `opeai_async.testing.FAULTS` has them all.
+
+        Args:
+            name: Of the fault.
+            content: As for `reply`.
+            after: How many chunks arrive whole before it, where it is one of the body (None: all the content, but no
+                finish_reason); the first of a stream only names the role.
+            gap_s: Seconds between two of what the fault repeats, such as comments.
+            times: How many requests.
+            **options: As for `reply`.
+
+        Raises:
+            ValueError: If there is no such fault, or if it strikes before a request can be sent: then an `Endpoint`
+                has it.
+        """
+        self.answer(Faulty(name, Reply(content, after=after, **options), gap_s=gap_s), times=times)
 
     def raw(
         self,

@@ -1,8 +1,8 @@
 """What the testing server can be told to do with one request.
 
 An answer is plain data, decided before any byte moves: `Reply` (a model's answer, whole or broken off), `Failure` (an
-error status), `Raw` (bytes as they are) and `Drop` (no response at all). `script` turns a `Reply` into wire objects and
-`player` sends it; neither decides anything. A new kind of misbehaviour is a new dataclass here and a case there.
+error status), `Raw` (bytes as they are), `Drop` (no response at all) and `Faulty` (a reply spoilt by a fault of the
+server or the network). `script` turns a `Reply` into wire objects and `player` sends it; neither decides anything.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal, TypeAlias, TypedDict
 
+from opeai_async.testing.faults import fault_named
 from opeai_async.testing.quirks import quirks_named
 from opeai_async.types.common import CompletionUsage
 
@@ -142,7 +143,38 @@ class Drop:
     delay_s: float = 0.0
 
 
-Answer: TypeAlias = Reply | Failure | Raw | Drop
+@dataclass(frozen=True, slots=True)
+class Faulty:
+    """A reply that a fault strikes.
+
+    Attributes:
+        name: Name of one of `opeai_async.testing.FAULTS`, of any stage but ``connect``.
+        reply: What would have been answered. Its ``after`` says how many chunks arrive whole before the fault; None
+            sends all the content, but no finish_reason. For a request that does not stream, 0 sends nothing of the
+            body, and anything else half of it. Faults of the stages ``head`` and ``status`` leave nothing of it.
+        gap_s: Seconds between two of what the fault repeats, and before what comes in a packet of its own.
+    """
+
+    name: str
+    reply: Reply = Reply("This answer meets a fault.")
+    _: KW_ONLY
+    gap_s: float = 0.05
+
+    def __post_init__(self) -> None:
+        if fault_named(self.name).stage == "connect":
+            raise ValueError(f"{self.name!r} strikes before there is a request; use Endpoint({self.name!r})")
+        if self.reply.ending != "finish":
+            raise ValueError(
+                f"the reply ends by {self.reply.ending!r} already, expected one without a fault of its own"
+            )
+
+    @property
+    def delay_s(self) -> float:
+        """Seconds before the response's head."""
+        return self.reply.delay_s
+
+
+Answer: TypeAlias = Reply | Failure | Raw | Drop | Faulty
 
 
 def error_body(
