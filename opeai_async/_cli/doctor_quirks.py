@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from opeai_async._cli.doctor_watch import Seen
-from opeai_async._core.api_errors import find_error
 from opeai_async._core.body import BodyKind
 from opeai_async._core.json_types import is_array, is_object
 from opeai_async._core.outcome import Outcome
@@ -58,6 +57,17 @@ NOTES: dict[str, tuple[str, str]] = {
     "unterminated_event": ("no blank line after the last event: read all the same", "proxies"),
     "reasoning_details_only": ("reasoning only as details: read as reasoning", "OpenRouter"),
     "json_for_stream": ("one JSON body although a stream was asked for: read as one chunk", "gateways"),
+    "done_missing": ("no [DONE] after the answer: its end is known from finish_reason", "several"),
+    "finish_missing": ("no finish_reason: the answer is taken as whole at [DONE]", "Ollama, old Gemini"),
+    "finish_empty": ('finish_reason "": read as null', "Ollama, SGLang, GLM routes"),
+    "tool_index_gap": ("indexes of tool calls with holes: kept apart, none made up", "several"),
+    "tool_index_shared": ("one index for several tool calls: told apart by id, or name", "Ollama, Dynamo, Gemini"),
+    "tool_id_missing": ("tool calls without id: one is made up", "GLM via gateways"),
+    "tool_id_empty": ('id "" in pieces of a tool call: read as absent', "DashScope, GLM"),
+    "tool_id_repeated": ("the id in each piece of a tool call: read once", "DashScope, gateways"),
+    "tool_name_late": ("the tool's name after the first piece: read all the same", "several"),
+    "tool_name_pieces": ("the tool's name in pieces: joined", "several"),
+    "tool_name_repeated": ("the tool's name in each piece: read once", "several"),
     "events_for_json": ("an event stream although none was asked for: read to its end", "gateways"),
 }
 
@@ -110,12 +120,6 @@ def _reasons(seen: Seen) -> list[str]:
     return [reason for reason in reasons if isinstance(reason, str)]
 
 
-def _has_no_reason(seen: Seen) -> bool:
-    is_over = seen.has_done or (seen.kind is BodyKind.JSON and seen.has_ended)
-    is_error = any(find_error(item) is not None for item in seen.objects)
-    return is_over and not is_error and bool(seen.choices) and not any(_reasons(seen))
-
-
 def _is_cut(seen: Seen) -> bool:
     return _is_undone(seen) and not any(_reasons(seen))
 
@@ -143,41 +147,6 @@ def _has_closing_tag_only(seen: Seen) -> bool:
     return "</think>" in text and "<think>" not in text
 
 
-def _indexes(seen: Seen) -> list[int]:
-    return [index for call in seen.tool_calls if isinstance(index := call.get("index"), int)]
-
-
-def _ids(seen: Seen) -> list[object]:
-    return [call["id"] for call in seen.tool_calls if call.get("id")]
-
-
-def _ids_repeat(seen: Seen) -> bool:
-    return len(set(map(str, _ids(seen)))) < len(_ids(seen))
-
-
-def _shares_index(seen: Seen) -> bool:
-    return set(_indexes(seen)) == {0} and len(set(map(str, _ids(seen)))) > 1
-
-
-def _names_repeat(seen: Seen) -> bool:
-    """Whether a piece of a stream names a call that has its name: same index, and no other id."""
-    names: dict[object, object] = {}
-    for call in seen.tool_calls if seen.kind is BodyKind.EVENTS else ():
-        function, index = call.get("function"), repr(call.get("index"))
-        name = function.get("name") if is_object(function) else None
-        if call.get("id") and (index, call["id"]) not in names:
-            names.pop(index, None)
-            names[index, call["id"]] = True
-        if name and names.get(index) == name:
-            return True
-        names[index] = name or names.get(index)
-    return False
-
-
-def _has_empty_reason(seen: Seen) -> bool:
-    return "" in _reasons(seen)
-
-
 def _changes_id(seen: Seen) -> bool:
     return len({str(item["id"]) for item in seen.objects if item.get("id")}) > 1
 
@@ -195,9 +164,6 @@ OBSERVED: tuple[tuple[str, Callable[[Seen], bool]], ...] = (
     ("content_type_wrong", lambda seen: bool(seen.objects) and _has_wrong_type(seen)),
     ("gzip", lambda seen: "gzip" in seen.head.headers.get("content-encoding", "")),
     ("truncated", _is_cut),
-    ("done_missing", lambda seen: _is_undone(seen) and not _is_cut(seen)),
-    ("finish_missing", _has_no_reason),
-    ("finish_empty", _has_empty_reason),
     ("finish_stop_with_tools", _stops_with_tools),
     ("usage_on_every_chunk", lambda seen: _usages(seen, with_choices=True) > 1),
     ("usage_with_choices", lambda seen: _usages(seen, with_choices=True) == 1),
@@ -207,13 +173,7 @@ OBSERVED: tuple[tuple[str, Callable[[Seen], bool]], ...] = (
     ("reasoning_details", lambda seen: any(delta.get("reasoning_details") for delta in seen.deltas)),
     ("think_tags", _has_tags),
     ("think_opener_missing", _has_closing_tag_only),
-    ("tool_index_from_1", lambda seen: min(_indexes(seen), default=0) == 1),
-    ("tool_index_zero", _shares_index),
-    ("tool_id_missing", lambda seen: bool(seen.tool_calls) and not _ids(seen)),
-    ("tool_id_repeated", _ids_repeat),
-    ("tool_id_empty", lambda seen: any(call.get("id") == "" for call in seen.tool_calls)),
     ("tool_id_null", lambda seen: any("id" in call and call["id"] is None for call in seen.tool_calls)),
-    ("tool_name_repeated", _names_repeat),
     ("empty_body", lambda seen: seen.has_ended and not seen.body.strip()),
 )
 """How to see the quirks that need no repair, each in one response."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from opeai_async._core.extras import ExtraParts, named_fields, names_vendor_fields
-from opeai_async._core.tool_calls import FunctionParts, ToolCallParts, checked_index
+from opeai_async._core.tool_calls import FunctionParts, Note, ToolCallParts, checked_index
 from opeai_async.types.chunk import (
     AudioDelta,
     ChatCompletionChunk,
@@ -35,10 +35,12 @@ class Accumulator:
 
     Args:
         max_index: Bound on choice and tool call indexes.
+        note: Called with the name of each oddity that shows only where chunks are put together.
     """
 
-    def __init__(self, *, max_index: int = MAX_INDEX) -> None:
+    def __init__(self, *, max_index: int = MAX_INDEX, note: Note = lambda _: None) -> None:
         self._max_index = max_index
+        self._note = note
         self._chunks = 0
         self._id = ""
         self._created = 0
@@ -123,8 +125,8 @@ class Accumulator:
                     parts.reasoning.append(delta.reasoning_content)
                 if delta.tool_calls:
                     parts.add_tool_calls(delta.tool_calls)
-                if choice.finish_reason:
-                    parts.finish_reason = choice.finish_reason
+                if choice.finish_reason is not None:
+                    parts.finish(choice.finish_reason)
                 if (
                     delta.role
                     or choice.logprobs is not None
@@ -138,19 +140,19 @@ class Accumulator:
                     parts.add_rare(choice, delta)
             if chunk.model:
                 self._model = chunk.model
-            if chunk.system_fingerprint is not None:
+            if chunk.system_fingerprint:
                 self._fingerprint = chunk.system_fingerprint
             if not self._id or not self._created:
                 self._add_identity(chunk)
             if chunk.usage is not None:
                 self._usage = chunk.usage
-            if chunk.service_tier is not None:
+            if chunk.service_tier:
                 self._service_tier = chunk.service_tier
             if chunk.extra is not NO_EXTRA:
                 self._extra.add(chunk.extra)
 
     def _begin(self, index: int) -> _ChoiceParts:
-        parts = _ChoiceParts(checked_index(index, self._max_index, "choice"), self._max_index)
+        parts = _ChoiceParts(checked_index(index, self._max_index, "choice"), self._max_index, self._note)
         self._choices[index] = parts
         return parts
 
@@ -188,14 +190,16 @@ class _ChoiceParts:
         "index",
         "logprobs",
         "max_index",
+        "note",
         "reasoning",
         "refusal",
         "role",
     )
 
-    def __init__(self, index: int, max_index: int) -> None:
+    def __init__(self, index: int, max_index: int, note: Note) -> None:
         self.index = index
         self.max_index = max_index
+        self.note = note
         self.role = ""
         self.content: list[str] = []
         self.reasoning: list[str] = []
@@ -211,9 +215,18 @@ class _ChoiceParts:
 
     def add_tool_calls(self, deltas: list[ToolCallDelta]) -> None:
         if self.calls is None:
-            self.calls = ToolCallParts(self.max_index)
+            self.calls = ToolCallParts(self.max_index, self.note)
         for delta in deltas:
             self.calls.add(delta)
+
+    def finish(self, reason: str) -> None:
+        """Take a finish_reason, be it an empty one."""
+        if not reason:
+            self.note("finish_empty")
+            return
+        self.finish_reason = reason
+        if self.calls is not None:
+            self.calls.finish()
 
     def add_rare(self, choice: ChunkChoice, delta: ChoiceDelta) -> None:
         """What few chunks carry."""
@@ -222,7 +235,7 @@ class _ChoiceParts:
         if delta.refusal is not None:
             self.refusal.append(delta.refusal)
         if delta.function_call is not None:
-            self.function_call = self.function_call or FunctionParts()
+            self.function_call = self.function_call or FunctionParts(self.note)
             self.function_call.add(delta.function_call)
         if delta.audio is not None:
             self.audio = self.audio or _AudioParts()

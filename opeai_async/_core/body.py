@@ -85,7 +85,7 @@ def _completion_of_events(
     head: ResponseHead, body: bytes, completion_type: type[CompletionT], dialect: Dialect
 ) -> CompletionT:
     sse = SSEDecoder(max_event_bytes=len(body), event_fields=("error",))
-    accumulator = Accumulator()
+    accumulator = Accumulator(note=dialect.note)
     end = _accumulate(sse.feed(body), accumulator, dialect)
     if end is End.EOF:
         try:

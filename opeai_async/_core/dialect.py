@@ -94,6 +94,11 @@ class Dialect:
         self.quirks: dict[str, None] = {}
         self._memories: dict[int, ChoiceMemory] = {}
 
+    def forget(self) -> None:
+        """Begin anew, with another stream."""
+        self.quirks.clear()
+        self._memories.clear()
+
     def note(self, quirk: str, *, excerpt: str = "") -> None:
         """Remember that *quirk* was met.
 

@@ -2,7 +2,7 @@
 
 In a delta, text adds up (but not a name or a type), and lists grow: items with an ``index`` are pieces of the item
 with the same (type, index), as in OpenRouter's ``reasoning_details``. Everything else, and everything beside the
-deltas, is a state: the latest value counts, and a null never erases one.
+deltas, is a state: the latest value counts, and a null or an empty one never erases it.
 
 A vendor field is one too if a user's own Struct names it: then it is no part of ``extra`` in the chunk, but it becomes
 one in the message, under its name on the wire.
@@ -43,7 +43,7 @@ _TAKEN_APART: tuple[type[WireStruct], ...] = (
 )
 
 # These fields name what a piece belongs to, and do not add up.
-_NAMING_FIELDS = frozenset({"type", "id", "format", "index", "name", "role", "tool_call_id"})
+_NAMING_FIELDS = frozenset({"type", "id", "format", "index", "name", "role", "tool_call_id", "channel"})
 
 
 class ExtraParts:
@@ -57,7 +57,8 @@ class ExtraParts:
 
     def add(self, extra: dict[str, Any]) -> None:
         for name, value in extra.items():
-            if value is None and name in self._values:
+            before = self._values.get(name)
+            if before is not None and (value is None or value in ({}, []) or _is_repeated(name, value, before)):
                 continue
             if self._latest_wins or name in _NAMING_FIELDS:
                 self._values[name] = [value]
@@ -108,6 +109,11 @@ def _own_fields(cls: type[WireStruct]) -> list[tuple[msgspec.structs.FieldInfo, 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:
     return field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+
+
+def _is_repeated(name: str, value: Any, before: list[Any]) -> bool:
+    """Whether whole arguments come again: Groq sends a tool it runs when it begins, and again with the output."""
+    return name == "arguments" and before == [value] and isinstance(value, str) and value[:1] + value[-1:] == "{}"
 
 
 def _merged(values: list[Any]) -> Any:

@@ -63,3 +63,11 @@ _TABLE: dict[tuple[End, bool], Outcome] = {
 def outcome_of(end: End, *, labelled: bool) -> Outcome:
     """The outcome of a stream that ended by *end*; *labelled* if every choice has a finish_reason."""
     return _TABLE[end, labelled]
+
+
+def quirk_of(end: End, outcome: Outcome) -> str | None:
+    """What a server left out although the answer is whole: ``[DONE]``, or the finish_reason."""
+    if outcome is Outcome.UNLABELLED:
+        return "finish_missing"
+    is_whole = outcome is Outcome.COMPLETE
+    return "done_missing" if is_whole and end in (End.EOF, End.GRACE, End.BROKEN) else None

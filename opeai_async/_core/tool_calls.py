@@ -1,16 +1,21 @@
 """Rebuilds tool calls from their pieces.
 
 Calls are told apart by id first and index second, because some servers give index 0 to all of them; they are kept in a
-dict by index and in the order of appearance, because others start at 1, leave holes, and interleave.
+dict by index and in the order of appearance, because others start at 1, leave holes, and interleave. What is read
+right but sent otherwise than the API says is noted by name, as the repairs of ``dialect.py`` are.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from opeai_async._core.extras import ExtraParts, named_fields
 from opeai_async._core.rules import SYNTHETIC_ID_PREFIX
 from opeai_async.errors import StreamTooLargeError
 from opeai_async.types.chunk import CustomCallDelta, FunctionCallDelta, ToolCallDelta
 from opeai_async.types.completion import CustomCall, FunctionCall, ToolCall
+
+Note = Callable[[str], None]
 
 
 def checked_index(index: int, max_index: int, what: str) -> int:
@@ -25,27 +30,41 @@ def checked_index(index: int, max_index: int, what: str) -> int:
 class ToolCallParts:
     """The tool calls of one choice, in order of appearance."""
 
-    __slots__ = ("by_id", "by_index", "in_order", "max_index")
+    __slots__ = ("by_id", "by_index", "in_order", "max_index", "note")
 
-    def __init__(self, max_index: int) -> None:
+    def __init__(self, max_index: int, note: Note) -> None:
         self.max_index = max_index
+        self.note = note
         self.by_index: dict[int, _CallParts] = {}
         self.by_id: dict[str, _CallParts] = {}
         self.in_order: list[_CallParts] = []
 
     def add(self, delta: ToolCallDelta) -> None:
         call = self._call_of(delta)
-        if delta.id and not call.id:
-            call.id = delta.id
-            self.by_id[delta.id] = call
+        if delta.id is not None:
+            self._take_id(call, delta.id)
         if delta.type:
             call.type = delta.type
         if delta.function is not None:
             call.function.add(delta.function)
         if delta.custom is not None:
-            call.custom = call.custom or _CustomParts()
+            call.custom = call.custom or _CustomParts(self.note)
             call.custom.add(delta.custom)
         call.extra.add(delta.extra)
+
+    def finish(self) -> None:
+        """Nothing more is expected: an id that has not come is made up."""
+        if not all(call.id for call in self.in_order):
+            self.note("tool_id_missing")
+
+    def _take_id(self, call: _CallParts, call_id: str) -> None:
+        if not call_id:
+            self.note("tool_id_empty")
+        elif call.id:
+            self.note("tool_id_repeated")
+        else:
+            call.id = call_id
+            self.by_id[call_id] = call
 
     def add_named(self, delta: ToolCallDelta) -> None:
         """The vendor fields that a user's Structs name, of a *delta* that has been added just now."""
@@ -62,8 +81,13 @@ class ToolCallParts:
             call = self.by_index.get(delta.index)
             if call is not None and not _begins_another(call, delta):
                 return call
-            checked_index(len(self.in_order), self.max_index, "tool call's position")
-            call = _CallParts()
+            position = checked_index(len(self.in_order), self.max_index, "tool call's position")
+            checked_index(delta.index, self.max_index, "tool call")
+            if call is not None:
+                self.note("tool_index_shared")
+            elif delta.index != position:
+                self.note("tool_index_gap")
+            call = _CallParts(self.note)
             self.in_order.append(call)
         # With index 0 for all calls, the next delta without id belongs to this one.
         self.by_index[checked_index(delta.index, self.max_index, "tool call")] = call
@@ -77,31 +101,62 @@ def _begins_another(call: _CallParts, delta: ToolCallDelta) -> bool:
     """Whether *delta* is no part of *call*, although it has the same index."""
     if delta.id:
         return bool(call.id) and delta.id != call.id
-    name = delta.function.name if delta.function is not None else None
-    return bool(name) and bool(call.function.arguments) and name != "".join(call.function.name)
+    if delta.custom is not None:
+        return call.custom is not None and call.custom.name.is_followed_by_another(delta.custom.name)
+    return delta.function is not None and call.function.name.is_followed_by_another(delta.function.name)
+
+
+class _NameParts:
+    """A name: whole, repeated, in pieces, or late. It ends where the arguments begin, if it had begun before them."""
+
+    __slots__ = ("is_late", "note", "text", "was_ended")
+
+    def __init__(self, note: Note) -> None:
+        self.note = note
+        self.text = ""
+        self.is_late = False
+        self.was_ended = False
+
+    def is_followed_by_another(self, name: str | None) -> bool:
+        """Whether *name* is that of another call."""
+        return bool(name) and self.was_ended and bool(self.text) and name != self.text
+
+    def add(self, name: str | None, *, arguments_begin: bool) -> None:
+        """Take what one delta says."""
+        if not name:
+            self.is_late = not self.text
+        elif not self.text:
+            self.text = name
+            if self.is_late:
+                self.note("tool_name_late")
+        elif name == self.text:
+            self.note("tool_name_repeated")
+        elif not self.was_ended:
+            self.text += name
+            self.note("tool_name_pieces")
+        self.was_ended = self.was_ended or arguments_begin
 
 
 class FunctionParts:
-    """A function's name and arguments. The name is whole, repeated or in pieces, and ends where the arguments begin."""
+    """A function's name and arguments."""
 
     __slots__ = ("arguments", "extra", "name")
 
-    def __init__(self) -> None:
-        self.name: list[str] = []
+    def __init__(self, note: Note) -> None:
+        self.name = _NameParts(note)
         self.arguments: list[str] = []
         self.extra = ExtraParts()
 
     def add(self, delta: FunctionCallDelta) -> None:
-        if delta.name and not self.arguments and delta.name != "".join(self.name):
-            self.name.append(delta.name)
+        self.name.add(delta.name, arguments_begin=bool(delta.arguments))
         if delta.arguments:
+            if self.arguments == ["{}"]:  # stood for "none yet": no JSON goes on after it
+                self.arguments.clear()
             self.arguments.append(delta.arguments)
         self.extra.add(delta.extra)
 
     def build(self) -> FunctionCall:
-        return FunctionCall(
-            name="".join(self.name), arguments="".join(self.arguments) or "{}", extra=self.extra.build()
-        )
+        return FunctionCall(name=self.name.text, arguments="".join(self.arguments) or "{}", extra=self.extra.build())
 
 
 class _CallParts:
@@ -109,10 +164,10 @@ class _CallParts:
 
     __slots__ = ("custom", "extra", "function", "id", "type")
 
-    def __init__(self) -> None:
+    def __init__(self, note: Note) -> None:
         self.id = ""
         self.type = ""
-        self.function = FunctionParts()
+        self.function = FunctionParts(note)
         self.custom: _CustomParts | None = None
         self.extra = ExtraParts()
 
@@ -129,15 +184,15 @@ class _CustomParts:
 
     __slots__ = ("extra", "input", "name")
 
-    def __init__(self) -> None:
-        self.name = ""
+    def __init__(self, note: Note) -> None:
+        self.name = _NameParts(note)
         self.input: list[str] = []
         self.extra = ExtraParts()
 
     def add(self, delta: CustomCallDelta) -> None:
-        self.name = self.name or delta.name or ""
+        self.name.add(delta.name, arguments_begin=bool(delta.input))
         self.input.append(delta.input or "")
         self.extra.add(delta.extra)
 
     def build(self) -> CustomCall:
-        return CustomCall(name=self.name, input="".join(self.input), extra=self.extra.build())
+        return CustomCall(name=self.name.text, input="".join(self.input), extra=self.extra.build())

@@ -24,7 +24,7 @@ import anyio
 from opeai_async._core.accumulator import Accumulator
 from opeai_async._core.api_errors import failed_answer, failure_of
 from opeai_async._core.dialect import Dialect, DialectMode
-from opeai_async._core.outcome import End, Outcome, outcome_of
+from opeai_async._core.outcome import End, Outcome, outcome_of, quirk_of
 from opeai_async._core.parser import MAX_STREAM_BYTES, StreamParser
 from opeai_async._core.retry import Cause, Failure
 from opeai_async._core.sse import DEFAULT_MAX_EVENT_BYTES
@@ -41,7 +41,6 @@ from opeai_async.errors import (
     StreamError,
     StreamInterruptedError,
     StreamTimeoutError,
-    StreamTooLargeError,
     StreamTruncatedError,
 )
 from opeai_async.types.chunk import ChatCompletionChunk
@@ -100,7 +99,7 @@ class ChatCompletionStream(Generic[ChunkT]):
         self._opening: anyio.CancelScope | None = None
         self._dialect = Dialect(options.dialect)
         self._parser: StreamParser[ChunkT] | None = None
-        self._accumulator = Accumulator()
+        self._accumulator = Accumulator(note=self._dialect.note)
         self._batch: list[ChunkT] = []
         self._ready: Iterator[ChunkT] = iter(self._batch)
         self._accumulated = 0
@@ -245,7 +244,7 @@ class ChatCompletionStream(Generic[ChunkT]):
             return
         try:
             self._accumulator.extend(self._batch[begin:handed_out])
-        except StreamTooLargeError as exc:
+        except StreamError as exc:
             # It counts for more than an end that the same read brought: the answer cannot be rebuilt.
             self._batch, self._ready, self._accumulated, self._end = [], iter(()), 0, None
             self._will_end(End.ERROR, exc)
@@ -273,6 +272,7 @@ class ChatCompletionStream(Generic[ChunkT]):
             reader.abort()
             return
         options = self._options
+        self._dialect.forget()  # what an attempt that failed has taught does not count
         self._parser = StreamParser(
             reader.head,
             options.chunk_type,
@@ -369,9 +369,15 @@ class ChatCompletionStream(Generic[ChunkT]):
 
     def _finish(self, end: End, error: OpeAIError | None = None) -> None:
         """Fix the outcome, and let go of the response."""
-        self._will_end(end)
         labelled = self._is_finished() if end is End.CLOSED else self._accumulator.finished
-        self._outcome = outcome_of(end, labelled=labelled)
+        outcome = outcome_of(end, labelled=labelled)
+        if quirk := quirk_of(end, outcome):
+            try:
+                self._dialect.note(quirk)
+            except StreamError as exc:
+                end, error, outcome = End.ERROR, exc, Outcome.FAILED
+        self._will_end(end)
+        self._outcome = outcome
         if self._outcome is Outcome.COMPLETE and "error" in map(finish_kind, self._accumulator.finish_reasons):
             self._outcome = Outcome.FAILED
             error = failed_answer(self._accumulator.snapshot)

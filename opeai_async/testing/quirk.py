@@ -102,6 +102,7 @@ class Quirk:
         what: The oddity in a sentence.
         who: Servers that were seen to do so.
         rule: Name that ``stream.quirks`` has for it, or None where an ordinary reading is right.
+        more_rules: Names of other rules that the same bytes need.
         expect: How the reading of a stream must end.
         right: Makes of the plain completion what a right client must come to; in place.
         whole: For a level that is of streams only: the change of a completion. None leaves it plain.
@@ -116,6 +117,7 @@ class Quirk:
     what: str
     who: str
     rule: str | None = None
+    more_rules: tuple[str, ...] = ()
     expect: Expect = "same"
     right: Change | None = None
     whole: Change | None = None

@@ -58,12 +58,16 @@ def _data_in_lines(event: bytes) -> bytes:
 
 
 def _unterminated(events: _Events) -> _Events:
-    kept = [event for event in events if event != DONE]
+    kept = [event for event in events if not _is_done(event)]
     return [*kept[:-1], kept[-1].rstrip(b"\r\n")] if kept else []
 
 
 def _done(*instead: bytes) -> Callable[[_Events], _Events]:
-    return lambda events: [part for event in events for part in (instead if event == DONE else (event,))]
+    return lambda events: [part for event in events for part in (instead if _is_done(event) else (event,))]
+
+
+def _is_done(event: bytes) -> bool:
+    return event.removeprefix(b"data:").strip() == b"[DONE]"
 
 
 def _big_event(items: list[object]) -> list[object]:
@@ -157,7 +161,7 @@ FRAMING = (
         ],
     ),
     Quirk("done_spaced", "events", _done(b"data:   [DONE]  \n\n"), "spaces around [DONE]", "gateways"),
-    Quirk("done_missing", "events", _done(), "no [DONE]", "several"),
+    Quirk("done_missing", "events", _done(), "no [DONE]", "several", rule="done_missing"),
     Quirk("done_named", "events", _done(b"event: done\n" + DONE), "an event name on [DONE]", "gateways"),
     Quirk(
         "done_followed", "events", _done(DONE, DONE, b": bye\n\n", _LATE),
@@ -170,6 +174,7 @@ FRAMING = (
     Quirk(
         "unterminated_event", "events", _unterminated,
         "no [DONE], and no blank line after the last event", "proxies that strip", rule="unterminated_event",
+        more_rules=("done_missing",),
     ),
     Quirk(
         "leading_white_space", "response", _white_space_first,

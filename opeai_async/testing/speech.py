@@ -128,9 +128,10 @@ def expected(
             error.update(quirk.error)
     is_nothing = ends in _NOTHING_ARRIVES or (ends == "server_error" and not streams)
     rules = frozenset(
-        quirk.rule
+        rule
         for quirk in touching
-        if quirk.rule and (streams or quirk.level == "kind") and _shows(quirk, reply, _request(stream, request))
+        for rule in (quirk.rule, *quirk.more_rules)
+        if rule and (streams or quirk.level == "kind") and _shows(quirk, reply, _request(stream, request))
     )
     return Expected(ends, None if is_nothing else completion, error, rules)
 

@@ -44,6 +44,7 @@ FINISH_KINDS: dict[str, FinishKind] = {
     "error": "error",  # OpenRouter, Mistral
     "abort": "error",  # vLLM, SGLang
     "network_error": "error",  # Zhipu
+    "insufficient_system_resource": "error",  # DeepSeek
 }
 """From a finish_reason in lower case to what it means."""
 

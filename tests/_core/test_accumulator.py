@@ -254,7 +254,14 @@ CALLS: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str, str]]]] = {
     "no id": ([call(0, None, "weather", '{"c":1}')], [("call_synthetic_0", *WEATHER[1:])]),
     "name late": ([call(0, "a"), call(0, None, "weather", '{"c":1}')], [WEATHER]),
     "name in pieces": ([call(0, "a", "wea"), call(0, None, "ther"), call(0, None, None, '{"c":1}')], [WEATHER]),
-    "name after the arguments": ([call(0, "a", None, '{"c"'), call(0, "a", "weather", ":1}")], [("a", "", '{"c":1}')]),
+    "name after the arguments": (
+        [call(0, "a", None, '{"c"'), call(0, "a", "weather", ":1}")],
+        [("a", "weather", '{"c":1}')],
+    ),
+    "arguments that were empty at first": (
+        [call(0, *TIME[:2], "{}"), call(0, None, None, '{"c":1}')],
+        [(*TIME[:2], '{"c":1}')],
+    ),
     "arguments null": ([call(0, "b", "time")], [TIME]),
     "arguments empty": ([call(0, "b", "time", "")], [TIME]),
     "function missing": ([{"index": 0, "id": "b"}, call(0, None, "time")], [TIME]),

@@ -87,3 +87,28 @@ def test_building_changes_nothing(values: list[Any]) -> None:
         parts.add({"x": value})
         parts.build()
     assert repr(parts.build()) == repr({"x": merged(*values)})
+
+
+def test_what_is_empty_erases_nothing() -> None:
+    """The last chunk of a filtered answer has an empty object where the others had their results."""
+    parts = ExtraParts(latest_wins=True)
+    for results in ({"hate": {"filtered": False}}, {}, None, []):
+        parts.add({"filter_results": results})
+    assert parts.build() == {"filter_results": {"hate": {"filtered": False}}}
+
+
+def test_a_tool_that_ran_at_the_server() -> None:
+    """It comes twice, with whole arguments; the channel of each delta is a name."""
+    parts = ExtraParts()
+    begun = {"index": 0, "type": "search", "arguments": '{"q": "a"}'}
+    for executed in ([begun], [{**begun, "output": "b"}]):
+        parts.add({"executed_tools": executed, "channel": "analysis"})
+    assert parts.build() == {"executed_tools": [{**begun, "output": "b"}], "channel": "analysis"}
+
+
+def test_pieces_that_are_alike_add_up() -> None:
+    """Only whole arguments are known to be a repetition."""
+    parts = ExtraParts()
+    for piece in ({"text": "ha", "arguments": "{"}, {"text": "ha", "arguments": "{"}):
+        parts.add(piece)
+    assert parts.build() == {"text": "haha", "arguments": "{{"}

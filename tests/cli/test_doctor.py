@@ -25,17 +25,18 @@ REPAIRED = [
     "choice_index_missing", "delta_missing", "message_missing", "role_missing", "content_blocks", "reasoning_alias",
     "reasoning_object", "reasoning_details", "reasoning_details_only",
     "tool_index_missing", "function_missing", "call_id_number", "arguments_object",
-    "tool_calls_object", "unterminated_event", "nan", "tool_type_missing",
+    "tool_calls_object", "unterminated_event", "nan", "tool_type_missing", "done_missing", "finish_missing",
+    "finish_empty", "tool_index_from_1", "tool_index_zero", "tool_id_missing", "tool_id_repeated", "tool_id_empty",
+    "tool_name_repeated",
 ]  # fmt: skip
 """Quirks that the client repairs; what is named is their rule."""
 
 SEEN_ONLY = [
     "bom", "comments", "other_fields", "no_space", "crlf", "cr", "leading_white_space", "content_type_missing",
-    "content_type_text", "content_type_wrong", "gzip", "done_missing", "truncated", "finish_missing", "finish_empty",
+    "content_type_text", "content_type_wrong", "gzip", "truncated",
     "finish_upper", "finish_max_tokens", "finish_stop_with_tools", "usage_on_every_chunk", "usage_with_choices",
     "usage_repeated", "prompt_filter_first", "id_changes", "think_tags", "think_opener_missing",
-    "tool_index_from_1", "tool_index_zero", "tool_id_missing", "tool_id_repeated", "tool_id_empty", "tool_id_null",
-    "tool_name_repeated",
+    "tool_id_null",
 ]  # fmt: skip
 """Quirks that need no repair, so that only the bytes show them."""
 

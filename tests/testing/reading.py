@@ -14,13 +14,14 @@ from opeai_async._core.api_errors import failed_answer
 from opeai_async._core.body import read_completion
 from opeai_async._core.dialect import Dialect, DialectMode
 from opeai_async._core.http import ResponseHead
-from opeai_async._core.outcome import End, Outcome, outcome_of
+from opeai_async._core.outcome import End, Outcome, outcome_of, quirk_of
 from opeai_async._core.parser import StreamParser
 from opeai_async.errors import (
     APIStatusError,
     InvalidResponseError,
     OpeAIError,
     StreamDecodeError,
+    StreamError,
     StreamServerError,
     StreamTooLargeError,
     StreamTruncatedError,
@@ -55,17 +56,23 @@ class Reading:
 
 def read_stream(parts: Iterable[bytes], mode: DialectMode = "repair") -> Reading:
     """Read a stream whose reads are *parts*."""
-    dialect, accumulator, error = Dialect(mode), Accumulator(), None
+    dialect, error = Dialect(mode), None
+    accumulator = Accumulator(note=dialect.note)
     parser = StreamParser(HEAD, ChatCompletionChunk, dialect)
     try:
         for part in parts:
             accumulator.extend(parser.feed(part))
         accumulator.extend(parser.end())
         error = parser.error
-    except StreamTooLargeError as exc:
+    except StreamError as exc:
         error = exc
     end = End.ERROR if error else End.DONE if parser.done else End.EOF
     outcome = outcome_of(end, labelled=accumulator.finished)
+    if quirk := quirk_of(end, outcome):
+        try:
+            dialect.note(quirk)
+        except StreamDecodeError as exc:
+            outcome, error = Outcome.FAILED, exc
     if outcome is Outcome.TRUNCATED:
         error = StreamTruncatedError("cut")
     if outcome is Outcome.COMPLETE and (failed := failed_answer(accumulator.completion())) is not None:

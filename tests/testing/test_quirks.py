@@ -77,7 +77,7 @@ def test_a_strict_reading_stops_at_the_rule(name: str) -> None:
     wanted, reading = expected(reply, [name]), read_stream(speak(reply, [name]), "strict")
     if wanted.rules and wanted.ends != "server_error":
         assert isinstance(reading.error, StreamDecodeError)
-        assert {reading.error.rule} == wanted.rules
+        assert reading.error.rule in wanted.rules
     else:
         assert differences(reading, wanted) == []
 
@@ -104,7 +104,7 @@ def test_a_stream_with_several_quirks_is_read_right(names: list[str]) -> None:
 # --- over HTTP --------------------------------------------------------------------------------------------------------
 
 
-OVER_HTTP = Reply("Hello", reasoning="Hm", tool_calls=[("f", {"a": 1}), ("g", {"b": 2})])
+OVER_HTTP = Reply("Hello", reasoning="Hm", tool_calls=[("find", {"a": 1}), ("get", {"b": 2})])
 
 
 @pytest.fixture
