@@ -13,7 +13,6 @@ import errno
 import functools
 import io
 import math
-import re
 import ssl
 from collections.abc import AsyncGenerator
 from contextvars import ContextVar
@@ -29,7 +28,7 @@ from opeai_async._core.config import check_proxy
 from opeai_async._core.http import Request, ResponseHead
 from opeai_async._core.redact import HiddenStr, redact
 from opeai_async._core.retry import RETRYABLE_STATUSES, Cause
-from opeai_async._io.sending import Sending, Slots, closed_with_loop, has_input
+from opeai_async._io.sending import Sending, Slots, closed_with_loop, has_input, is_refused_certificate
 from opeai_async._io.transport import BodyError, SendError, has_ambiguous_length
 from opeai_async.errors import (
     APIConnectionError,
@@ -57,7 +56,6 @@ _NO_CLOCKS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, 
 
 # The first is raised by aiohttp's Python parser only.
 _BODY_ERRORS = (HttpProcessingError, aiohttp.ClientError, OSError, RuntimeError)
-_CERTIFICATE_ALERT = re.compile("ALERT_(.*CERTIFICATE.*|UNKNOWN_CA|ACCESS_DENIED)")  # RFC 8446 6.2
 _LOCAL_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL})
 
 
@@ -156,12 +154,12 @@ class AiohttpTransport:
         while True:
             try:
                 response = AiohttpResponse(await self._post(session, request, sending), self)
-                if not sending.spoiled:
+                if not sending.spoiled or (not sending.reused and response.head.status >= 400):
                     if has_ambiguous_length(response.head) and sending.transport is not None:
                         sending.transport.abort()  # aiohttp may have pooled it already; its Python parser does not ask
                     return response
-                response.abort()  # it answers no request
-                failure = None
+                response.abort()  # it answers no request, at least not this one
+                failure = None if sending.reused else _spoke_first(sending)
             except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as exc:
                 failure = self._failure_of(exc, sending)
             # Raised out here, because aiohttp's frames hold the headers, and with them the key: nothing of them may
@@ -374,18 +372,17 @@ class _Handler(ResponseHandler):
 
 
 class _Request(aiohttp.ClientRequest):
-    """Looks a last time, right before it writes, whether the server has spoken on a reused connection (trap 4).
+    """Looks a last time, right before it writes, whether the server has spoken already (trap 4).
 
     On CPython 3.11 the event loop turns between the connector's look and the first byte; an answer that is read in
-    that turn was not asked for by this request.
+    that turn was not asked for by this request. On a fresh connection, an error may be the server's greeting.
     """
 
     async def write_bytes(self, writer: Any, conn: Connection, content_length: int | None = None) -> None:
         """Write head and body; called by aiohttp."""
-        sending = _sending.get()
-        protocol = conn.protocol
-        if sending.reused and (sending.has_answer() or protocol is None or _has_spoken(protocol)):
-            sending.spoiled = True
+        sending, protocol = _sending.get(), conn.protocol
+        sending.spoiled = sending.has_answer() or protocol is None or _has_spoken(protocol, fresh=not sending.reused)
+        if sending.spoiled and sending.reused:
             conn.close()  # nothing was written: aiohttp holds the head back until the body comes
             if protocol is not None:
                 protocol.set_exception(aiohttp.ServerDisconnectedError())
@@ -438,10 +435,18 @@ class _Connector(aiohttp.TCPConnector):
             return await super()._create_connection(*args, **kwargs)
 
 
-def _has_spoken(protocol: ResponseHandler) -> bool:
-    """Whether an idle connection is at its end, or has brought anything; the loop may not have read it yet."""
+def _has_spoken(protocol: ResponseHandler, *, fresh: bool = False) -> bool:
+    """Whether a connection is at its end, or has brought anything; the loop may not have read it yet."""
     transport = protocol.transport
-    return protocol.should_close or transport is None or has_input(transport.get_extra_info("socket"))
+    if protocol.should_close or transport is None:
+        return True
+    if fresh and transport.get_extra_info("ssl_object") is not None:
+        return False  # what is in the socket may be the session tickets of the handshake
+    return has_input(transport.get_extra_info("socket"))
+
+
+def _spoke_first(sending: Sending) -> SendError:
+    return SendError(InvalidResponseError(f"{sending.where} answered before it was asked"), Cause.FINAL)
 
 
 def _client_closed() -> ClientClosedError:
@@ -464,7 +469,7 @@ def _why_broken(exc: Exception) -> str:
 
 def _error_and_cause(exc: Exception, sending: Sending) -> tuple[OpeAIError, Cause]:
     where, connect_s = sending.where, sending.connect_s
-    if isinstance(exc, (aiohttp.ClientSSLError, ssl.SSLError)) or _is_refused_certificate(exc):
+    if isinstance(exc, (aiohttp.ClientSSLError, ssl.SSLError)) or is_refused_certificate(exc.__cause__):
         return TLSError(f"no trusted TLS connection to {where}: {_reason(exc)}"), Cause.FINAL
     if isinstance(exc, aiohttp.ServerTimeoutError):
         message = f"no connection to {where} within {connect_s:g} s (connect_s={connect_s:g})"
@@ -483,12 +488,6 @@ def _error_and_cause(exc: Exception, sending: Sending) -> tuple[OpeAIError, Caus
     if isinstance(exc, aiohttp.ServerDisconnectedError):
         return APIConnectionError(f"{where} closed the connection before it answered"), Cause.AMBIGUOUS
     return APIConnectionError(f"the connection to {where} broke before it answered: {_reason(exc)}"), Cause.AMBIGUOUS
-
-
-def _is_refused_certificate(exc: Exception) -> bool:
-    """Whether the server did not like ours, or missed one: in TLS 1.3 it says so after the handshake."""
-    reason = getattr(exc.__cause__, "reason", None) if isinstance(exc.__cause__, ssl.SSLError) else None
-    return bool(reason and _CERTIFICATE_ALERT.search(reason))
 
 
 def _reason(exc: Exception) -> str:

@@ -14,6 +14,9 @@ from opeai_async._core.http import ResponseHead
 from opeai_async._core.timeouts import Expiry, Limits, StreamClocks
 from opeai_async._io.transport import BodyError, Response
 
+# A compressed body, asked for or not, unpacks without end from bytes that have arrived, and no read of it waits.
+MAX_BYTES_AT_ONCE = 256 * 1024
+
 
 class ReadExpired(Exception):
     """A clock ran out while a read waited; the response was aborted."""
@@ -34,6 +37,7 @@ class BodyReader:
 
     __slots__ = (
         "_at_end",
+        "_bytes_at_once",
         "_clocks",
         "_expired",
         "_loop",
@@ -57,6 +61,7 @@ class BodyReader:
         self._at_end = False
         self._seen_content = False
         self.bytes_read = 0
+        self._bytes_at_once = 0
         self.first_byte_at: float | None = None
 
     @property
@@ -72,9 +77,13 @@ class BodyReader:
             BodyError: If the body broke off, or was aborted.
         """
         self._check_total()
+        if self._bytes_at_once > MAX_BYTES_AT_ONCE:
+            self._bytes_at_once = 0
+            await asyncio.sleep(0)  # others are served, and the timer; nothing is lost, for nothing was taken yet
         try:
             data = self._response.read_nowait()
             if not data:
+                self._bytes_at_once = 0
                 data = await self._read_waiting()
         except BodyError:
             if self._expired is not None:
@@ -84,6 +93,7 @@ class BodyReader:
             self._at_end = True
         else:
             self.bytes_read += len(data)
+            self._bytes_at_once += len(data)
             self._clocks.saw_bytes()
             if self.first_byte_at is None:
                 self.first_byte_at = self._loop.time()

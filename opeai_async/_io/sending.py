@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import select
 import socket
+import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Protocol
 
 from opeai_async._core.retry import Cause
 from opeai_async._io.transport import SendError
 from opeai_async.errors import PoolTimeoutError
+
+_CERTIFICATE_ALERT = re.compile("ALERT_(.*CERTIFICATE.*|UNKNOWN_CA|ACCESS_DENIED)")  # RFC 8446 6.2
 
 
 class Sending:
@@ -88,6 +92,12 @@ def has_input(sock: socket.socket) -> bool:
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     return bool(poll.poll(0))
+
+
+def is_refused_certificate(cause: BaseException | None) -> bool:
+    """Whether the server did not like ours, or missed one: in TLS 1.3 it says so after the handshake."""
+    reason = cause.reason if isinstance(cause, ssl.SSLError) else None
+    return bool(reason and _CERTIFICATE_ALERT.search(reason))
 
 
 class Closable(Protocol):

@@ -2,15 +2,27 @@
 
 import asyncio
 import contextlib
+import os
 import shutil
+import socket
 import ssl
 import subprocess
 
 import pytest
 
-from opeai_async import APIConnectionError, AsyncOpeAI, TLSError
+from opeai_async import (
+    APIConnectionError,
+    APITimeoutError,
+    AsyncOpeAI,
+    ConfigurationError,
+    RetryPolicy,
+    StreamInterruptedError,
+    StreamTruncatedError,
+    Timeouts,
+    TLSError,
+)
 from opeai_async.testing import OpeAIServer
-from tests.support.chunks import ANSWER, BODY, COMPLETION
+from tests.support.chunks import ANSWER, BODY, COMPLETION, events
 from tests.support.clients import KEY, texts
 from tests.support.leaks import no_leaks
 from tests.support.raw_server import HEAD, RawServer, chunked, plain
@@ -97,6 +109,80 @@ async def test_a_certificate_for_another_name(certificate, server_tls):
                 await client.chat.completions.create(**BODY)
 
 
+async def test_a_certificate_that_has_expired(certificate, tmp_path):
+    """Trusted, for this host, but too old."""
+    cert, key = certificate
+    old = tmp_path / "old.pem"
+    options = ["-in", cert, "-signkey", key, "-days", "-1", "-out", old]
+    subprocess.run(["openssl", "x509", *options], check=True, capture_output=True)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(old, key)
+    trust = ssl.create_default_context(cafile=old)
+    async with RawServer(answer, tls=context) as server:
+        async with AsyncOpeAI(KEY, base_url=server.base_url, ssl_context=trust) as client:
+            with pytest.raises(TLSError, match="expired"):
+                await client.chat.completions.create(**BODY)
+        assert server.calls == []
+
+
+async def test_a_client_certificate(certificate, server_tls):
+    """The server asks for one, and ``ssl_context`` has it."""
+    server_tls.verify_mode = ssl.CERT_REQUIRED
+    server_tls.load_verify_locations(certificate[0])
+    trust = ssl.create_default_context(cafile=certificate[0])
+    trust.load_cert_chain(*certificate)
+    async with RawServer(answer, tls=server_tls) as server:
+        async with AsyncOpeAI(KEY, base_url=server.base_url, ssl_context=trust) as client:
+            assert (await client.chat.completions.create(**BODY)).choices[0].message.content == "abc"
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+async def test_a_client_certificate_that_is_missing(certificate, server_tls, version):
+    """A TLS error, not retried; in TLS 1.3 the server says so only after the handshake."""
+    server_tls.verify_mode = ssl.CERT_REQUIRED
+    server_tls.minimum_version = server_tls.maximum_version = version
+    trust = ssl.create_default_context(cafile=certificate[0])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        # A thread, because asyncio's own server resets the connection instead of saying what is wrong.
+        refusing = asyncio.create_task(asyncio.to_thread(refuse_once, listener, server_tls))
+        url = f"https://localhost:{listener.getsockname()[1]}/v1"
+        async with AsyncOpeAI(KEY, base_url=url, ssl_context=trust) as client:
+            with pytest.raises(TLSError, match="ALERT") as caught:
+                await client.chat.completions.create(**BODY)
+        await refusing
+    assert len(caught.value.attempts) == 1
+    await asyncio.get_running_loop().shutdown_default_executor()
+
+
+def refuse_once(listener, context):
+    connection, _ = listener.accept()
+    with connection.dup() as below:
+        below.settimeout(10)
+        with pytest.raises(ssl.SSLError):
+            context.wrap_socket(connection, server_side=True)
+        below.shutdown(socket.SHUT_WR)
+        while below.recv(65536):  # a close with bytes unread would reset, and the alert might be lost
+            pass
+
+
+@pytest.mark.parametrize("framing", ["chunked", "none"])
+async def test_a_cut_below_tls(certificate, server_tls, framing):
+    """TCP ends without a farewell of TLS: what arrived is in ``partial``, and it is no proper end."""
+
+    async def cut(call):
+        head = HEAD if framing == "chunked" else HEAD.replace(b"Transfer-Encoding: chunked\r\n", b"")
+        await call.send(head + (chunked(events("a", "b")) if framing == "chunked" else events("a", "b")))
+        with socket.socket(fileno=os.dup(call._peer.writer.get_extra_info("socket").fileno())) as below:
+            below.shutdown(socket.SHUT_WR)
+
+    trust = ssl.create_default_context(cafile=certificate[0])
+    async with RawServer(cut, tls=server_tls) as server:
+        async with AsyncOpeAI(KEY, base_url=server.base_url, ssl_context=trust, max_retries=0) as client:
+            with pytest.raises((StreamInterruptedError, StreamTruncatedError)) as caught:
+                await client.chat.completions.stream(**BODY).completion()
+    assert caught.value.partial.choices[0].message.content == "ab"
+
+
 async def test_tls_to_a_server_without():
     """The handshake fails: a TLS error, not a timeout."""
     async with OpeAIServer() as server:
@@ -106,7 +192,7 @@ async def test_tls_to_a_server_without():
 
 
 @contextlib.asynccontextmanager
-async def proxy(seen, *, refuses=False):
+async def proxy(seen, *, refuses=b""):
     """A proxy for absolute-form requests and CONNECT; notes the first line of each in *seen*."""
 
     async def pump(reader, writer):
@@ -120,7 +206,10 @@ async def proxy(seen, *, refuses=False):
         seen.append(head)
         method, target, _ = head.split(b"\r\n")[0].split()
         if refuses:
-            writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+            if refuses == b"silence":
+                await reader.read()
+            elif refuses != b"hang up":
+                writer.write(b"HTTP/1.1 %b\r\nContent-Length: 0\r\n\r\n" % refuses)
             writer.close()
             return
         authority = target if method == b"CONNECT" else target.split(b"/")[2]
@@ -160,15 +249,66 @@ async def test_a_proxy_for_https(certificate, server_tls):
         assert KEY.encode() not in seen[0]
 
 
-async def test_a_proxy_that_refuses():
-    """The error says that it was the proxy, and shows no credentials."""
-    async with proxy([], refuses=True) as url:
-        async with AsyncOpeAI(KEY, base_url="https://localhost:1/v1", proxy=url) as client:
+@pytest.mark.parametrize(
+    ("answer", "attempts"), [(b"403 Forbidden", 1), (b"407 Who are you", 1), (b"502 Bad Gateway", 2), (b"503 Busy", 2)]
+)
+async def test_a_proxy_that_refuses(answer, attempts):
+    """The error says that it was the proxy, and shows no credentials; what may pass is tried again."""
+    seen = []
+    async with proxy(seen, refuses=answer) as url:
+        async with AsyncOpeAI(KEY, base_url="https://localhost:1/v1", proxy=url, max_retries=1) as client:
+            status = answer[:3].decode()
             with pytest.raises(
-                APIConnectionError, match="the proxy refused to connect to localhost: HTTP 403"
+                APIConnectionError, match=f"the proxy refused to connect to localhost: HTTP {status}"
             ) as caught:
                 await client.chat.completions.create(**BODY)
+    assert len(caught.value.attempts) == len(seen) == attempts
     assert "secret-pw" not in repr(vars(caught.value)) + str(caught.value)
+
+
+async def test_a_proxy_that_hangs_up():
+    """Nothing was sent to the server: tried again whatever is said about broken connections."""
+    seen = []
+    never = RetryPolicy(max_retries=1, retry_ambiguous=False)
+    async with proxy(seen, refuses=b"hang up") as url:
+        async with AsyncOpeAI(KEY, base_url="https://localhost:1/v1", proxy=url, retry=never) as client:
+            with pytest.raises(APIConnectionError, match="no connection to localhost through the proxy"):
+                await client.chat.completions.create(**BODY)
+    assert len(seen) == 2
+
+
+async def test_a_proxy_that_is_silent():
+    """The connect limit covers it."""
+    seen = []
+    limits = Timeouts(connect_s=0.2)
+    async with proxy(seen, refuses=b"silence") as url:
+        async with AsyncOpeAI(
+            KEY, base_url="https://localhost:1/v1", proxy=url, max_retries=0, timeouts=limits
+        ) as client:
+            with pytest.raises(APITimeoutError) as caught:
+                await client.chat.completions.create(**BODY)
+    assert caught.value.phase == "connect"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "socks5://u:secret-pw@h:1",
+        "u:secret-pw@h:1",
+        "http://u:secret-pw@h:x",
+        "http://u:secret-pw@",
+        "http://u:\r\nsecret-pw@h:1",
+    ],
+    ids=["empty", "socks", "no scheme", "bad port", "no host", "line break"],
+)
+async def test_what_is_no_proxy(url):
+    """It is refused before anything is sent, and the password is not shown."""
+    async with OpeAIServer() as server, server.client(proxy=url) as client:
+        with pytest.raises(ConfigurationError, match="proxy") as caught:
+            await client.chat.completions.create(**BODY)
+        assert server.requests == []
+    assert "secret-pw" not in str(caught.value) + repr(caught.value.__context__)
 
 
 async def test_a_proxy_that_is_not_there():
