@@ -6,9 +6,11 @@ sleep. When the time is over no stream is begun any more, and the last ones come
 counted:
 
 - each stream is delivered, cut with its partial, cancelled or refused, as its plan says (``soak_plan``);
-- nothing is left: no open response, no connection, no task, no timer, no descriptor, here or at the server;
+- nothing is left: no open response, no connection, no task, no timer, no descriptor, here or at the server, and no
+  object of a stream's own that the cyclic collector could not free;
 - no request was sent on a connection that still had an answer to give;
-- memory is flat, and the event loop never far behind; judged in runs of a minute and more.
+- memory is flat, and the event loop never far behind; judged in runs that go on for a minute once they are
+  warm.
 
 The exit code is 1 where one of them is broken. CPU and lag are those of the client's process, in which the readers and
 the judge of this script run too. Each stream takes a file descriptor here and one at the server: the limit is raised to
@@ -40,8 +42,10 @@ PROBLEMS_KEPT = 20
 SETTLE_S = 5.0
 LOOK_EVERY_S = 0.02
 SHOW_EVERY_S = 10
-# What is judged, in runs of at least that many minutes.
-JUDGED_MINUTES = 1.0
+# What there should be none of when all streams have ended and the client is closed.
+OF_A_STREAM = frozenset({"ChatCompletionStream", "Exchange", "BodyReader", "AiohttpResponse", "ClientResponse"})
+# What is judged, in runs that go on for so long once they are warm.
+JUDGED_S = 60.0
 MAX_GROWTH_PER_MINUTE = 0.02
 MAX_OWN_LAG_P99_MS = 100.0
 
@@ -63,8 +67,18 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def warm_s(self) -> float:
-        """From when on figures count: the first streams have made way for others."""
-        return min(self.ramp_s + 60 * self.pace_s, self.minutes * 60 / 2)
+        """From when on figures count: the first streams have made way for others, or half of the time is over."""
+        return min(self.ripe_s, self.minutes * 60 / 2)
+
+    @property
+    def ripe_s(self) -> float:
+        """When most streams of the beginning have ended, so that there are no longer more of them in their youth."""
+        return self.ramp_s + 45 * self.pace_s
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether the run is long enough to say anything of memory and lag."""
+        return self.minutes * 60 >= self.ripe_s + JUDGED_S
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,7 +187,7 @@ class Footprint(msgspec.Struct, frozen=True):
 async def soak(options: Options, on_sample: Callable[[Sample], None] = lambda sample: None) -> Report:
     """Run the streams, and count."""
     async with _server() as port:
-        before, rss_start = Footprint.now(), rss_mib()
+        before, objects, rss_start = Footprint.now(), _objects_of_streams(), rss_mib()
         tally, client = Tally(), AsyncOpeAI(KEY, base_url=f"http://127.0.0.1:{port}/v1")
         async with Gauges(lambda: tally.open, lambda: tally.chunks, on_sample) as gauges:
             await _keep_open(options, client, tally)
@@ -181,8 +195,7 @@ async def soak(options: Options, on_sample: Callable[[Sample], None] = lambda sa
         drain_s = await _waited(lambda: not _open_responses(client))
         leaks = _leaks_of(client)
         await client.aclose()
-        leaks += await _leaks_since(before, port)
-        gc.collect()
+        leaks += await _leaks_since(before, port) + _kept_since(objects)
         stats = await _stats(port)
         if stats.overlapped:
             leaks.append(f"{stats.overlapped} requests on connections that were busy")
@@ -256,6 +269,17 @@ async def _leaks_since(before: Footprint, port: int) -> list[str]:
     return [*leaks, f"{left} connections at the server"]
 
 
+def _objects_of_streams() -> Counter[str]:
+    """How many there are, by the names of their classes."""
+    gc.collect()
+    return Counter(type(thing).__name__ for thing in gc.get_objects() if type(thing).__name__ in OF_A_STREAM)
+
+
+def _kept_since(before: Counter[str]) -> list[str]:
+    """What of streams is still referred to, and was not there before."""
+    return [f"{count} objects {name}" for name, count in sorted((_objects_of_streams() - before).items())]
+
+
 async def _waited(is_so: Callable[[], bool]) -> float:
     """Seconds until it was so, at most ``SETTLE_S``."""
     began = time.monotonic()
@@ -318,7 +342,7 @@ def _report(
         problem_count=tally.problem_count,
         problems=tally.problems,
         leaks=leaks,
-        strains=_strains(slope, first.rss_mib, lag) if options.minutes >= JUDGED_MINUTES else [],
+        strains=_strains(slope, first.rss_mib, lag) if options.is_judged else [],
         chunks=tally.chunks,
         chunks_per_s=chunks / seconds if seconds else 0.0,
         cpu_us_per_chunk=cpu_s / chunks * 1e6 if chunks else 0.0,
@@ -361,7 +385,7 @@ def as_text(report: Report) -> str:
         f"CPU:     {report.cpu_share:.0%} of a core; {report.server_cpu_s:.1f} s at the server",
         f"memory:  {report.rss_start_mib:.1f} MiB at the start, {report.rss_warm_mib:.1f} warm, "  # noqa: ISC004
         f"{report.rss_last_mib:.1f} at last, {report.rss_end_mib:.1f} after the end",
-        f"trend:   {report.rss_slope_mib_per_minute:+.2f} MiB a minute, once warm",
+        f"trend:   {report.rss_slope_mib_per_minute:+.2f} MiB a minute, {_verdict_on_trend(report.options)}",
         f"lag:     {lag.p50_ms:.1f} ms p50, {lag.p99_ms:.1f} p99, {lag.max_ms:.1f} max",
         f"  own:   {lag.own_p50_ms:.1f} ms p50, {lag.own_p99_ms:.1f} p99, {lag.own_max_ms:.1f} max",
         f"gc:      {report.gc_max_ms:.1f} ms of CPU the longest pause, {report.gc_s:.1f} s all",
@@ -378,6 +402,10 @@ def as_text(report: Report) -> str:
 
 def _counts(endings: dict[str, int]) -> str:
     return ", ".join(f"{number:,} {ending}" for ending, number in sorted(endings.items()))
+
+
+def _verdict_on_trend(options: Options) -> str:
+    return "once warm" if options.is_judged else f"too early to judge, before {options.ripe_s + JUDGED_S:.0f} s"
 
 
 def _moment(sample: Sample) -> str:

@@ -24,7 +24,7 @@ from opeai_async import (
 )
 
 MESSAGES = [{"role": "user", "content": "hello"}]
-SLOW_READER_SLEEPS = 3
+SLOW_READER_SLEEPS = 2
 
 
 @dataclass

@@ -20,6 +20,8 @@ from benchmarks.soak_plan import PLAN_HEADER, Plan
 BACKLOG = 4096
 # Small, so that a reader that does not read is felt soon.
 SEND_BUFFER_BYTES = 32 * 1024
+# Half of what a client waits by default.
+MAX_SILENCE_S = 30.0
 
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE).search
 _ATTEMPT = re.compile(rb"\r\nx-opeai-attempt: *(\d+)", re.IGNORECASE).search
@@ -250,7 +252,7 @@ class Streaming(asyncio.Protocol):
 
     def keep_silent(self, plan: Plan) -> None:
         """Nothing for long, then the rest."""
-        self._after(2 * plan.patience_s, self._go_on)
+        self._after(min(2 * plan.patience_s, MAX_SILENCE_S), self._go_on)
 
     def keep_alive(self, plan: Plan, comments: int = 6) -> None:
         """Comments for long, then the rest."""

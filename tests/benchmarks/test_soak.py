@@ -7,8 +7,19 @@ from itertools import islice
 import msgspec
 import pytest
 
-from benchmarks.soak import Options, Report, Tally, as_text, main, soak
-from benchmarks.soak_gauges import Sample, slope_per_minute
+from benchmarks.soak import (
+    Options,
+    Report,
+    Tally,
+    _kept_since,
+    _objects_of_streams,
+    _place,
+    _strains,
+    as_text,
+    main,
+    soak,
+)
+from benchmarks.soak_gauges import Lag, Sample, slope_per_minute
 from benchmarks.soak_plan import WAYS, Ending, Plan, plans
 from benchmarks.soak_reader import Verdict, read
 from opeai_async import AsyncOpeAI
@@ -43,6 +54,7 @@ async def verdict_on(plan: Plan, body: bytes, *, head: bytes = HEAD) -> Verdict:
         return await read(client, plan, lambda count: None)
 
 
+@pytest.mark.time_limit(90)
 async def test_every_stream_of_a_short_soak_is_accounted_for():
     """Each way is gone, each stream ends as its plan says, and nothing is left on either side."""
     report = await soak(Options(streams=60, minutes=0.05, pace_s=0.02, ramp_s=0.5, seed=1))
@@ -64,6 +76,18 @@ def test_the_command_tells_people_and_programs(capsys):
     told = as_text(report)
     assert "leaks:   none" in told
     assert "not injected: nothing" in told
+
+
+def test_kept_objects_of_a_stream_are_told_of():
+    """By their names, beside those that others keep."""
+
+    class BodyReader:
+        """As the real one is called."""
+
+    before = _objects_of_streams()
+    assert _kept_since(before) == []
+    kept = [BodyReader(), BodyReader()]
+    assert _kept_since(before) == [f"{len(kept)} objects BodyReader"]
 
 
 @pytest.mark.parametrize("option", ["--streams", "--minutes", "--pace"])
@@ -201,6 +225,16 @@ def test_the_trend_of_memory_is_per_minute():
     assert slope_per_minute(samples[:2]) == 0.0
 
 
+def test_only_a_long_run_is_judged_by_memory_and_lag():
+    """While the first streams are young, all of them grow."""
+    assert Options(minutes=3.0, pace_s=2.0).is_judged
+    assert not Options(minutes=2.0, pace_s=2.0).is_judged
+    lag = Lag(1.0, 2.0, 3.0, own_p50_ms=1.0, own_p99_ms=2.0, own_max_ms=3.0)
+    assert _strains(1.0, 100.0, lag) == []
+    assert _strains(9.0, 100.0, lag) == ["memory grows by 9.0 MiB a minute, from 100 MiB"]
+    assert "late by its own work" in _strains(0.0, 100.0, msgspec.structs.replace(lag, own_p99_ms=900.0))[0]
+
+
 async def test_a_stream_that_raises_anything_else_is_told_of():
     """What the SDK lets through is a problem, and the stream is not lost from the count."""
 
@@ -210,8 +244,6 @@ async def test_a_stream_that_raises_anything_else_is_told_of():
         @property
         def chat(self):
             raise ZeroDivisionError("a bug")
-
-    from benchmarks.soak import _place
 
     tally = Tally()
     async with asyncio.timeout(5):
