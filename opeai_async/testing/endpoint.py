@@ -161,8 +161,7 @@ class _Connection(asyncio.Protocol):
             self._seen.live.discard(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._transport is None:
-            return
+        assert self._transport is not None
         if self._context is not None:
             self._seen.received += data
         elif self._fault == "tls_not_spoken":

@@ -14,7 +14,7 @@ ONLY_PYTHON = {"AIOHTTP_NO_EXTENSIONS": "1"}
 
 @pytest.mark.skipif(os.environ.get("AIOHTTP_NO_EXTENSIONS") == "1", reason="this process has only the Python parser")
 @pytest.mark.time_limit(170)
-@pytest.mark.parametrize("file", ["test_streams.py", "test_retries.py", "test_whole.py"])
+@pytest.mark.parametrize("file", ["test_streams.py", "test_retries.py", "test_whole.py", "test_details.py"])
 async def test_with_the_python_parser(file: str) -> None:
     """aiohttp takes its choice when it is imported, so the cases of one file share a process of their own."""
     process = await asyncio.create_subprocess_exec(
