@@ -1,8 +1,9 @@
 """HTTP over aiohttp: the one module that knows it, its exceptions and its traps.
 
-Every cure below names the trap; the facts were seen on aiohttp 3.14.5. aiohttp's own clocks are off (``total`` kills
-long streams; ``sock_read`` counts while a slow reader is not reading), its redirects are off (307 would carry the
-prompt to another origin), its cookies are off (they would be echoed), its pool is unlimited (it would queue in
+The bugs were seen on aiohttp 3.14.5. tests/_io/test_traps.py has a table of bugs, cures and tests: with a later
+version, a cure can go when its test passes without it, with both parsers. aiohttp's own clocks are off (``total``
+kills long streams; ``sock_read`` counts while a slow reader is not reading), its redirects are off (307 would carry
+the prompt to another origin), its cookies are off (they would be echoed), its pool is unlimited (it would queue in
 silence).
 """
 
@@ -26,9 +27,9 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from opeai_async._core.config import check_proxy
 from opeai_async._core.http import Request, ResponseHead
-from opeai_async._core.redact import HiddenStr, redact
+from opeai_async._core.redact import HiddenStr
 from opeai_async._core.retry import RETRYABLE_STATUSES, Cause
-from opeai_async._io.sending import Sending, Slots, closed_with_loop, has_input, is_refused_certificate
+from opeai_async._io.sending import Sending, Slots, closed_with_loop, first_line, has_input, is_refused_certificate
 from opeai_async._io.transport import BodyError, SendError, has_ambiguous_length
 from opeai_async.errors import (
     APIConnectionError,
@@ -80,7 +81,7 @@ class AiohttpTransport:
         if proxy is not None:
             check_proxy(proxy)
         if ssl_context is not None and not isinstance(ssl_context, ssl.SSLContext):  # pyright: ignore[reportUnnecessaryIsInstance]
-            # Whatever else aiohttp takes here switches a check off: False all, a Fingerprint chain and name (trap 15).
+            # Whatever else aiohttp takes here switches a check off: False all, a Fingerprint chain and name.
             raise ConfigurationError(f"ssl_context is a {type(ssl_context).__name__}, expected an ssl.SSLContext")
         self._max_connections = max_connections
         self._ssl_context = ssl_context
@@ -118,7 +119,7 @@ class AiohttpTransport:
         self._closed = True
         for scope in list(self._sends):
             scope.cancel()
-        # Responses first: session.close() would strand a reader for ever (trap 2).
+        # Responses first: session.close() would strand a reader for ever.
         for response in list(self._open):
             response.abort(BodyError("the client was closed", Cause.FINAL))
         drains = list(self._drains)
@@ -163,7 +164,7 @@ class AiohttpTransport:
             except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as exc:
                 failure = self._failure_of(exc, sending)
             # Raised out here, because aiohttp's frames hold the headers, and with them the key: nothing of them may
-            # hang on an error as its cause, its context or its traceback (trap 9).
+            # hang on an error as its cause, its context or its traceback.
             if failure is not None:
                 raise failure
             sending.fresh_only = True
@@ -244,7 +245,7 @@ class AiohttpTransport:
             self._sweep = None
 
     def drain(self, response: AiohttpResponse) -> None:
-        """Read what little may be left of *response* in the background, so that its connection is reused (trap 17)."""
+        """Read what little may be left of *response* in the background, so that its connection is reused."""
         task = asyncio.get_running_loop().create_task(response.drain(), name="opeai_async drain")
         self._drains.add(task)
         task.add_done_callback(self._drains.discard)
@@ -254,7 +255,7 @@ class AiohttpTransport:
             self._sweep = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep_stranded)
 
     def _sweep_stranded(self) -> None:
-        """Wake readers whom aiohttp forgot: a bad chunk size closes the connection, but tells nobody (trap 1)."""
+        """Wake readers whom aiohttp forgot: a bad chunk size closes the connection, but tells nobody."""
         self._sweep = None
         for response in list(self._open):
             response.wake_if_stranded()
@@ -295,7 +296,10 @@ class AiohttpResponse:
             return self._rescued(exc)
 
     def _rescued(self, exc: Exception) -> bytes:
-        """The bytes that had arrived when the body broke off; the error comes with the next read (trap 5)."""
+        """The bytes that had arrived when the body broke off; the error comes with the next read.
+
+        aiohttp 3.14.5 keeps them in its buffer and never gives them out.
+        """
         if self._error is None:
             self._error = BodyError(_why_broken(exc))
         self._content.set_exception(None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -344,7 +348,7 @@ class AiohttpResponse:
             self.abort()
 
     def wake_if_stranded(self) -> None:
-        """Tell a waiting read that its connection is gone, if aiohttp did not (trap 1; C parser of 3.14.5)."""
+        """Tell a waiting read that its connection is gone, if aiohttp did not (the C parser of 3.14.5)."""
         connection = self._raw.connection
         if connection is None or self._content.is_eof() or self._content.exception() is not None:
             return
@@ -372,7 +376,7 @@ class _Handler(ResponseHandler):
 
 
 class _Request(aiohttp.ClientRequest):
-    """Looks a last time, right before it writes, whether the server has spoken already (trap 4).
+    """Looks a last time, right before it writes, whether the server has spoken already.
 
     On CPython 3.11 the event loop turns between the connector's look and the first byte; an answer that is read in
     that turn was not asked for by this request. On a fresh connection, an error may be the server's greeting.
@@ -393,7 +397,7 @@ class _Request(aiohttp.ClientRequest):
 class _Connector(aiohttp.TCPConnector):
     """Hands out no connection on which the server has spoken out of turn, and limits concurrent connects.
 
-    aiohttp would give such an answer to the next request, of another user perhaps (trap 4, aiohttp#13656; seen on
+    aiohttp would give such an answer to the next request, of another user perhaps (aiohttp#13656; seen on
     3.14.5; when its connector looks into the socket itself, the tests of `never another's answer` pass without this,
     ``_Request`` and ``_Handler``). At most ``MAX_CONCURRENT_CONNECTS`` at a time halve the time to first byte at 5,000
     streams; the clock of one starts when it is its turn, and covers names, proxy and TLS. ``_create_connection`` and
@@ -463,8 +467,8 @@ def _why_broken(exc: Exception) -> str:
     if isinstance(exc, aiohttp.ClientPayloadError):
         return "the body was cut before its end"  # aiohttp's own words hold a status 400 that nobody sent
     if isinstance(exc, HttpProcessingError):
-        return f"the framing of the body is malformed ({_first_line(exc.message)})"
-    return f"the connection broke ({_first_line(str(exc)) or type(exc).__name__})"
+        return f"the framing of the body is malformed ({first_line(exc.message)})"
+    return f"the connection broke ({first_line(str(exc)) or type(exc).__name__})"
 
 
 def _error_and_cause(exc: Exception, sending: Sending) -> tuple[OpeAIError, Cause]:
@@ -480,7 +484,7 @@ def _error_and_cause(exc: Exception, sending: Sending) -> tuple[OpeAIError, Caus
         cause = Cause.NOT_SENT if exc.status in RETRYABLE_STATUSES else Cause.FINAL  # 503 may pass, 407 will not
         return APIConnectionError(f"the proxy refused to connect to {sending.host}: HTTP {exc.status}"), cause
     if isinstance(exc, aiohttp.ClientResponseError):
-        return InvalidResponseError(f"{where} answered with malformed HTTP: {_first_line(exc.message)}"), Cause.FINAL
+        return InvalidResponseError(f"{where} answered with malformed HTTP: {first_line(exc.message)}"), Cause.FINAL
     if isinstance(exc, (aiohttp.InvalidURL, ValueError)):
         return ConfigurationError(f"the request to {where} cannot be sent: {type(exc).__name__}"), Cause.FINAL
     if sending.transport is None:
@@ -492,8 +496,4 @@ def _error_and_cause(exc: Exception, sending: Sending) -> tuple[OpeAIError, Caus
 
 def _reason(exc: Exception) -> str:
     inner = getattr(exc, "os_error", None) or getattr(exc, "certificate_error", None) or exc
-    return _first_line(getattr(inner, "strerror", None) or str(inner) or type(inner).__name__)
-
-
-def _first_line(text: str) -> str:
-    return redact(text.partition("\n")[0][:300])
+    return first_line(getattr(inner, "strerror", None) or str(inner) or type(inner).__name__)

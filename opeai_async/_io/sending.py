@@ -11,6 +11,7 @@ import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Protocol
 
+from opeai_async._core.redact import redact
 from opeai_async._core.retry import Cause
 from opeai_async._io.transport import SendError
 from opeai_async.errors import PoolTimeoutError
@@ -98,6 +99,11 @@ def is_refused_certificate(cause: BaseException | None) -> bool:
     """Whether the server did not like ours, or missed one: in TLS 1.3 it says so after the handshake."""
     reason = cause.reason if isinstance(cause, ssl.SSLError) else None
     return bool(reason and _CERTIFICATE_ALERT.search(reason))
+
+
+def first_line(text: str) -> str:
+    """The beginning of *text*, without what looks like a key."""
+    return redact(text.partition("\n")[0][:300])
 
 
 class Closable(Protocol):

@@ -233,7 +233,7 @@ async def test_nothing_is_read_ahead_of_a_slow_consumer_without_bound():
 
 @pytest.mark.parametrize("gap_s", [0.0, 0.02])
 async def test_an_unsolicited_response_is_given_to_nobody(gap_s):
-    """A second response on an idle connection does not answer the next request (trap 4)."""
+    """A second response on an idle connection does not answer the next request."""
     mine = COMPLETION.replace(b"abc", b"mine")
     stray = COMPLETION.replace(b"abc", b"stray")
 
@@ -379,7 +379,7 @@ async def failure_of(answer, error_type, **options):
 
 @pytest.mark.parametrize("packets", [(b"", events("a", "b")), (events("a", "b"), b"")], ids=["with it", "before it"])
 async def test_a_malformed_chunk_size_wakes_the_reader(packets):
-    """aiohttp's C parser forgets the reader (trap 1); events that come with it or before it are delivered."""
+    """aiohttp's C parser forgets the reader; events that come with it or before it are delivered."""
     before, with_it = (chunked(packet) if packet else b"" for packet in packets)
 
     async def answer(call):
@@ -395,7 +395,7 @@ async def test_a_malformed_chunk_size_wakes_the_reader(packets):
 
 
 async def test_a_body_that_is_cut_delivers_what_arrived():
-    """Bytes and FIN in one packet: the events come before the error (trap 5)."""
+    """Bytes and FIN in one packet: the events come before the error."""
 
     async def answer(call):
         await call.send(HEAD + chunked(events("a", "b")) + b"ff\r\nhalf")
@@ -441,7 +441,7 @@ async def test_a_short_content_length():
 
 
 async def test_a_body_that_ends_with_the_connection():
-    """Without framing a cut looks like an end: only a finish_reason proves it (trap 7)."""
+    """Without framing a cut looks like an end: only a finish_reason proves it."""
 
     async def answer(call):
         await call.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + events("a"))
@@ -508,7 +508,7 @@ async def test_a_compressed_bomb_is_bounded():
     ids=["garbage", "duplicate length", "length and chunks", "length of letters", "header flood", "long header", "ssh"],
 )
 async def test_malformed_http(response):
-    """No status is made up, and no header of the request is shown (trap 9)."""
+    """No status is made up, and no header of the request is shown."""
 
     async def answer(call):
         await call.send(response)
@@ -527,7 +527,7 @@ async def test_malformed_http(response):
     "trickle", [b"", b"X", b"HTTP/1.1 100 Continue\r\n\r\n"], ids=["stall", "trickle", "1xx flood"]
 )
 async def test_a_head_that_does_not_end(trickle):
-    """The limit is by the wall clock, whatever trickles in (trap 6)."""
+    """The limit is by the wall clock, whatever trickles in."""
 
     async def answer(call):
         await call.send(b"" if trickle.startswith(b"HTTP") else b"HTTP/1.1 200 OK\r\nX-")
@@ -543,7 +543,7 @@ async def test_a_head_that_does_not_end(trickle):
 
 
 async def test_a_redirect_is_not_followed():
-    """Neither the prompt nor the key goes anywhere else (trap 8)."""
+    """Neither the prompt nor the key goes anywhere else."""
     async with OpeAIServer() as other, OpeAIServer() as server, server.client() as client:
         server.raw(b"", status=307, headers={"location": f"{other.base_url}/chat/completions"})
         with pytest.raises(InvalidResponseError, match=r"redirect to '127\.0\.0\.1:"):
@@ -674,7 +674,7 @@ async def test_slots_are_freed_on_every_path():
 
 
 async def test_closing_the_client_wakes_everybody():
-    """Readers, openings and those that wait for a slot (trap 2)."""
+    """Readers, openings and those that wait for a slot."""
     async with OpeAIServer() as server:
         client = server.client(max_connections=2)
         server.stall("one two", after=2)
