@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from opeai_async._cli.doctor_probes import PLAIN, STREAM, Patient, Verdict, examine
+from opeai_async._cli.doctor_patient import Patient, Verdict
+from opeai_async._cli.doctor_probes import PLAIN, STREAM, examine
 from opeai_async._cli.doctor_quirks import explain, settings
 from opeai_async._cli.doctor_watch import WatchingTransport
 from opeai_async._cli.terminal import EXIT_FAILED, EXIT_OK, EXIT_USAGE, Style, Terminal, show_error, standard_streams
@@ -25,11 +26,12 @@ _STYLES: dict[Verdict, Style] = {"yes": "plain", "no": "dim", "odd": "bold", "fa
 
 
 class Check(msgspec.Struct, kw_only=True, frozen=True):
-    """A probe with its verdict."""
+    """A probe with its verdict; *max_tokens* is the limit of answers that without it did not end, if there is one."""
 
     probe: str
     verdict: Verdict
     seen: str
+    max_tokens: int | None
 
 
 class QuirkReport(msgspec.Struct, kw_only=True, frozen=True):
@@ -66,6 +68,11 @@ def run(options: argparse.Namespace) -> int:
     out, aside = standard_streams()
     key: str = options.api_key or os.environ.get(KEY_VARIABLE) or ""
     try:
+        if not key:
+            raise ConfigurationError(
+                f"there is no API key: neither --api-key nor {KEY_VARIABLE} gives one",
+                hint=f"export {KEY_VARIABLE}=..., or pass --api-key; any text will do for a server without keys",
+            )
         patient = _patient(options)
     except ConfigurationError as exc:
         show_error(aside, exc)
@@ -115,7 +122,8 @@ async def _examine(
         model=without_key(options.model),
         works=all(findings[name].verdict in ("yes", "odd") for name in (PLAIN, STREAM)),
         checks=[
-            Check(probe=name, verdict=verdict, seen=without_key(seen)) for name, (verdict, seen) in findings.items()
+            Check(probe=name, verdict=found.verdict, seen=without_key(found.seen), max_tokens=found.max_tokens)
+            for name, found in findings.items()
         ],
         quirks=[_quirk(name, probes) for name, probes in sorted(patient.quirks.items())],
         settings=[Advice(set=setting.set, why=setting.why) for setting in settings(patient.facts)],

@@ -2,40 +2,41 @@
 
 A probe gives a verdict, and leaves what else it learnt in the ``Patient``: the quirks it met, by probe, and the facts
 from which ``doctor_quirks`` advises. No probe needs another; what one of them raises is its own verdict.
+
+What runs out of its time is asked once more with a limit of tokens, and so is all that comes after it. Where a word is
+enough of an answer, the probe sets its own limit, which is lower still.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias, Unpack
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
 
 import msgspec
 
-from opeai_async._cli.doctor_quirks import (
-    REASONING_FIELDS,
-    Facts,
-    error_shape,
-    quirks_of_error,
-    quirks_of_response,
-)
-from opeai_async._cli.doctor_watch import WatchingTransport
+from opeai_async._cli.doctor_patient import Attempt, Finding, Patient, Verdict
+from opeai_async._cli.doctor_quirks import REASONING_FIELDS, error_shape
+from opeai_async._cli.doctor_watch import Seen
 from opeai_async._core.json_types import is_object
 from opeai_async._core.outcome import Outcome
 from opeai_async._core.rules import SYNTHETIC_ID_PREFIX
-from opeai_async._io.stream import ChatCompletionStream
-from opeai_async.client import AsyncOpeAI, CreateParams
 from opeai_async.errors import APIStatusError, OpeAIError
 from opeai_async.types.completion import ChatCompletion, ToolCall
 from opeai_async.types.request import MessageParam
 
-Verdict: TypeAlias = Literal["yes", "no", "odd", "failed"]
-
 UNKNOWN_MODEL = "opeai-async-doctor-no-such-model"
+A_WORD = 16
+"""The limit, in tokens, of answers whose text does not matter."""
+SOME_LINES = 64
+"""The limit of answers after one without it did not end in time."""
+A_THOUGHT = 512
+"""The same for a first try, where a model shall be able to think first, or to be still at it when the reader leaves."""
 _SHOWN_CHARS = 110
 _REFUSALS = (400, 422)
+
+# Whatever accepts the first may accept the second, but nobody can have understood the third.
+_WRONG: tuple[dict[str, Any], ...] = ({"temperature": 9}, {"temperature": "hot"}, {"messages": 9})
 
 _HELLO: list[MessageParam] = [{"role": "user", "content": "Say hello in five words."}]
 _COUNT: list[MessageParam] = [{"role": "user", "content": "Count from 1 to 50, in words, one per line."}]
@@ -51,93 +52,80 @@ _WEATHER_TOOL = {
 }
 
 
-class Finding(NamedTuple):
-    """What one probe found."""
-
-    verdict: Verdict
-    seen: str
-
-
-@dataclass
-class Patient:
-    """The endpoint under examination.
+class Probe(NamedTuple):
+    """One question.
 
     Attributes:
-        facts: What was learnt, beside the verdicts.
-        quirks: Names of quirks, and the probes that met each.
+        name: What the table shows.
+        ask: Finds the answer.
+        max_tokens: The limit to begin with, where answers are known to end in time with one, and not without.
     """
-
-    client: AsyncOpeAI
-    model: str
-    wire: WatchingTransport
-    facts: Facts = field(default_factory=Facts)
-    quirks: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    _streams: list[ChatCompletionStream] = field(default_factory=list[ChatCompletionStream])
-    _noted: set[str] = field(default_factory=set[str])
-
-    @contextmanager
-    def probe(self, name: str) -> Generator[None]:
-        """All that is met inside belongs to the probe *name*."""
-        begin = len(self.wire.seen)
-        self._streams, self._noted = [], set()
-        try:
-            yield
-        except OpeAIError as exc:
-            self.note_refusal(exc)
-            self.facts.note_failure(exc)
-            raise
-        finally:
-            for stream in self._streams:
-                self._noted.update(stream.quirks)
-            for seen in self.wire.seen[begin:]:
-                self._noted.update(quirks_of_response(seen, self.facts))
-            for quirk in sorted(self._noted):
-                self.quirks.setdefault(quirk, []).append(name)
-
-    def note_refusal(self, error: OpeAIError) -> None:
-        """Remember how the server reports an error, be it one that was provoked."""
-        self._noted.update(quirks_of_error(error))
-
-    async def create(self, **params: Unpack[CreateParams]) -> ChatCompletion:
-        """An awaited answer."""
-        completion = await self.client.chat.completions.create(**params)
-        self._noted.update(completion.meta.quirks)
-        self.facts.answers = True
-        return completion
-
-    async def stream(self, *, usage: bool = False, **params: Unpack[CreateParams]) -> ChatCompletionStream:
-        """An open stream, which asks for usage only if *usage* is true."""
-        completions = self.client.chat.completions
-        stream = completions.stream(**params) if usage else await completions.create(stream=True, **params)
-        self._streams.append(stream)
-        return stream
-
-
-class Probe(NamedTuple):
-    """One question: *name* is what the table shows, *ask* finds the answer."""
 
     name: str
     ask: Callable[[Patient], Awaitable[Finding]]
+    max_tokens: int = SOME_LINES
 
 
 async def examine(patient: Patient, timeout_s: float, progress: Callable[[str], None]) -> dict[str, Finding]:
-    """Ask everything, one after the other; none may take longer than *timeout_s* seconds."""
+    """Ask everything, one after the other; nothing is asked for longer than *timeout_s* seconds, or more than twice."""
     findings: dict[str, Finding] = {}
     for probe in PROBES:
         progress(probe.name)
-        findings[probe.name] = await _within(probe, patient, timeout_s)
+        findings[probe.name] = await _find(probe, patient, timeout_s, progress)
     return findings
 
 
-async def _within(probe: Probe, patient: Patient, timeout_s: float) -> Finding:
+async def _find(probe: Probe, patient: Patient, timeout_s: float, progress: Callable[[str], None]) -> Finding:
+    """Ask, and ask once more with a lower limit if there was no end in time and that may help."""
+    first = Attempt(_first_limit(probe, patient))
+    finding = await _within(probe, patient, first, timeout_s)
+    if finding is not None:
+        return finding
+    late = _limited(_late(patient.wire.last, timeout_s), first)
+    if not first.would_gain_by(SOME_LINES) or patient.facts.limit_field is None:
+        return late
+    patient.needs_limit = True
+    progress(f"{probe.name}, with {SOME_LINES} tokens at most")
+    second = Attempt(SOME_LINES)
+    finding = await _within(probe, patient, second, timeout_s)
+    if finding is None:
+        finding = _limited(_late(patient.wire.last, timeout_s), second)
+    elif first.max_tokens is None and finding.verdict != "failed":
+        patient.facts.endless_after_s = timeout_s
+    return finding._replace(seen=f"{late.seen}; {finding.seen}")
+
+
+def _first_limit(probe: Probe, patient: Patient) -> int | None:
+    if not patient.needs_limit:
+        return None
+    return probe.max_tokens if patient.facts.endless_after_s else SOME_LINES
+
+
+async def _within(probe: Probe, patient: Patient, attempt: Attempt, timeout_s: float) -> Finding | None:
+    """What is found in one *attempt*; None if *timeout_s* seconds were not enough."""
     try:
         async with asyncio.timeout(timeout_s):
-            with patient.probe(probe.name):
-                return await probe.ask(patient)
+            with patient.probe(probe.name, attempt):
+                finding = await probe.ask(patient)
     except TimeoutError:
-        return Finding("failed", f"no end within {timeout_s:g} s")
+        return None
     except OpeAIError as exc:
-        return Finding("failed", told(exc))
+        finding = Finding("failed", told(exc))
+    return _limited(finding, attempt)
+
+
+def _limited(finding: Finding, attempt: Attempt) -> Finding:
+    """*finding*, with the limit under which it was made."""
+    limit = attempt.limit()
+    if limit is None:
+        return finding
+    return finding._replace(seen=f"with {limit} tokens at most: {finding.seen}", max_tokens=limit)
+
+
+def _late(seen: Seen | None, timeout_s: float) -> Finding:
+    """That there was no end, and how far it got."""
+    came = "nothing came" if seen is None else f"after {seen.size} bytes" if seen.size else "after the head alone"
+    return Finding("failed", f"no end within {timeout_s:g} s, {came}")
 
 
 # --- the probes -------------------------------------------------------------------------------------------------------
@@ -146,15 +134,28 @@ async def _within(probe: Probe, patient: Patient, timeout_s: float) -> Finding:
 async def _reachable(patient: Patient) -> Finding:
     """Whether anybody answers, and takes the key. A refusal of anything else is an answer too."""
     try:
-        completion = await patient.create(model=patient.model, messages=_HELLO, max_tokens=16)
+        completion = await patient.create(limit=A_WORD, model=patient.model, messages=_HELLO)
     except APIStatusError as exc:
         if exc.status_code not in _REFUSALS:
             raise
         patient.note_refusal(exc)
-        patient.facts.max_tokens_refused = "max_tokens" in (exc.param or exc.message)
+        if "max_tokens" in (exc.param or exc.message):
+            await _learn_limit_field(patient)
         return Finding("odd", told(exc))
     head_s = completion.meta.attempts[-1].elapsed_s if completion.meta.attempts else 0.0
     return Finding("yes", f"HTTP {completion.meta.status_code} after {_seconds(head_s)}, the key was accepted")
+
+
+async def _learn_limit_field(patient: Patient) -> None:
+    """Whether the newer name is taken where ``max_tokens`` is not."""
+    patient.facts.limit_field = "max_completion_tokens"
+    try:
+        await patient.create(limit=A_WORD, model=patient.model, messages=_HELLO)
+    except APIStatusError as exc:
+        if exc.status_code not in _REFUSALS:
+            raise
+        patient.note_refusal(exc)
+        patient.facts.limit_field = None
 
 
 async def _plain(patient: Patient) -> Finding:
@@ -215,9 +216,9 @@ async def _streamed_tools(patient: Patient) -> Finding:
     async def call(choice: str) -> Finding:
         stream = await patient.stream(model=patient.model, messages=_WEATHER, tools=[_WEATHER_TOOL], tool_choice=choice)
         async with stream:
-            verdict, seen = _judged_calls(await stream.completion(), choice)
+            found = _judged_calls(await stream.completion(), choice)
         indexes = sorted({repr(piece.get("index", "none")) for piece in patient.wire.seen[-1].tool_calls})
-        return Finding(verdict, f"{seen}, index {', '.join(indexes)}" if indexes else seen)
+        return found._replace(seen=f"{found.seen}, index {', '.join(indexes)}") if indexes else found
 
     return await _with_tool_choice(patient, call)
 
@@ -243,7 +244,9 @@ async def _with_tool_choice(patient: Patient, call: Callable[[str], Awaitable[Fi
 def _judged_calls(completion: ChatCompletion, choice: str) -> Finding:
     calls = [call for item in completion.choices for call in item.message.tool_calls or []]
     if not calls:
-        return Finding("no", f"no call came, with tool_choice {choice!r}; finish_reason {_reason_of(completion)!r}")
+        reason = _reason_of(completion)
+        seen = f"no call came, with tool_choice {choice!r}; finish_reason {reason!r}"
+        return Finding("odd" if reason == "length" else "no", seen)  # an answer that was cut may have come to it
     shown = ", ".join(_quoted(call.function.name) if call.type == "function" else call.type for call in calls)
     faults = [fault for call in calls for fault in _faults(call)]
     if len({call.id for call in calls}) < len(calls):
@@ -269,7 +272,8 @@ async def _reasoning(patient: Patient) -> Finding:
     names = [name for name in REASONING_FIELDS if any(delta.get(name) for delta in patient.wire.seen[-1].deltas)]
     text = "".join(choice.message.reasoning_content or "" for choice in completion.choices)
     if text:
-        return Finding("yes", f"{len(text)} characters, sent as {' and '.join(names) or 'blocks of content'}")
+        end = "" if _text_of(completion) else ", and no content after them"
+        return Finding("yes", f"{len(text)} characters, sent as {' and '.join(names) or 'blocks of content'}{end}")
     if names:
         return Finding("odd", f"sent as {' and '.join(names)}, which stays in `extra`")
     if "</think>" in _text_of(completion):
@@ -279,12 +283,36 @@ async def _reasoning(patient: Patient) -> Finding:
 
 async def _two_choices(patient: Patient) -> Finding:
     try:
-        completion = await patient.create(model=patient.model, messages=_HELLO, n=2)
+        completion = await patient.create(limit=A_WORD, model=patient.model, messages=_HELLO, n=2)
     except APIStatusError as exc:
-        if exc.status_code not in _REFUSALS:
-            raise
-        patient.note_refusal(exc)
-        return Finding("no", f"refused: {told(exc)}")
+        return _refused_choices(patient, exc)
+    return _judged_choices(completion)
+
+
+async def _two_streamed_choices(patient: Patient) -> Finding:
+    is_asked = not patient.facts.stream_options_refused
+    try:
+        stream = await patient.stream(usage=is_asked, limit=A_WORD, model=patient.model, messages=_HELLO, n=2)
+        async with stream:
+            found = _judged_choices(await stream.completion())
+    except APIStatusError as exc:
+        return _refused_choices(patient, exc)
+    odd = [str(stream.outcome.value)] if stream.outcome is not Outcome.COMPLETE else []
+    sums = [usage.get("total_tokens") for usage in patient.wire.seen[-1].usages(with_choices=False)]
+    odd += [f"usage {len(sums)} times, of {', '.join(map(str, sums))} tokens"] if len(sums) > 1 else []
+    if not odd:
+        return found
+    return Finding("odd" if found.verdict == "yes" else found.verdict, ", ".join([found.seen, *odd]))
+
+
+def _refused_choices(patient: Patient, error: APIStatusError) -> Finding:
+    if error.status_code not in _REFUSALS:
+        raise error
+    patient.note_refusal(error)
+    return Finding("no", f"refused: {told(error)}")
+
+
+def _judged_choices(completion: ChatCompletion) -> Finding:
     indexes = [choice.index for choice in completion.choices]
     if len(indexes) < 2:
         return Finding("no", f"ignored: {len(indexes)} choice")
@@ -292,20 +320,30 @@ async def _two_choices(patient: Patient) -> Finding:
 
 
 async def _bad_request(patient: Patient) -> Finding:
-    try:
-        completion = await patient.create(model=patient.model, messages=_HELLO, extra_body={"temperature": 9})
-    except APIStatusError as exc:
-        patient.note_refusal(exc)
-        shape = error_shape(exc)
-        is_usual = shape == "error object" and exc.status_code in _REFUSALS
-        facts = f"param {exc.param!r}, code {exc.code!r}, type {exc.type!r}"
-        return Finding("yes" if is_usual else "odd", f"HTTP {exc.status_code} with {shape}: {facts}")
-    return Finding("no", f"temperature=9 was accepted, HTTP {completion.meta.status_code}")
+    """How an error is told. Many servers accept a temperature of 9, so there is worse to try."""
+    accepted: list[str] = []
+    for wrong in _WRONG:
+        what = ", ".join(f"{name}={value!r}" for name, value in wrong.items())
+        try:
+            await patient.create(limit=A_WORD, model=patient.model, messages=_HELLO, extra_body=wrong)
+        except APIStatusError as exc:
+            patient.note_refusal(exc)
+            found = _judged_error(exc)
+            return found._replace(seen=f"{', '.join(accepted)} accepted; {what}: {found.seen}") if accepted else found
+        accepted.append(what)
+    return Finding("no", f"all accepted: {', '.join(accepted)}")
+
+
+def _judged_error(error: APIStatusError) -> Finding:
+    shape = error_shape(error)
+    is_usual = shape == "error object" and error.status_code in _REFUSALS
+    facts = f"param {error.param!r}, code {error.code!r}, type {error.type!r}"
+    return Finding("yes" if is_usual else "odd", f"HTTP {error.status_code} with {shape}: {facts}")
 
 
 async def _unknown_model(patient: Patient) -> Finding:
     try:
-        completion = await patient.create(model=UNKNOWN_MODEL, messages=_HELLO)
+        completion = await patient.create(limit=A_WORD, model=UNKNOWN_MODEL, messages=_HELLO)
     except APIStatusError as exc:
         patient.note_refusal(exc)
         return Finding("yes" if exc.status_code == 404 else "odd", told(exc))
@@ -317,7 +355,7 @@ async def _early_close(patient: Patient) -> Finding:
         async for _ in stream:
             break
     outcome = stream.outcome
-    completion = await patient.create(model=patient.model, messages=_HELLO)
+    completion = await patient.create(limit=A_WORD, model=patient.model, messages=_HELLO)
     how = "left after the first chunk" if outcome is Outcome.CANCELLED else f"the stream was over ({outcome.value})"
     return Finding("yes" if completion.choices else "odd", f"{how}; the next request was answered")
 
@@ -340,11 +378,12 @@ PROBES: tuple[Probe, ...] = (
     Probe("usage in stream", _usage),
     Probe("tools", _tools),
     Probe("tools, streamed", _streamed_tools),
-    Probe("reasoning", _reasoning),
+    Probe("reasoning", _reasoning, max_tokens=A_THOUGHT),
     Probe("n=2", _two_choices),
+    Probe("n=2, streamed", _two_streamed_choices),
     Probe("bad request", _bad_request),
     Probe("unknown model", _unknown_model),
-    Probe("early close", _early_close),
+    Probe("early close", _early_close, max_tokens=A_THOUGHT),
     Probe("request id", _request_id),
 )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from opeai_async._cli.doctor_watch import Seen
 from opeai_async._core.body import BodyKind
@@ -55,6 +55,8 @@ NOTES: dict[str, tuple[str, str]] = {
     "tool_index_missing": ("tool calls without index: told apart by id, name and order", "Gemini, Ollama"),
     "field_of_other_type": ("a field of an unexpected type: moved to `extra`", "gateways"),
     "unterminated_event": ("no blank line after the last event: read all the same", "proxies"),
+    "events_glued": ("events without a blank line between them: told apart by line", "gateways"),
+    "done_odd": ("[DONE] in other letters, in quotes, or with more on its line: the end all the same", "gateways"),
     "reasoning_details_only": ("reasoning only as details: read as reasoning", "OpenRouter"),
     "json_for_stream": ("one JSON body although a stream was asked for: read as one chunk", "gateways"),
     "done_missing": ("no [DONE] after the answer: its end is known from finish_reason", "several"),
@@ -108,13 +110,6 @@ def _has_wrong_type(seen: Seen) -> bool:
     return seen.head.content_type not in (usual, "text/plain", None)
 
 
-def _usages(seen: Seen, *, with_choices: bool) -> int:
-    """How many chunks of a stream have token counts."""
-    if seen.kind is not BodyKind.EVENTS:
-        return 0
-    return sum(bool(item.get("usage")) and bool(item.get("choices")) is with_choices for item in seen.objects)
-
-
 def _reasons(seen: Seen) -> list[str]:
     reasons = (choice.get("finish_reason") for choice in seen.choices)
     return [reason for reason in reasons if isinstance(reason, str)]
@@ -165,9 +160,9 @@ OBSERVED: tuple[tuple[str, Callable[[Seen], bool]], ...] = (
     ("gzip", lambda seen: "gzip" in seen.head.headers.get("content-encoding", "")),
     ("truncated", _is_cut),
     ("finish_stop_with_tools", _stops_with_tools),
-    ("usage_on_every_chunk", lambda seen: _usages(seen, with_choices=True) > 1),
-    ("usage_with_choices", lambda seen: _usages(seen, with_choices=True) == 1),
-    ("usage_repeated", lambda seen: _usages(seen, with_choices=False) > 1),
+    ("usage_on_every_chunk", lambda seen: len(seen.usages(with_choices=True)) > 1),
+    ("usage_with_choices", lambda seen: len(seen.usages(with_choices=True)) == 1),
+    ("usage_repeated", lambda seen: len(seen.usages(with_choices=False)) > 1),
     ("prompt_filter_first", lambda seen: any("prompt_filter_results" in item for item in seen.objects)),
     ("id_changes", _changes_id),
     ("reasoning_details", lambda seen: any(delta.get("reasoning_details") for delta in seen.deltas)),
@@ -257,6 +252,8 @@ class Facts:
         seems_elsewhere: Whether something was met that is not this API, or does not know the path or the model.
         is_cut: Whether a stream ended without ``[DONE]`` and without a finish_reason.
         is_held_open: Whether a stream went on, in silence, after the answer's end.
+        limit_field: The field for a limit of tokens that is not refused, if there is one.
+        endless_after_s: Seconds after which an answer without such a limit had not ended, though one with it did; or 0.
         passing_failures: Failures that another try may not meet: overload, limits, lost connections.
     """
 
@@ -264,13 +261,14 @@ class Facts:
     streams: bool = False
     key_refused: bool = False
     seems_elsewhere: bool = False
-    max_tokens_refused: bool = False
+    limit_field: Literal["max_tokens", "max_completion_tokens"] | None = "max_tokens"
     stream_options_refused: bool = False
     tool_choice_refused: bool = False
     sends_usage_unasked: bool = False
     sends_usage_asked: bool = False
     is_cut: bool = False
     is_held_open: bool = False
+    endless_after_s: float = 0.0
     first_content_s: float = 0.0
     longest_silence_s: float = 0.0
     think_tags: set[str] = field(default_factory=set[str])
@@ -334,7 +332,12 @@ def settings(facts: Facts) -> list[Setting]:
             'stream_options={"include_usage": True}',
             "usage comes only if asked for; .stream(...) asks by itself",
         ),
-        (facts.max_tokens_refused, "max_completion_tokens=", "max_tokens is refused"),
+        (facts.limit_field == "max_completion_tokens", "max_completion_tokens=", "max_tokens is refused"),
+        (
+            facts.endless_after_s > 0 and facts.limit_field is not None,
+            f"{facts.limit_field}=",
+            f"an answer without a limit had not ended after {facts.endless_after_s:g} s",
+        ),
         (facts.tool_choice_refused, 'tool_choice="auto"', 'tool_choice="required" is refused'),
         (
             facts.is_held_open,

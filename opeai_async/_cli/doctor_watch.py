@@ -33,6 +33,7 @@ class Seen:
     Attributes:
         wants_stream: Whether a stream was asked for.
         parts: The body, up to 4 MiB.
+        size: Bytes of the body that were read.
         has_ended: Whether the end of the body was reached.
         longest_silence_s: The longest wait for bytes of the body, in seconds.
     """
@@ -40,16 +41,16 @@ class Seen:
     head: ResponseHead
     wants_stream: bool
     parts: list[bytes] = field(default_factory=list[bytes])
-    kept_bytes: int = 0
+    size: int = 0
     has_ended: bool = False
     longest_silence_s: float = 0.0
 
     def add(self, data: bytes, waited_s: float = 0.0) -> None:
         """Remember a read that took *waited_s* seconds."""
         self.longest_silence_s = max(self.longest_silence_s, waited_s)
-        if self.kept_bytes < _MAX_KEPT_BYTES:
+        if self.size < _MAX_KEPT_BYTES:
             self.parts.append(data)
-            self.kept_bytes += len(data)
+        self.size += len(data)
 
     # The rest is read from the body when the exchange is over.
 
@@ -96,6 +97,13 @@ class Seen:
         """The tool calls, or pieces of them, of all deltas, in order."""
         lists = (delta.get("tool_calls") for delta in self.deltas)
         return [call for calls in lists if is_array(calls) for call in calls if is_object(call)]
+
+    def usages(self, *, with_choices: bool) -> list[JSONObject]:
+        """The token counts in the chunks of a stream that have choices, or in those that have none."""
+        if self.kind is not BodyKind.EVENTS:
+            return []
+        found = (item.get("usage") for item in self.objects if bool(item.get("choices")) is with_choices)
+        return [usage for usage in found if is_object(usage) and usage]
 
     def _payloads(self) -> list[bytes]:
         if self.kind is BodyKind.JSON:
@@ -150,16 +158,19 @@ class WatchingTransport:
 
     Attributes:
         seen: All responses, in order.
+        last: The response to the last request; None while there is none.
     """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self.seen: list[Seen] = []
+        self.last: Seen | None = None
 
     async def send(self, request: Request, *, connect_s: float, pool_s: float) -> Response:
         """As the transport does."""
+        self.last = None
         response = await self._transport.send(request, connect_s=connect_s, pool_s=pool_s)
-        seen = Seen(response.head, request.wants_stream)
+        seen = self.last = Seen(response.head, request.wants_stream)
         self.seen.append(seen)
         return WatchedResponse(response, seen)
 

@@ -5,18 +5,17 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import opeai_async
 from opeai_async.__main__ import main
-from opeai_async._cli.doctor_probes import PROBES, UNKNOWN_MODEL
+from opeai_async._cli.doctor_probes import A_WORD, PROBES, UNKNOWN_MODEL
 from opeai_async._cli.doctor_quirks import NOTES, OBSERVED, Facts, explain, settings
 from opeai_async._core.rules import RULES
-from opeai_async.testing import QUIRKS, Answer, Failure, Handler, OpeAIServer, Raw, RecordedRequest, Reply
+from opeai_async.testing import QUIRKS, Answer, Failure, OpeAIServer, Raw, RecordedRequest, Reply
+from tests.cli.doctor import Doctor, advised, model, quirks, rows, verdicts
 from tests.cli.program import Program
 
 REPAIRED = [
@@ -48,61 +47,9 @@ BROKEN = [
 """Quirks with which there is no answer."""
 
 
-def model(quirks: Sequence[str] = ()) -> Handler:
-    """A model that thinks, talks and calls tools, with *quirks*."""
-
-    async def answer(request: RecordedRequest) -> Answer:
-        if request.json["model"] == UNKNOWN_MODEL:
-            return Failure(404)
-        if request.json.get("tools"):
-            calls = [("get_weather", {"city": "Paris"}), ("get_weather", {"city": "Rome"})]
-            return Reply(tool_calls=calls, quirks=quirks)
-        return Reply("Hello there, my dear friend!", reasoning="I greet them.", quirks=quirks)
-
-    return answer
-
-
-class Doctor:
-    """Runs the command, and reads what it printed."""
-
-    def __init__(self, server: OpeAIServer, capsys: pytest.CaptureFixture[str]) -> None:
-        self.server = server
-        self._capsys = capsys
-
-    def say(self, *arguments: str) -> tuple[int, str]:
-        """The exit code, and the output; standard error must be empty."""
-        code = main(["doctor", "--model", "m", *arguments])
-        out, err = self._capsys.readouterr()
-        assert err == ""
-        return code, out
-
-    def report(self, *arguments: str) -> tuple[int, dict[str, Any]]:
-        """The exit code, and the report."""
-        code, out = self.say("--json", *arguments)
-        report: dict[str, Any] = json.loads(out)
-        return code, report
-
-    def examine(self, handler: Handler, *arguments: str) -> tuple[int, dict[str, Any]]:
-        """The same, of a server that answers by *handler*."""
-        self.server.handle(handler)
-        return self.report(*arguments)
-
-
 @pytest.fixture
 def doctor(server: OpeAIServer, capsys: pytest.CaptureFixture[str]) -> Doctor:
     return Doctor(server, capsys)
-
-
-def verdicts(report: dict[str, Any]) -> dict[str, str]:
-    return {check["probe"]: check["verdict"] for check in report["checks"]}
-
-
-def quirks(report: dict[str, Any]) -> set[str]:
-    return {quirk["name"] for quirk in report["quirks"]}
-
-
-def advised(report: dict[str, Any]) -> set[str]:
-    return {advice["set"] for advice in report["settings"]}
 
 
 # --- verdicts ---------------------------------------------------------------------------------------------------------
@@ -126,7 +73,7 @@ def test_the_report_has_what_the_table_has(doctor: Doctor) -> None:
     assert report["works"] is True
     assert (report["base_url"], report["model"]) == (doctor.server.base_url, "m")
     assert report["quirks"] == []
-    seen = {check["probe"]: check["seen"] for check in report["checks"]}
+    seen = rows(report)
     assert "complete, [DONE], finish_reason 'stop', no usage unasked" in seen["stream"]
     assert "sum " in seen["usage in stream"]
     assert seen["tools, streamed"].endswith("index 0, 1")
@@ -147,7 +94,7 @@ def test_a_server_that_can_do_little(doctor: Doctor) -> None:
     code, report = doctor.examine(little)
     assert code == 0
     found = verdicts(report)
-    unsupported = {"tools", "tools, streamed", "usage in stream", "reasoning", "n=2", "unknown model"}
+    unsupported = {"tools", "tools, streamed", "usage in stream", "reasoning", "n=2", "n=2, streamed", "unknown model"}
     assert {probe for probe, verdict in found.items() if verdict == "no"} == unsupported
     assert set(found.values()) == {"yes", "no"}
     assert advised(report) == {"create(..., stream=True)"}
@@ -162,9 +109,9 @@ def test_a_probe_that_hangs_does_not_stop_the_others(doctor: Doctor) -> None:
     code, report = doctor.examine(sleepy, "--timeout", "0.5")
     assert code == 1
     found = verdicts(report)
-    hung = {"stream", "usage in stream", "tools, streamed", "reasoning"}
+    hung = {"stream", "usage in stream", "tools, streamed", "reasoning", "n=2, streamed"}
     assert {probe for probe, verdict in found.items() if verdict == "failed"} == hung
-    assert "no end within 0.5 s" in [check["seen"] for check in report["checks"]]
+    assert rows(report)["n=2, streamed"].startswith("no end within 0.5 s, after ")
     assert found["early close"] == "yes"
 
 
@@ -197,7 +144,7 @@ def test_a_server_that_fails_beyond_the_ordinary(doctor: Doctor) -> None:
     code, report = doctor.examine(brittle)
     assert code == 0
     failed = {probe for probe, verdict in verdicts(report).items() if verdict == "failed"}
-    assert failed == {"usage in stream", "tools", "tools, streamed", "n=2"}
+    assert failed == {"usage in stream", "tools", "tools, streamed", "n=2", "n=2, streamed"}
     assert "max_retries=5" in advised(report)
 
 
@@ -212,7 +159,7 @@ def test_calls_that_cannot_be_used(doctor: Doctor) -> None:
         return Reply(tool_calls=[{"id": "a", "type": "function", "function": {"name": "other", "arguments": "{"}}] * 2)
 
     _, report = doctor.examine(careless)
-    seen = {check["probe"]: check["seen"] for check in report["checks"]}
+    seen = rows(report)
     assert verdicts(report)["tools"] == "odd"
     for fault in ("arguments that are no JSON object", "a name that was not offered", "ids that repeat"):
         assert fault in seen["tools"]
@@ -221,15 +168,93 @@ def test_calls_that_cannot_be_used(doctor: Doctor) -> None:
 
 
 def test_a_server_that_checks_nothing(doctor: Doctor) -> None:
-    """A wrong temperature that is accepted, and a name of no model, are a no each."""
+    """Nonsense that is accepted, and a name of no model, are a no each."""
+    answer = json.dumps({"choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}}]}).encode()
 
     async def anything(_: RecordedRequest) -> Answer:
-        return Reply("Hello")
+        return Raw((answer,))
 
-    with OpeAIServer(validate=False) as server:
+    with OpeAIServer(validate=False, api_key=doctor.server.api_key) as server:
         server.handle(anything)
         _, report = doctor.report("--base-url", server.base_url)
     assert verdicts(report)["bad request"] == verdicts(report)["unknown model"] == "no"
+    assert rows(report)["bad request"] == "all accepted: temperature=9, temperature='hot', messages=9"
+
+
+@pytest.mark.parametrize(
+    ("failure", "verdict", "seen"),
+    [
+        (Failure(400, param="temperature"), "yes", "HTTP 400 with error object: param 'temperature'"),
+        (Raw((b"Internal Server Error",), status=500), "odd", "HTTP 500 with plain text: param None"),
+    ],
+)
+def test_a_temperature_out_of_range_may_be_accepted(failure: Answer, verdict: str, seen: str, doctor: Doctor) -> None:
+    """Then one that is no number shows how errors are told."""
+
+    async def lenient(request: RecordedRequest) -> Answer:
+        return failure if isinstance(request.json.get("temperature"), str) else Reply("Hello")
+
+    with OpeAIServer(validate=False, api_key=doctor.server.api_key) as server:
+        server.handle(lenient)
+        code, report = doctor.report("--base-url", server.base_url)
+    assert code == 0
+    assert verdicts(report)["bad request"] == verdict
+    assert rows(report)["bad request"].startswith(f"temperature=9 accepted; temperature='hot': {seen}")
+    assert "max_retries=5" not in advised(report)
+
+
+def test_a_word_is_enough_where_the_answer_does_not_matter(doctor: Doctor) -> None:
+    """Those requests cost little, and a model that never stops does not hold them up; the others have no limit."""
+    doctor.examine(model())
+    limits = [request.json.get("max_tokens") for request in doctor.server.requests]
+    first, close = [A_WORD], [None, A_WORD]
+    assert limits == first + 6 * [None] + 4 * [A_WORD] + close
+
+
+# --- n=2, streamed ----------------------------------------------------------------------------------------------------
+
+
+def _chunk(*indexes: int, **more: object) -> bytes:
+    choices = [{"index": index, "delta": {"content": "Hi"}, "finish_reason": "stop"} for index in indexes]
+    return b"data: " + json.dumps({"choices": choices, **more}).encode() + b"\n\n"
+
+
+@pytest.mark.parametrize(
+    ("events", "verdict", "seen"),
+    [
+        ([_chunk(1), _chunk(0), _chunk(usage={"total_tokens": 9})], "yes", "choices 0, 1"),
+        (
+            [_chunk(0, 1), _chunk(usage={"total_tokens": 9}), _chunk(usage={"total_tokens": 8})],
+            "odd",
+            "choices 0, 1, usage 2 times, of 9, 8 tokens",
+        ),
+        ([_chunk(1)], "no", "ignored: 1 choice"),
+        ([_chunk(1, 2)], "odd", "choices 1, 2"),
+        ([_chunk(1), _chunk(usage={"total_tokens": 9}) * 2], "no", "ignored: 1 choice, usage 2 times, of 9, 9 tokens"),
+    ],
+)
+def test_what_a_stream_of_two_choices_brings(events: list[bytes], verdict: str, seen: str, doctor: Doctor) -> None:
+    """A choice that is missing and usage per choice show only in a stream that has both."""
+
+    async def answer(request: RecordedRequest) -> Answer:
+        wants_both = request.json.get("n") == 2 and request.json.get("stream")
+        return Raw((b"".join(events), b"data: [DONE]\n\n")) if wants_both else Reply("Hello")
+
+    _, report = doctor.examine(answer)
+    assert (verdicts(report)["n=2, streamed"], rows(report)["n=2, streamed"]) == (verdict, seen)
+    repeated = [quirk["probes"] for quirk in report["quirks"] if quirk["name"] == "usage_repeated"]
+    assert repeated == ([["n=2, streamed"]] if "2 times" in seen else [])
+
+
+def test_a_stream_of_two_choices_that_is_cut(doctor: Doctor) -> None:
+    """How it ended is said, if it did not end well."""
+
+    async def cut(request: RecordedRequest) -> Answer:
+        return Reply("Hello", ending="clean") if request.json.get("n") and request.json.get("stream") else Reply("Hi")
+
+    _, report = doctor.examine(cut)
+    assert verdicts(report)["n=2, streamed"] == "odd"
+    assert rows(report)["n=2, streamed"] == "choices 0, 1, truncated"
 
 
 def test_reasoning_that_nobody_can_read(doctor: Doctor) -> None:
@@ -305,6 +330,7 @@ def test_every_quirk_has_an_explanation() -> None:
     package = Path(opeai_async.__file__).parent
     sources = [path.read_text("utf-8") for path in (package / "_core").glob("*.py")]
     noted = {name for source in sources for name in re.findall(r"(?:note\(|quirks\[)\"(\w+)\"", source)}
+    noted -= {rule.name for rule in RULES}
     assert {"empty_data", "json_for_stream"} < noted <= set(NOTES)
     names = noted | {rule.name for rule in RULES} | {name for name, _ in OBSERVED}
     assert [name for name in names if explain(name).what == "not described"] == []
@@ -428,9 +454,13 @@ def test_text_of_the_server_cannot_move_the_cursor(doctor: Doctor) -> None:
 
 def test_without_a_key_it_does_not_begin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 2, and what to do about it."""
-    monkeypatch.delenv("OPEAI_API_KEY", raising=False)
+    monkeypatch.setenv("OPEAI_API_KEY", "")
     assert main(["doctor", "--model", "m"]) == 2
-    assert "there is no API key" in capsys.readouterr().err
+    monkeypatch.delenv("OPEAI_API_KEY")
+    assert main(["doctor", "--model", "m"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("there is no API key") == 2
+    assert said.count("any text will do for a server without keys") == 2
 
 
 @pytest.mark.parametrize(
