@@ -518,6 +518,7 @@ async def test_malformed_http(response):
         with pytest.raises(InvalidResponseError, match="malformed HTTP") as caught:
             await create(client)
         assert caught.value.status_code in (None, 200)
+        assert "Authorization" not in str(caught.value)
         assert await server.calls[0].gone()
         assert caught.value.__cause__ is None
         assert caught.value.__context__ is None

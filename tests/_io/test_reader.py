@@ -90,6 +90,24 @@ async def test_a_timer_that_fires_too_early():
     assert asyncio.get_running_loop().time() - begun_at == pytest.approx(40, abs=0.1)
 
 
+async def test_many_waits_share_a_timer(monkeypatch):
+    """It is armed again when it fires, not at each read."""
+    armed = []
+    loop = asyncio.get_running_loop()
+    call_at = loop.call_at
+
+    def counting(when, callback, *args, **kwargs):
+        armed.append(getattr(callback, "__name__", ""))
+        return call_at(when, callback, *args, **kwargs)
+
+    monkeypatch.setattr(loop, "call_at", counting)
+    reader, _ = reader_of(*[step for _ in range(100) for step in (Pause(1), b"a")], idle_bytes_s=30)
+    for _ in range(100):
+        await reader.read()
+    reader.release()
+    assert 1 < armed.count("_on_timer") < 10
+
+
 async def test_the_total_limit_without_waiting():
     """It is looked at with every read; bytes that wait in the buffer do not help."""
     reader, response = reader_of(b"a", b"b", total_s=5)
