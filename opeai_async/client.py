@@ -265,8 +265,11 @@ class Completions:
         tags: ReasoningTags = _one_of(
             "reasoning_tags", options.get("reasoning_tags", client.reasoning_tags), _REASONING_TAGS
         )
+        on_truncated: OnTruncated = _one_of(
+            "on_truncated", options.get("on_truncated", client.on_truncated), _ON_TRUNCATED
+        )
         make_exchange = client._exchange_maker(fields, options, stream=False, usage=False)  # pyright: ignore[reportPrivateUsage]
-        return await complete(make_exchange(), completion_type, mode, tags)
+        return await complete(make_exchange(), completion_type, mode, on_truncated=on_truncated, reasoning_tags=tags)
 
     @overload
     def stream(self, **params: Unpack[CreateParams]) -> ChatCompletionStream[ChatCompletionChunk]: ...

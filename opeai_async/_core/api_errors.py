@@ -12,8 +12,10 @@ import msgspec
 
 from opeai_async._core.http import ResponseHead
 from opeai_async._core.json_types import is_array, is_object
+from opeai_async._core.loose import loads_loosely
 from opeai_async._core.redact import redact
 from opeai_async._core.retry import Cause, Failure, parse_retry_after
+from opeai_async._core.sse import SSEDecoder
 from opeai_async.errors import (
     APIStatusError,
     AuthenticationError,
@@ -80,8 +82,8 @@ def find_error(body: dict[str, Any]) -> APIError | None:
     if isinstance(error, str) and error:
         return APIError(redact(error), _text(body.get("code")), _text(body.get("type")), _text(body.get("param")))
     if error:
-        return APIError(redact(_compact(error)))
-    if body.get("choices"):
+        return error_of_object(body) if isinstance(body.get("message"), str) else APIError(redact(_compact(error)))
+    if body.get("choices") or body.get("usage"):
         return None
     if body.get("object") == "error" or ("message" in body and ("code" in body or "type" in body)):
         return error_of_object(body)
@@ -181,10 +183,21 @@ def _error_of_body(decoded: Any, body: bytes) -> APIError:
 
 
 def _decoded(body: bytes) -> Any:
-    try:
-        return _redacted(msgspec.json.decode(body))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
+    """The JSON in the body of an error, which may be an event, or an object in a list; None if there is none."""
+    for text in (body.removeprefix(b"\xef\xbb\xbf"), _first_data(body)):
+        try:
+            decoded = loads_loosely(text)
+        except (ValueError, RecursionError):
+            continue
+        is_lone = is_array(decoded) and len(decoded) == 1 and is_object(decoded[0])
+        return _redacted(decoded[0] if is_lone else decoded)
+    return None
+
+
+def _first_data(body: bytes) -> bytes:
+    sse = SSEDecoder(max_event_bytes=max(1, len(body)))
+    events = sse.feed(body) + sse.take_unterminated()
+    return events[0].data if events else b""
 
 
 def _redacted(value: Any) -> Any:

@@ -7,17 +7,13 @@ from typing import TypeVar
 
 import msgspec
 
-from opeai_async._core.accumulator import Accumulator
-from opeai_async._core.api_errors import excerpt, failed_answer
-from opeai_async._core.decode import DONE, ChunkDecoder, decode_completion
+from opeai_async._core.api_errors import excerpt
+from opeai_async._core.decode import decode_completion
 from opeai_async._core.dialect import Dialect
 from opeai_async._core.encode import flattened
 from opeai_async._core.http import ResponseHead
 from opeai_async._core.json_types import JSONObject, is_array, is_object
-from opeai_async._core.outcome import End, Outcome, outcome_of
-from opeai_async._core.sse import ServerSentEvent, SSEDecoder
-from opeai_async.errors import InvalidResponseError, StreamDecodeError
-from opeai_async.types.chunk import ChatCompletionChunk
+from opeai_async.errors import InvalidResponseError
 from opeai_async.types.completion import ChatCompletion
 
 CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
@@ -57,63 +53,26 @@ def invalid_response(head: ResponseHead, body: bytes, why: str) -> InvalidRespon
     )
 
 
-def read_completion(
-    head: ResponseHead, body: bytes, completion_type: type[CompletionT], dialect: Dialect
-) -> CompletionT:
-    """The answer in a whole body, be it JSON as asked for or an event stream.
+def decode_json(head: ResponseHead, body: bytes, completion_type: type[CompletionT], dialect: Dialect) -> CompletionT:
+    """The answer in a body that should be JSON.
 
     Raises:
-        StreamServerError: If the body reports an error, or its finish_reason says that the answer broke.
-        InvalidResponseError: If it is neither.
-        StreamDecodeError: If an event of it is no chunk, or in strict mode.
-        StreamTooLargeError: If an event of it has an index out of bounds.
+        StreamServerError: If the body reports an error.
+        InvalidResponseError: If it is no answer.
     """
     kind = kind_of(body)
-    if kind is BodyKind.JSON:
-        completion = decode_completion(body.removeprefix(_BOM), completion_type, dialect)
-    elif kind is BodyKind.EVENTS:
-        completion = _completion_of_events(head, body, completion_type, dialect)
-    else:
+    if kind is not BodyKind.JSON:
         found = "an empty body" if kind is None else kind.value
         raise invalid_response(head, body, f"expected a JSON object, got {found}")
-    if (error := failed_answer(completion)) is not None:
-        raise error
-    return completion
-
-
-def _completion_of_events(
-    head: ResponseHead, body: bytes, completion_type: type[CompletionT], dialect: Dialect
-) -> CompletionT:
-    sse = SSEDecoder(max_event_bytes=len(body), event_fields=("error",))
-    accumulator = Accumulator(note=dialect.note)
-    end = _accumulate(sse.feed(body), accumulator, dialect)
-    if end is End.EOF:
-        try:
-            end = _accumulate(sse.take_unterminated(), accumulator, dialect)
-        except StreamDecodeError:
-            pass  # it was cut in the middle
-    if not accumulator.chunks:
-        raise invalid_response(head, body, "expected a JSON object, got text")
-    if outcome_of(end, labelled=accumulator.finished) is Outcome.TRUNCATED:
-        raise invalid_response(head, body, "expected a JSON object, got an event stream that was cut")
-    dialect.note("events_for_json")
-    return decode_completion(msgspec.json.encode(_on_the_wire(accumulator.completion())), completion_type, dialect)
-
-
-def _accumulate(events: list[ServerSentEvent], accumulator: Accumulator, dialect: Dialect) -> End:
-    chunks = ChunkDecoder(ChatCompletionChunk, dialect)
-    for event in events:
-        if event.data.strip() == DONE:
-            return End.DONE
-        chunk = chunks.decode_event(event)
-        if chunk is not None:
-            accumulator.add(chunk)
-    return End.EOF
+    try:
+        return decode_completion(body.removeprefix(_BOM), completion_type, dialect)
+    except InvalidResponseError as exc:
+        raise invalid_response(head, body, exc.message) from None
 
 
 def as_one_chunk(completion: ChatCompletion) -> bytes:
     """*completion* as the only event of a stream, for servers which ignore ``stream``."""
-    body: JSONObject = {**_on_the_wire(completion), "object": "chat.completion.chunk"}
+    body: JSONObject = {**on_the_wire(completion), "object": "chat.completion.chunk"}
     for choice in body["choices"]:
         delta = choice["delta"] = choice.pop("message")
         calls = delta.get("tool_calls")
@@ -123,7 +82,7 @@ def as_one_chunk(completion: ChatCompletion) -> bytes:
     return msgspec.json.encode(body)
 
 
-def _on_the_wire(completion: ChatCompletion) -> JSONObject:
+def on_the_wire(completion: ChatCompletion) -> JSONObject:
     """*completion* as a server would send it, with the zeros that Structs leave out.
 
     Reasoning has the name it came under, so that the second reading notes that name too.

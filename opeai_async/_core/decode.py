@@ -79,13 +79,17 @@ class ChunkDecoder(Generic[ChunkT]):
         self._chunk_type = chunk_type
         self._decode = strict_decode(chunk_type)
         self._dialect = dialect
+        self._is_watched = True
 
     def decode_ordinary(self, payloads: list[bytes]) -> list[ChunkT] | None:
         """All of *payloads* as chunks, or None if any of them is out of the ordinary."""
         try:
-            return list(map(self._decode, payloads))
+            chunks = list(map(self._decode, payloads))
         except DECODE_ERRORS:
             return None
+        if self._is_watched:
+            self._watch(chunks)
+        return None if self._dialect.reasons_elsewhere and any(map(_reasons, chunks)) else chunks
 
     def decode(self, payload: bytes) -> ChunkT | None:
         """One payload as a chunk; None if it is nothing a user would want to see.
@@ -95,9 +99,21 @@ class ChunkDecoder(Generic[ChunkT]):
             StreamDecodeError: If it is no chunk and cannot be made one.
         """
         try:
-            return self._decode(payload)
+            chunk = self._decode(payload)
         except DECODE_ERRORS:
             return self._dialect.read_chunk(payload, self._chunk_type)
+        if self._dialect.reasons_elsewhere and _reasons(chunk):
+            return self._dialect.read_chunk(payload, self._chunk_type)
+        if self._is_watched:
+            self._watch([chunk])
+        return chunk
+
+    def _watch(self, chunks: list[ChunkT]) -> None:
+        """Tell the dialect where the stream's reasoning comes from, until the first text has come."""
+        for delta in (choice.delta for chunk in chunks for choice in chunk.choices):
+            if delta.reasoning_content or delta.content:
+                self._is_watched = False
+            self._dialect.saw_ordinary(delta.reasoning_content)
 
     def decode_event(self, event: ServerSentEvent) -> ChunkT | None:
         """One event as a chunk; None if it is nothing a user would want to see.
@@ -108,9 +124,13 @@ class ChunkDecoder(Generic[ChunkT]):
         """
         if event.event == "message":
             return self.decode(event.data)
-        if event.event == "error":
+        if event.event.lower() == "error":
             raise self._dialect.read_error_event(event.data)
         return self._dialect.read_named_event(event.event, event.data, self._chunk_type)
+
+
+def _reasons(chunk: ChatCompletionChunk) -> bool:
+    return any(choice.delta.reasoning_content for choice in chunk.choices)
 
 
 def decode_completion(body: bytes, completion_type: type[CompletionT], dialect: Dialect) -> CompletionT:

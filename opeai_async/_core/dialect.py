@@ -11,7 +11,7 @@ checker. Vendor fields are no quirk: the API allows them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -19,29 +19,25 @@ from msgspec import Struct
 
 from opeai_async._core.api_errors import APIError, error_of_object, find_error, stream_error_from
 from opeai_async._core.json_types import JSONObject, is_array, is_object
-from opeai_async._core.loose import keep_number_text, loads_loosely, move_offender_to_extra, move_unknown_to_extra
+from opeai_async._core.loose import (
+    is_whole_object,
+    keep_number_text,
+    loads_loosely,
+    move_offender_to_extra,
+    move_unknown_to_extra,
+    put_extra,
+)
+from opeai_async._core.reasoning_source import ReasoningSource
 from opeai_async._core.redact import redact
-from opeai_async._core.rules import RULES_BY_LEVEL, text_of_details
+from opeai_async._core.rules import RULES_BY_LEVEL, text_of, text_of_details
 from opeai_async.errors import InvalidResponseError, StreamDecodeError, StreamServerError
 
 StructT = TypeVar("StructT", bound=Struct)
 DialectMode = Literal["repair", "strict"]
 
 _EXCERPT_BYTES = 200
-_MAX_REPAIRS_BY_PATH = 16
-
-
-class ChoiceMemory:
-    """What later chunks of one choice depend on.
-
-    Attributes:
-        indexes: Of its tool calls.
-        reasons_in_details: Whether its reasoning comes as ``reasoning_details`` only; None until some has come.
-    """
-
-    def __init__(self) -> None:
-        self.indexes = ToolCallIndexes()
-        self.reasons_in_details: bool | None = None
+_MAX_REPAIRS_BY_PATH = 64
+_CONTENT = ("content", "reasoning_content", "reasoning", "tool_calls")
 
 
 class ToolCallIndexes:
@@ -55,31 +51,50 @@ class ToolCallIndexes:
         self._by_id: dict[str, int] = {}
         self._latest = -1
         self._highest = -1
-        self._latest_is_named = False
+        self._names: dict[int, object] = {}
+        self._arguments: dict[int, str] = {}
 
     def index_of(self, call: JSONObject) -> int:
         """The index of a call that came without one."""
-        call_id, name = call.get("id"), _name_of(call)
+        call_id = call.get("id")
         if isinstance(call_id, str) and call_id in self._by_id:
-            self._latest, self._latest_is_named = self._by_id[call_id], True
-        elif call_id or (name and self._latest_is_named) or self._latest < 0:
-            self.note(self._highest + 1, call)
+            index = self._by_id[call_id]
+        elif call_id or self._latest < 0 or self._is_another(_name_of(call)):
+            index = self._highest + 1
         else:
-            self._latest_is_named = self._latest_is_named or bool(name)
-        return self._latest
+            index = self._latest
+        self.note(index, call)
+        return index
 
     def note(self, index: int, call: JSONObject) -> None:
         """Remember a call whose index is known."""
-        call_id, is_another = call.get("id"), index != self._latest
         self._latest, self._highest = index, max(index, self._highest)
-        self._latest_is_named = bool(_name_of(call)) or (self._latest_is_named and not is_another)
+        call_id, name, arguments = call.get("id"), _name_of(call), _arguments_of(call)
+        if name:
+            self._names[index] = name
+        if arguments:
+            self._arguments[index] = self._arguments.get(index, "") + arguments
         if isinstance(call_id, str) and call_id:
             self._by_id[call_id] = index
 
+    def _is_another(self, name: object) -> bool:
+        """Whether *name* begins another call than the latest; the same name may be repeated in each piece of one."""
+        latest = self._names.get(self._latest)
+        if not name or latest is None:
+            return False
+        arguments = self._arguments.get(self._latest, "")
+        return name != latest or arguments == "{}" or is_whole_object(arguments)
+
 
 def _name_of(call: JSONObject) -> object:
+    names = [tool.get("name") for tool in (call.get("function"), call.get("custom")) if is_object(tool)]
+    return next(filter(None, names), None)
+
+
+def _arguments_of(call: JSONObject) -> str:
     function = call.get("function")
-    return function.get("name") if is_object(function) else None
+    arguments = function.get("arguments") if is_object(function) else None
+    return arguments if isinstance(arguments, str) else ""
 
 
 class Dialect:
@@ -87,17 +102,33 @@ class Dialect:
 
     Attributes:
         quirks: Names of the rules that acted, in the order of their first use.
+        beside_error: What the payload of the last error said beside it, as a chunk.
     """
 
     def __init__(self, mode: DialectMode = "repair") -> None:
         self.mode: DialectMode = mode
         self.quirks: dict[str, None] = {}
-        self._memories: dict[int, ChoiceMemory] = {}
+        self.beside_error: Struct | None = None
+        self._call_indexes: dict[int, ToolCallIndexes] = {}
+        self._reasoning = ReasoningSource()
+        self._has_deltas = False
 
     def forget(self) -> None:
         """Begin anew, with another stream."""
         self.quirks.clear()
-        self._memories.clear()
+        self._call_indexes.clear()
+        self.beside_error, self._reasoning, self._has_deltas = None, ReasoningSource(), False
+
+    @property
+    def reasons_elsewhere(self) -> bool:
+        """Whether the stream's reasoning does not come as ``reasoning_content``."""
+        return self._reasoning.name not in (None, "reasoning_content")
+
+    def saw_ordinary(self, reasoning: str | None) -> None:
+        """The fast tier has read a delta, and *reasoning* in its ``reasoning_content``."""
+        self._has_deltas = True
+        if reasoning:
+            self._reasoning.saw_ordinary(reasoning)
 
     def note(self, quirk: str, *, excerpt: str = "") -> None:
         """Remember that *quirk* was met.
@@ -141,12 +172,26 @@ class Dialect:
         if not is_object(body):
             raise _no_chunk(payload, f"expected a JSON object, got {_kind(body)}")
         if (error := find_error(body)) is not None:
+            self._keep_beside_error(payload, body, chunk_type)
             raise stream_error_from(error)
+        return self._repaired(payload, body, chunk_type)
+
+    def _repaired(self, payload: bytes, body: JSONObject, chunk_type: type[StructT]) -> StructT:
         keep_number_text(payload, body)
         self._repair_envelope(body)
-        for choice in self._repair_choices(body):
+        for choice in body["choices"]:
             self._repair_choice(choice)
         return self._converted(body, chunk_type, lambda why: _no_chunk(payload, why))
+
+    def _keep_beside_error(self, payload: bytes, body: JSONObject, chunk_type: type[StructT]) -> None:
+        """An error may come together with the last text, or the usage."""
+        deltas = [choice.get("delta") for choice in _dicts(body.get("choices"))]
+        texts = [delta.get(name) for delta in deltas if is_object(delta) for name in _CONTENT]
+        if is_object(body.get("usage")) or any(texts):
+            try:
+                self.beside_error = self._repaired(payload, {**body, "error": None}, chunk_type)
+            except StreamDecodeError:
+                pass  # the error says more
 
     def read_completion(self, body: bytes, completion_type: type[StructT]) -> StructT:
         """A body the strict decode refused, as a completion.
@@ -168,7 +213,7 @@ class Dialect:
             raise no_completion(body, "expected an object with `choices`")
         keep_number_text(body, decoded)
         self._repair_envelope(decoded)
-        for choice in self._repair_choices(decoded):
+        for choice in decoded["choices"]:
             self._repair_whole_choice(choice)
         return self._converted(decoded, completion_type, lambda why: no_completion(body, why))
 
@@ -225,51 +270,52 @@ class Dialect:
         if is_object(usage):
             self._apply("usage", usage)
 
-    def _repair_choices(self, body: JSONObject) -> Iterable[JSONObject]:
-        choices = body.get("choices")
-        if not is_array(choices):
-            return []
-        return [choice for choice in choices if is_object(choice)]
-
     def _repair_choice(self, choice: JSONObject) -> None:
+        if self._has_deltas and choice.get("delta") is None and "message" in choice:
+            put_extra(choice, {"message": choice.pop("message")})  # the whole answer, which the deltas have brought
+        self._has_deltas = self._has_deltas or is_object(choice.get("delta"))
         self._apply("choice", choice)
         delta = choice.get("delta")
         if is_object(delta):
-            self._repair_message(delta, self._memory(choice))
+            index = choice.get("index")
+            indexes = self._call_indexes.setdefault(index if isinstance(index, int) else 0, ToolCallIndexes())
+            self._repair_message(delta, indexes)
 
     def _repair_whole_choice(self, choice: JSONObject) -> None:
+        self._reasoning = ReasoningSource()
         self._apply("whole_choice", choice)
         message: JSONObject = choice["message"]  # the rules saw to it
         self._repair_message(message, None)
         self._apply("message", message)
 
-    def _repair_message(self, message: JSONObject, memory: ChoiceMemory | None) -> None:
+    def _repair_message(self, message: JSONObject, indexes: ToolCallIndexes | None) -> None:
+        self._choose_reasoning(message)
         self._apply("delta", message)
-        self._take_details(message, memory or ChoiceMemory())
         for call in _dicts(message.get("tool_calls")):
             self._apply("tool_call", call)
-            function = call.get("function")
-            if is_object(function):
+            if is_object(function := call.get("function")):
                 self._apply("function", function)
-            if memory is not None:
-                self._index_call(call, memory.indexes)
+            if indexes is not None:
+                self._index_call(call, indexes)
+        if is_object(function := message.get("function_call")):
+            self._apply("function", function)
 
-    def _memory(self, choice: JSONObject) -> ChoiceMemory:
-        index = choice.get("index")
-        if not isinstance(index, int):
-            index = 0
-        if index not in self._memories:
-            self._memories[index] = ChoiceMemory()
-        return self._memories[index]
-
-    def _take_details(self, message: JSONObject, memory: ChoiceMemory) -> None:
-        """Reasoning that comes as details only is reasoning too; a choice has one source, and keeps to it."""
-        has_field, text = bool(message.get("reasoning_content")), text_of_details(message)
-        if memory.reasons_in_details is None and (has_field or text):
-            memory.reasons_in_details = not has_field
-        if memory.reasons_in_details and text and not has_field:
+    def _choose_reasoning(self, message: JSONObject) -> None:
+        """What is no copy stays, or becomes, the message's reasoning; a copy is set aside."""
+        found = {name: text_of(message[name]) for name in ("reasoning_content", "reasoning") if message.get(name)}
+        if details := text_of_details(message):
+            found["reasoning_details"] = details
+        if not found:
+            return
+        chosen = self._reasoning.choose(found)
+        for name in found.keys() - {chosen, "reasoning_details"}:
+            self.note("reasoning_alias")
+            copy = message.pop(name)
+            if chosen is None or found[name] != found[chosen]:
+                put_extra(message, {"reasoning_ignored": copy})
+        if chosen == "reasoning_details":
             self.note("reasoning_details_only")
-            message["reasoning_content"] = text
+            message["reasoning_content"] = details
 
     def _index_call(self, call: JSONObject, indexes: ToolCallIndexes) -> None:
         if isinstance(index := call.get("index"), int):
@@ -329,7 +375,7 @@ def _kind(value: object) -> str:
 
 
 def _excerpt(payload: bytes) -> str:
-    return payload[:_EXCERPT_BYTES].decode("utf-8", "replace")
+    return redact(payload[:_EXCERPT_BYTES].decode("utf-8", "replace"))
 
 
 def _no_chunk(payload: bytes, why: str) -> StreamDecodeError:

@@ -69,8 +69,10 @@ def _sent(value: Any) -> Any:
 def as_it_came(message: WireStruct) -> dict[str, Any]:
     """*message* as its server wrote it: a server that has another name or form for reasoning may refuse ours."""
     fields: dict[str, Any] = flattened(message)
-    if "reasoning" in message.extra and "reasoning_content" in fields:
-        fields["reasoning"] = fields.pop("reasoning_content")
+    for name in message.extra.keys() & {"reasoning", "reasoning_content"}:
+        came, text = message.extra[name], fields.pop("reasoning_content", None)
+        if text is not None:
+            fields[name] = text if isinstance(came, str) else came  # an object may hold a signature
     if "content_blocks" in message.extra:
         blocks: list[Any] = fields.pop("content_blocks")
         fields["content"] = _content_blocks(fields, blocks)

@@ -18,7 +18,9 @@ from opeai_async.types.common import WireStruct
 
 
 def loads_loosely(payload: bytes) -> Any:
-    """What msgspec refuses for good reasons, but servers send: NaN, lone surrogates, malformed UTF-8.
+    """What msgspec refuses for good reasons, but servers send.
+
+    That is NaN, lone surrogates, malformed UTF-8, control characters in strings, and numbers of any length.
 
     No text in the result has a lone surrogate, since no socket can carry one.
 
@@ -26,7 +28,12 @@ def loads_loosely(payload: bytes) -> Any:
         ValueError: If it is no JSON all the same.
         RecursionError: If it is nested too deep.
     """
-    return without_surrogates(json.loads(payload.decode("utf-8", "replace")))
+    return without_surrogates(json.loads(payload.decode("utf-8", "replace"), strict=False, parse_int=_integer))
+
+
+def _integer(digits: str) -> int | str:
+    """Python refuses to read, and to print, more digits than this."""
+    return int(digits) if len(digits) <= _MAX_DIGITS else digits
 
 
 def without_surrogates(value: Any) -> Any:
@@ -40,7 +47,18 @@ def without_surrogates(value: Any) -> Any:
     return value
 
 
+def is_whole_object(text: str) -> bool:
+    """Whether *text* is a JSON object from beginning to end, and has anything in it."""
+    try:
+        return bool(msgspec.json.decode(text, type=dict[str, Raw]))
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return False
+
+
 # --- numbers where text should be ------------------------------------------------------------------------------------
+
+
+_MAX_DIGITS = 4300
 
 
 class NumberText(str):
@@ -49,8 +67,13 @@ class NumberText(str):
     __slots__ = ()
 
 
+_TEXTS = ("content", "reasoning_content", "reasoning")
+
+
 class _Content(Struct):
     content: Raw = Raw(b"null")
+    reasoning_content: Raw = Raw(b"null")
+    reasoning: Raw = Raw(b"null")
 
 
 class _Part(Struct):
@@ -66,25 +89,43 @@ _decode_parts = msgspec.json.Decoder(_Parts).decode
 
 
 def keep_number_text(payload: bytes, body: JSONObject) -> None:
-    """Replace each ``content`` of *body* that is a number by its ``NumberText``, as *payload* has it."""
+    """Replace each text of *body* that is a number by its ``NumberText``, as *payload* has it."""
     choices = body.get("choices")
-    if not is_array(choices) or not any(map(_has_number_content, choices)):
+    if not is_array(choices) or not any(map(_has_number, choices)):
         return
     try:
         parts = _decode_parts(payload).choices
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return  # odd elsewhere too; then the number's repr must do
+        _keep_number_text_loosely(payload, choices)
+        return
     for choice, part in zip(choices, parts, strict=True):
         for name, raw in (("delta", part.delta), ("message", part.message)):
-            if raw is not None and _is_number(choice[name].get("content")):
-                choice[name]["content"] = NumberText(bytes(raw.content).decode())
+            if raw is not None:
+                _take_number_text(choice[name], {text: bytes(getattr(raw, text)).decode() for text in _TEXTS})
 
 
-def _has_number_content(choice: Any) -> bool:
-    if not is_object(choice):
-        return False
-    parts = (choice.get("delta"), choice.get("message"))
-    return any(is_object(part) and _is_number(part.get("content")) for part in parts)
+def _keep_number_text_loosely(payload: bytes, choices: list[Any]) -> None:
+    """The same where something else in *payload* is odd too."""
+    text = payload.decode("utf-8", "replace")
+    again = json.loads(text, strict=False, parse_float=NumberText, parse_int=NumberText)["choices"]
+    for choice, source in zip(choices, again, strict=True):
+        for part in _parts_of(choice):
+            _take_number_text(choice[part], source[part])
+
+
+def _take_number_text(message: JSONObject, source: JSONObject) -> None:
+    for name in _TEXTS:
+        if _is_number(message.get(name)):
+            message[name] = NumberText(source[name])
+
+
+def _has_number(choice: Any) -> bool:
+    return any(_is_number(choice[part].get(name)) for part in _parts_of(choice) for name in _TEXTS)
+
+
+def _parts_of(choice: Any) -> list[str]:
+    """Where a choice has its texts."""
+    return [name for name in ("delta", "message") if is_object(choice) and is_object(choice.get(name))]
 
 
 def _is_number(value: Any) -> bool:
@@ -172,7 +213,8 @@ def _struct_for(value: JSONObject, structs: list[inspect.StructType]) -> type[St
 def move_offender_to_extra(body: JSONObject, reason: str) -> bool:
     """Move the field msgspec complains of, as in ``... - at `$.choices[0].logprobs` ``, to its object's ``extra``.
 
-    The field moved is the last one named on the path, unless an answer would be lost with it.
+    The field moved is the last one named on the path, unless an answer would be lost with it. What is wrong in one
+    item of a list is wrong in many, so the same field of the other items moves too where it is of the same kind.
     """
     _, marker, path = reason.rpartition(" - at `$")
     steps = path.rstrip("`").replace("[", ".[").split(".")[1:]
@@ -180,11 +222,27 @@ def move_offender_to_extra(body: JSONObject, reason: str) -> bool:
         steps.pop()
     if not marker or not steps or "[...]" in path:  # inside a dict, of which msgspec does not name the key
         return False
-    owner: Any = body
-    for step in steps[:-1]:
-        owner = owner[int(step[1:-1])] if step.startswith("[") else owner[step]
-    name = steps[-1]
+    name = steps.pop()
     if name in ("choices", "delta", "message"):
         return False
+    [owner] = _at(body, steps)
+    kind = type(owner[name])
     put_extra(owner, {name: owner.pop(name)})
+    if kind not in (dict, list):
+        for other in _at(body, ["[*]" if step.startswith("[") else step for step in steps]):
+            if name in other and type(other[name]) is kind:
+                put_extra(other, {name: other.pop(name)})
     return True
+
+
+def _at(value: Any, steps: list[str]) -> list[Any]:
+    """What is at the path *steps*; ``[*]`` stands for each item."""
+    found = [value]
+    for step in steps:
+        if step == "[*]":
+            found = [item for items in found if is_array(items) for item in items if is_object(item)]
+        elif step.startswith("["):
+            found = [items[int(step[1:-1])] for items in found]
+        else:
+            found = [item[step] for item in found if is_object(item) and step in item]
+    return found

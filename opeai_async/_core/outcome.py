@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from enum import Enum, StrEnum
 
+TRUNCATED = "the stream ended without [DONE] and without a finish_reason: the answer was cut"
+
 
 class End(Enum):
     """What ended the reading."""

@@ -6,10 +6,11 @@ instead of being raised, so that the chunks before it are never lost; after that
 
 from __future__ import annotations
 
+import re
 from typing import Generic, TypeVar
 
 from opeai_async._core.api_errors import MAX_EXCERPT_BYTES
-from opeai_async._core.body import BodyKind, as_one_chunk, invalid_response, kind_of, read_completion
+from opeai_async._core.body import BodyKind, as_one_chunk, decode_json, invalid_response, kind_of
 from opeai_async._core.decode import DONE, ChunkDecoder
 from opeai_async._core.dialect import Dialect
 from opeai_async._core.http import ResponseHead
@@ -25,6 +26,7 @@ MAX_STREAM_BYTES = 1024 * 1024 * 1024
 MAX_JSON_BYTES = 64 * 1024 * 1024
 
 _BOM = b"\xef\xbb\xbf"
+_ODD_DONE = re.compile(rb"""["'\s]*(\[done\]|done["'\s]*$)""", re.IGNORECASE)
 _FIELDS = (b"data", b"event", b"id", b"retry", b"error")
 
 
@@ -56,7 +58,7 @@ class StreamParser(Generic[ChunkT]):
         self._head = head
         self._chunk_type = chunk_type
         self._dialect = dialect
-        self._sse = SSEDecoder(max_event_bytes=max_event_bytes, event_fields=("error",))
+        self._sse = SSEDecoder(max_event_bytes=max_event_bytes, event_fields=("error",), bare_events=("error",))
         self._decoder = ChunkDecoder(chunk_type, dialect)
         self._max_stream_bytes = max_stream_bytes
         self._thinking: ThinkFilter[ChunkT] | None = ThinkFilter(reasoning_tags) if reasoning_tags != "none" else None
@@ -167,14 +169,42 @@ class StreamParser(Generic[ChunkT]):
             if event.data.strip() == DONE:
                 self.done = True
                 break
-            try:
-                chunk = self._decoder.decode_event(event)
-            except OpeAIError as exc:
-                self.error = exc
+            if event.was_malformed:
+                self._note("loose_json")
+            self._decode(event, chunks)
+            if self.has_ended:
                 break
+        return chunks
+
+    def _decode(self, event: ServerSentEvent, chunks: list[ChunkT]) -> None:
+        """Add to *chunks* what *event* holds, or note what stops the reading."""
+        try:
+            chunk = self._decoder.decode_event(event)
+        except StreamDecodeError as exc:
+            if exc.rule is not None or not self._decode_odd(event, chunks):
+                self.error = exc
+        except OpeAIError as exc:
+            self.error = exc
+            if isinstance(beside := self._dialect.beside_error, self._chunk_type):
+                chunks.append(beside)
+        else:
             if chunk is not None:
                 chunks.append(chunk)
-        return chunks
+
+    def _decode_odd(self, event: ServerSentEvent, chunks: list[ChunkT]) -> bool:
+        """Whether what is no chunk is ``[DONE]`` in other letters, or several events without blank lines."""
+        if _ODD_DONE.match(event.data):
+            self.done = True
+            self._note("done_odd")
+            return True
+        lines = [line for line in event.data.split(b"\n") if line.strip()]
+        if len(lines) < 2 or any(not line.lstrip().startswith((b"{", b"[DONE]")) for line in lines):
+            return False
+        self._note("events_glued")
+        for line in lines:
+            if not self.has_ended:
+                chunks += self._decoded([ServerSentEvent(line)])
+        return True
 
     def _end_of_events(self) -> list[ChunkT]:
         """What an event that lacks its blank line holds, if it was not cut itself."""
@@ -200,7 +230,7 @@ class StreamParser(Generic[ChunkT]):
         if self._kind is None:
             return []
         try:
-            completion = read_completion(self._head, b"".join(self._kept), ChatCompletion, self._dialect)
+            completion = decode_json(self._head, b"".join(self._kept), ChatCompletion, self._dialect)
             self._dialect.note("json_for_stream")
         except OpeAIError as exc:
             self.error = exc

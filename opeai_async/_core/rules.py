@@ -6,6 +6,7 @@ levels and calls them.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -82,17 +83,36 @@ def _usage_total_missing(usage: JSONObject) -> bool:
     return True
 
 
-def _choice_index_missing(choice: JSONObject) -> bool:
-    if choice.get("index") is not None:
-        return False
-    choice["index"] = 0
-    return True
+def _choices_odd(body: JSONObject) -> bool:
+    """One choice that is in no list, and items of the list that are none."""
+    choices = body.get("choices")
+    listed = choices if is_array(choices) else [choices] if is_object(choices) else []
+    body["choices"] = [choice for choice in listed if is_object(choice)]
+    return not is_array(choices) or len(body["choices"]) < len(choices)
+
+
+def _choice_index_missing(body: JSONObject) -> bool:
+    """The lowest that is free: nearly always 0, for the only choice."""
+    choices: list[JSONObject] = body["choices"]
+    taken = {str(choice["index"]) for choice in choices if choice.get("index") is not None}
+    free = (index for index in itertools.count() if str(index) not in taken)
+    nameless = [choice for choice in choices if choice.get("index") is None]
+    for choice in nameless:
+        choice["index"] = next(free)
+    return bool(nameless)
+
+
+def _index_not_integer(owner: JSONObject) -> bool:
+    return _make_integer(owner, "index")
 
 
 def _delta_missing(choice: JSONObject) -> bool:
     if choice.get("delta") not in (None, []):  # [] is how PHP writes an empty object
         return False
-    choice["delta"] = choice.pop("message") if is_object(choice.get("message")) else {}
+    if is_object(choice.get("message")):
+        choice["delta"] = choice.pop("message")
+    else:
+        choice["delta"] = {"content": choice.pop("text")} if isinstance(choice.get("text"), str) else {}
     return True
 
 
@@ -115,10 +135,14 @@ def _role_missing(message: JSONObject) -> bool:
 
 
 def _content_number(delta: JSONObject) -> bool:
-    content = delta.get("content")
-    if not isinstance(content, NumberText):
-        return _stringify(delta, "content")
-    delta["content"] = str(content)
+    return _number_as_text(delta, "content")
+
+
+def _number_as_text(delta: JSONObject, name: str) -> bool:
+    number = delta.get(name)
+    if not isinstance(number, NumberText):
+        return _stringify(delta, name)
+    delta[name] = str(number)
     return True
 
 
@@ -184,32 +208,38 @@ def _sort_block(block: Any, texts: list[str], thoughts: list[str], kept: list[An
     if is_text:
         texts.append(fields["text"])
     elif "thinking" in fields:
-        thoughts.append(_text_of(fields["thinking"]))
+        thoughts.append(text_of(fields["thinking"]))
     if not is_text or fields.keys() - _PLAIN_TEXT:
         kept.append(block)
 
 
 def _reasoning_alias(delta: JSONObject) -> bool:
-    """``reasoning`` is read as ``reasoning_content``; where both are sent, one of them counts.
+    """``reasoning`` is read as ``reasoning_content``.
 
-    Text that counts also stays where it was: its name says under which one it is to be sent back.
+    It also stays where it was: its name says under which one it is to be sent back.
     """
     if "reasoning" not in delta:
         return False
-    alias = delta["reasoning"]
-    counts = not delta.get("reasoning_content") and alias is not None
-    if counts:
-        delta["reasoning_content"] = alias
-    if not (counts and alias and isinstance(alias, str)):
+    if delta["reasoning"] is not None:
+        delta["reasoning_content"] = delta["reasoning"]
+    if not delta["reasoning"]:
         del delta["reasoning"]
     return True
 
 
+def _reasoning_number(delta: JSONObject) -> bool:
+    made = [_number_as_text(delta, name) for name in ("reasoning_content", "reasoning")]
+    return any(made)
+
+
 def _reasoning_object(delta: JSONObject) -> bool:
+    """An object or a list, which may hold a signature, stays in ``extra`` under the name it came with."""
     reasoning = delta.get("reasoning_content")
     if reasoning is None or isinstance(reasoning, str):
         return False
-    delta["reasoning_content"] = _text_of(reasoning)
+    delta["reasoning_content"] = text_of(reasoning)
+    if "reasoning" not in delta:
+        put_extra(delta, {"reasoning_content": reasoning})
     return True
 
 
@@ -217,13 +247,19 @@ def text_of_details(delta: JSONObject) -> str:
     """The reasoning in ``reasoning_details``: their texts and summaries, but nothing encrypted."""
     details = delta.get("reasoning_details")
     items = filter(is_object, details) if is_array(details) else ()
-    return "".join(_text_of(item.get("text") or item.get("summary")) for item in items)
+    return "".join(text_of(item.get("text") or item.get("summary")) for item in items)
 
 
 def _tool_calls_object(delta: JSONObject) -> bool:
-    if not is_object(delta.get("tool_calls")):
+    calls = delta.get("tool_calls")
+    if is_object(calls):
+        delta["tool_calls"] = [calls]
+    elif is_array(calls) and not all(map(is_object, calls)):
+        delta["tool_calls"] = [call for call in calls if is_object(call)]
+        if others := [call for call in calls if not (is_object(call) or call is None)]:
+            put_extra(delta, {"tool_calls": others})
+    else:
         return False
-    delta["tool_calls"] = [delta["tool_calls"]]
     return True
 
 
@@ -290,6 +326,8 @@ def _arguments_object(function: JSONObject) -> bool:
 
 RULES: tuple[Rule, ...] = (
     Rule("envelope", "choices_missing", _choices_missing, "`choices` is absent or null: []", "xAI, OpenRouter, Azure"),
+    Rule("envelope", "choices_odd", _choices_odd, "a list of objects, and nothing else", "gateways"),
+    Rule("envelope", "choice_index_missing", _choice_index_missing, "the lowest that is free", "several"),
     Rule("envelope", "envelope_null", _envelope_null, "id, object, created or model is null: left out", "gateways"),
     Rule("envelope", "id_number", _id_number, "a numeric id becomes its text", "gateways"),
     Rule("envelope", "created_not_integer", _created_not_integer, "a float or text is rounded down", "SambaNova"),
@@ -297,16 +335,18 @@ RULES: tuple[Rule, ...] = (
     Rule("usage", "count_not_integer", _count_not_integer, "a float or text is rounded down", "gateways"),
     Rule("usage", "usage_null_count", _usage_null_count, "an absent count is 0", "gateways"),
     Rule("usage", "usage_total_missing", _usage_total_missing, "the sum of the other two", "gateways"),
-    Rule("choice", "choice_index_missing", _choice_index_missing, "index 0", "several"),
+    Rule("choice", "index_not_integer", _index_not_integer, "a float or text becomes an integer", "gateways"),
     Rule("choice", "delta_missing", _delta_missing, "`message` in its place, or nothing", "Azure, Perplexity"),
-    Rule("whole_choice", "choice_index_missing", _choice_index_missing, "index 0", "several"),
+    Rule("whole_choice", "index_not_integer", _index_not_integer, "a float or text becomes an integer", "gateways"),
     Rule("whole_choice", "message_missing", _message_missing, "`delta` or `text` in its place", "gateways"),
     Rule("delta", "content_number", _content_number, "the number as it was written", "Cloudflare"),
     Rule("delta", "content_object", _content_object, "an answer in JSON mode becomes its text", "Cloudflare"),
     Rule("delta", "content_blocks", _content_blocks, "text to content, thinking to reasoning", "Mistral magistral"),
+    Rule("delta", "reasoning_number", _reasoning_number, "the number as it was written", "Cloudflare"),
     Rule("delta", "reasoning_alias", _reasoning_alias, "`reasoning` is reasoning_content", "vLLM, Groq, OpenRouter"),
     Rule("delta", "reasoning_object", _reasoning_object, "the text inside an object or list", "OpenRouter"),
-    Rule("delta", "tool_calls_object", _tool_calls_object, "one call becomes a list of one", "gateways"),
+    Rule("delta", "tool_calls_object", _tool_calls_object, "a list of calls, and nothing else", "gateways"),
+    Rule("tool_call", "index_not_integer", _index_not_integer, "a float or text becomes an integer", "gateways"),
     Rule("tool_call", "function_missing", _function_missing, "name and arguments beside the id", "gateways"),
     Rule("tool_call", "call_id_number", _call_id_number, "a numeric id becomes its text", "gateways"),
     Rule("function", "arguments_object", _arguments_object, "encoded as JSON text", "llama.cpp, Gemini, Ollama"),
@@ -350,13 +390,13 @@ def _as_integer(value: Any) -> int | None:
         return None
 
 
-def _text_of(value: Any) -> str:
+def text_of(value: Any) -> str:
     """The text in a string, in an object's ``text``, ``content`` or ``thinking``, or in a list of these."""
     if isinstance(value, str):
         return value
     if is_array(value):
-        return "".join(map(_text_of, value))
+        return "".join(map(text_of, value))
     if is_object(value):
         fields = value
-        return next((_text_of(fields[name]) for name in ("text", "content", "thinking") if name in fields), "")
+        return next((text_of(fields[name]) for name in ("text", "content", "thinking") if name in fields), "")
     return ""

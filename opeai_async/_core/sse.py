@@ -42,11 +42,13 @@ class ServerSentEvent(Struct, frozen=True, gc=False):
             only to be encoded again. Malformed sequences have become U+FFFD.
         event: The event's type, ``"message"`` if the stream named none.
         id: The last event id in force, ``""`` if there was none.
+        was_malformed: Whether anything in the data became U+FFFD.
     """
 
     data: bytes
     event: str = "message"
     id: str = ""
+    was_malformed: bool = False
 
 
 class SSEDecoder:
@@ -56,15 +58,23 @@ class SSEDecoder:
         max_event_bytes: Bound on one event's data and on one line, field names included.
         event_fields: Names of fields outside the standard that stand for an event of that type, with the value as
             its data; a standard parser ignores such lines.
+        bare_events: Types of events that count without a data line too; a standard parser drops them.
 
     See https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
     """
 
-    def __init__(self, *, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES, event_fields: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
+        event_fields: Iterable[str] = (),
+        bare_events: Iterable[str] = (),
+    ) -> None:
         if max_event_bytes < 1:
             raise ValueError(f"max_event_bytes must be at least 1, not {max_event_bytes}")
         self._max_event_bytes = max_event_bytes
         self._event_fields = frozenset(name.encode() for name in event_fields)
+        self._bare_events = frozenset(name.encode() for name in bare_events)
         self._ordinary = True
         self._tail: list[bytes] = []
         self._tail_bytes = 0
@@ -103,7 +113,7 @@ class SSEDecoder:
         payloads = self.feed_ordinary(data)
         if payloads is None:
             return self._feed_lines(data)
-        return [ServerSentEvent(as_utf8(payload), id=self._last_event_id) for payload in payloads]
+        return [_event(payload, "message", self._last_event_id) for payload in payloads]
 
     def feed_ordinary(self, data: bytes) -> list[bytes] | None:
         """The data of each event, if *data* is ordinary; else None, with nothing consumed: then call ``feed``.
@@ -227,10 +237,9 @@ class SSEDecoder:
 
     def _dispatch(self, events: list[ServerSentEvent]) -> None:
         self._last_event_id = self._id_buffer
-        if self._data_lines:
-            data = as_utf8(b"\n".join(self._data_lines))
+        if self._data_lines or self._event_type.lower() in self._bare_events:
             event_type = self._event_type.decode("utf-8", "replace") or "message"
-            events.append(ServerSentEvent(data, event_type, self._last_event_id))
+            events.append(_event(b"\n".join(self._data_lines), event_type, self._last_event_id))
             self._data_lines, self._data_bytes = [], 0
         self._event_type = b""
 
@@ -255,6 +264,11 @@ class SSEDecoder:
 def _begins_ordinary(rest: bytes) -> bool:
     """Whether *rest* is the beginning of a one-line ``data: `` event, so that reading it can wait."""
     return _ORDINARY_START.startswith(rest) or (rest.startswith(_ORDINARY_START) and b"\n" not in rest[:-1])
+
+
+def _event(raw: bytes, event_type: str, event_id: str) -> ServerSentEvent:
+    data = as_utf8(raw)
+    return ServerSentEvent(data, event_type, event_id, was_malformed=data is not raw)
 
 
 def as_utf8(data: bytes) -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from opeai_async._core.extras import ExtraParts, named_fields
+from opeai_async._core.loose import is_whole_object
 from opeai_async._core.rules import SYNTHETIC_ID_PREFIX
 from opeai_async.errors import StreamTooLargeError
 from opeai_async.types.chunk import CustomCallDelta, FunctionCallDelta, ToolCallDelta
@@ -103,7 +104,9 @@ def _begins_another(call: _CallParts, delta: ToolCallDelta) -> bool:
         return bool(call.id) and delta.id != call.id
     if delta.custom is not None:
         return call.custom is not None and call.custom.name.is_followed_by_another(delta.custom.name)
-    return delta.function is not None and call.function.name.is_followed_by_another(delta.function.name)
+    if delta.function is None:
+        return False
+    return call.function.name.is_followed_by_another(delta.function.name) or call.function.is_repeated(delta.function)
 
 
 class _NameParts:
@@ -154,6 +157,12 @@ class FunctionParts:
                 self.arguments.clear()
             self.arguments.append(delta.arguments)
         self.extra.add(delta.extra)
+
+    def is_repeated(self, delta: FunctionCallDelta) -> bool:
+        """Whether *delta* is a whole call of the same function: its name, and arguments after those that are whole."""
+        if not delta.name or delta.name != self.name.text or not (delta.arguments or "").startswith("{"):
+            return False
+        return is_whole_object("".join(self.arguments))
 
     def build(self) -> FunctionCall:
         return FunctionCall(name=self.name.text, arguments="".join(self.arguments) or "{}", extra=self.extra.build())

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
 from opeai_async._core.api_errors import failure_of
-from opeai_async._core.body import read_completion
+from opeai_async._core.whole_body import read_completion
 from opeai_async._core.dialect import Dialect, DialectMode
 from opeai_async._core.parser import MAX_JSON_BYTES
 from opeai_async._core.retry import Cause, Failure
@@ -23,6 +23,7 @@ from opeai_async.errors import (
     InvalidResponseError,
     OpeAIError,
     StreamError,
+    StreamTruncatedError,
 )
 from opeai_async.types.completion import ChatCompletion
 from opeai_async.types.meta import NO_META, ResponseMeta, StreamTiming
@@ -31,16 +32,23 @@ CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
 
 
 async def complete(
-    exchange: Exchange, completion_type: type[CompletionT], mode: DialectMode, reasoning_tags: ReasoningTags = "none"
+    exchange: Exchange,
+    completion_type: type[CompletionT],
+    mode: DialectMode,
+    *,
+    on_truncated: Literal["raise", "return"] = "raise",
+    reasoning_tags: ReasoningTags = "none",
 ) -> CompletionT:
     """The completion that *exchange* brings, with its ``meta``, and with the thinking apart from the content.
+
+    *on_truncated* is for servers that stream although they were not asked to.
 
     Raises:
         OpeAIError: If no attempt brought one.
     """
     call = _Call(exchange)
     try:
-        result, quirks = await call.run(completion_type, mode)
+        result, quirks = await call.run(completion_type, mode, on_truncated)
     except OpeAIError as exc:
         call.log_end("failed", exc)
         raise
@@ -61,12 +69,14 @@ class _Call:
         self._exchange = exchange
         self._reader: BodyReader | None = None
 
-    async def run(self, completion_type: type[CompletionT], mode: DialectMode) -> tuple[CompletionT, tuple[str, ...]]:
+    async def run(
+        self, completion_type: type[CompletionT], mode: DialectMode, on_truncated: Literal["raise", "return"]
+    ) -> tuple[CompletionT, tuple[str, ...]]:
         """The first answer that can be used, and its quirks."""
         reader = self._reader = await self._exchange.open()
         while True:
             dialect = Dialect(mode)  # what an attempt that failed has taught does not count
-            result = await _result(reader, completion_type, dialect)
+            result = await _result(reader, completion_type, dialect, on_truncated)
             if not isinstance(result, OpeAIError):
                 return result, tuple(dialect.quirks)
             if isinstance(result, StreamError):
@@ -93,9 +103,18 @@ class _Call:
             error.partial = msgspec.structs.replace(error.partial, meta=self.meta())
 
 
-async def _result(reader: BodyReader, completion_type: type[CompletionT], dialect: Dialect) -> CompletionT | OpeAIError:
+async def _result(
+    reader: BodyReader,
+    completion_type: type[CompletionT],
+    dialect: Dialect,
+    on_truncated: Literal["raise", "return"],
+) -> CompletionT | OpeAIError:
     try:
         return read_completion(reader.head, await _whole_body(reader), completion_type, dialect)
+    except StreamTruncatedError as exc:
+        if on_truncated == "return" and isinstance(exc.partial, completion_type):
+            return exc.partial
+        return copy.copy(exc)
     except OpeAIError as exc:
         return copy.copy(exc)  # without the traceback, whose frames hold the body
 
@@ -123,6 +142,7 @@ async def _whole_body(reader: BodyReader) -> bytes:
 
 def _failure_of(error: OpeAIError) -> Failure | None:
     """What the retry policy is asked after *error*; None if that is hopeless."""
-    if isinstance(error, APIConnectionError) and not isinstance(error, APITimeoutError):
+    is_cut = isinstance(error, (APIConnectionError, StreamTruncatedError))
+    if is_cut and not isinstance(error, APITimeoutError):
         return Failure(Cause.AMBIGUOUS)
     return failure_of(error)

@@ -24,7 +24,7 @@ import anyio
 from opeai_async._core.accumulator import Accumulator
 from opeai_async._core.api_errors import failed_answer, failure_of
 from opeai_async._core.dialect import Dialect, DialectMode
-from opeai_async._core.outcome import End, Outcome, outcome_of, quirk_of
+from opeai_async._core.outcome import TRUNCATED, End, Outcome, outcome_of, quirk_of
 from opeai_async._core.parser import MAX_STREAM_BYTES, StreamParser
 from opeai_async._core.retry import Cause, Failure
 from opeai_async._core.sse import DEFAULT_MAX_EVENT_BYTES
@@ -57,9 +57,6 @@ else:
     from typing import TypeVar
 
     ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
-
-
-_TRUNCATED = "the stream ended without [DONE] and without a finish_reason: the answer was cut"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,7 +283,7 @@ class ChatCompletionStream(Generic[ChunkT]):
         """End by *end*; or, as long as nothing was handed out, let the exchange decide whether to try again."""
         exchange, error, failure = self._exchange, self._end_error, self._end_failure
         if error is None and end is End.EOF and not self._accumulator.finished:
-            error, failure = StreamTruncatedError(_TRUNCATED), Failure(Cause.AMBIGUOUS)
+            error, failure = StreamTruncatedError(TRUNCATED), Failure(Cause.AMBIGUOUS)
         if error is None or failure is None or exchange is None or self._accumulator.chunks:
             self._finish(end, error)
             return

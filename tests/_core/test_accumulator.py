@@ -262,6 +262,7 @@ CALLS: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str, str]]]] = {
         [call(0, *TIME[:2], "{}"), call(0, None, None, '{"c":1}')],
         [(*TIME[:2], '{"c":1}')],
     ),
+    "another name under the same id": ([call(0, *WEATHER), call(0, "a", "other", "")], [WEATHER]),
     "arguments null": ([call(0, "b", "time")], [TIME]),
     "arguments empty": ([call(0, "b", "time", "")], [TIME]),
     "function missing": ([{"index": 0, "id": "b"}, call(0, None, "time")], [TIME]),
@@ -403,3 +404,16 @@ def test_too_many_tool_calls_at_one_index() -> None:
         accumulator.add(chunk({"tool_calls": [call(0, f"id{position}", "f")]}))
     with pytest.raises(StreamTooLargeError, match="position has the index 4"):
         accumulator.add(chunk({"tool_calls": [call(0, "one more", "f")]}))
+
+
+def test_custom_calls_of_one_index() -> None:
+    """Told apart by name once the input has begun, as functions are."""
+    pieces = [("sh", "l"), (None, "s"), ("py", "1"), ("py", "+1")]
+    deltas = [{"index": 0, "custom": {"name": name, "input": text}} for name, text in pieces]
+    noted: list[str] = []
+    accumulator = Accumulator(note=noted.append)
+    for delta in deltas:
+        accumulator.add(decode_chunk(msgspec.json.encode(delta_chunk({"tool_calls": [delta]}))))
+    calls = accumulator.snapshot.choices[0].message.tool_calls or []
+    assert [(call.custom.name, call.custom.input) for call in calls if call.custom] == [("sh", "ls"), ("py", "1+1")]
+    assert noted == ["tool_index_shared", "tool_name_repeated"]

@@ -127,3 +127,21 @@ def test_the_status_an_error_in_a_stream_stands_for(code: str | None, status: in
 def test_what_is_no_error(body: dict[str, object]) -> None:
     """Chunks with such fields are chunks."""
     assert find_error(body) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"error":{"message":"M","code":"c","x":NaN}}',
+        b'\xef\xbb\xbf{"error":{"message":"M","code":"c"}}',
+        b'{"error":{"message":"M","code":"c","x":"\xff"}}',
+        b'data: {"error":{"message":"M","code":"c"}}\n\n',
+        b'event: error\ndata: {"message":"M","code":"c"}',
+        b'[{"error":{"message":"M","code":"c"}}]',
+        b'{"error":true,"message":"M","code":"c"}',
+    ],
+)
+def test_an_error_body_that_is_almost_json(body: bytes) -> None:
+    """Code and message are found, as they would be in a 200."""
+    error = status_error(ResponseHead(400, "h", {}), body)
+    assert (error.code, error.message) == ("c", "HTTP 400 from h: M")

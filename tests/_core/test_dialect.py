@@ -111,9 +111,50 @@ DELTAS: dict[str, tuple[Deltas, dict[str, Any], tuple[str, ...]]] = {
     ),
     "reasoning null": ([{"content": "a", "reasoning": None}], {"content": "a"}, ("reasoning_alias",)),
     "reasoning as an object": (
-        [{"reasoning": {"text": "a"}}, {"reasoning_content": [{"content": "b"}, "c", {"x": 1}, 5]}],
-        {"reasoning_content": "abc"},
+        [{"reasoning": [{"text": "a", "signature": "s"}]}, {"reasoning": [{"content": "b"}, "c", {"x": 1}, 5]}],
+        {
+            "reasoning_content": "abc",
+            "_extra": {"reasoning": [{"text": "a", "signature": "s"}, {"content": "b"}, "c", {"x": 1}, 5]},
+        },
         ("reasoning_alias", "reasoning_object"),
+    ),
+    "reasoning_content as an object": (
+        [{"reasoning_content": {"text": "a", "signature": "s"}}],
+        {"reasoning_content": "a", "_extra": {"reasoning_content": {"text": "a", "signature": "s"}}},
+        ("reasoning_object",),
+    ),
+    "reasoning as a number": (
+        [{"reasoning_content": "a"}, {"reasoning_content": 7.0}],
+        {"reasoning_content": "a7.0"},
+        ("reasoning_number",),
+    ),
+    "reasoning under another name later": (
+        [{"reasoning_content": "ab"}, {"reasoning": "ab"}],
+        {"reasoning_content": "ab", "_extra": {"reasoning_ignored": "ab"}},
+        ("reasoning_alias",),
+    ),
+    "reasoning first, both later": (
+        [{"reasoning": "a"}, {"reasoning": "b", "reasoning_content": "a"}, {"reasoning_content": "b"}],
+        {"reasoning_content": "ab", "_extra": {"reasoning": "ab", "reasoning_ignored": "ab"}},
+        ("reasoning_alias",),
+    ),
+    "both, then the other name alone": (
+        [{"reasoning": "a", "reasoning_content": "a"}, {"reasoning": "b"}],
+        {"reasoning_content": "ab", "_extra": {"reasoning": "b"}},
+        ("reasoning_alias",),
+    ),
+    "another name that goes on": (
+        [{"reasoning_content": "I "}, {"reasoning": "think"}],
+        {"reasoning_content": "I think", "_extra": {"reasoning": "think"}},
+        ("reasoning_alias",),
+    ),
+    "details, then another name": (
+        [{"reasoning_details": [{"type": "t", "text": "ab", "index": 0}]}, {"reasoning": "ab"}],
+        {
+            "reasoning_content": "ab",
+            "_extra": {"reasoning_details": [{"type": "t", "text": "ab", "index": 0}], "reasoning_ignored": "ab"},
+        },
+        ("reasoning_details_only", "reasoning_alias"),
     ),
     "one tool call that is no list": (
         [{"tool_calls": {"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}}],
@@ -174,11 +215,11 @@ def test_a_number_for_content_comes_as_it_was_written(source: str, part: str) ->
 
 
 def test_a_number_for_content_in_loose_json() -> None:
-    """Where the JSON is odd elsewhere too, the number's repr must do."""
-    completion, _ = read(b'data: {"choices":[{"index":0,"delta":{"content":1.5}}],"x":NaN}\n\n' + DONE)
-    assert completion.choices[0].message.content == "1.5"
+    """It is what was written, where the JSON is odd elsewhere too."""
+    completion, _ = read(b'data: {"choices":[{"index":0,"delta":{"content":1.50}}],"x":NaN}\n\n' + DONE)
+    assert completion.choices[0].message.content == "1.50"
     completion, _ = read(b'data: {"choices":[{"index":0,"delta":{"content":1.50}},{"index":1,"message":5}]}\n\n' + DONE)
-    assert completion.choices[0].message.content == "1.5"
+    assert completion.choices[0].message.content == "1.50"
 
 
 # --- tool calls without index ----------------------------------------------------------------------------------------
@@ -190,9 +231,18 @@ def call(call_id: str | None = None, name: str | None = None, arguments: str = "
 
 UNINDEXED: dict[str, tuple[Deltas, list[tuple[str, str, str]]]] = {
     "whole calls": ([call("a", "f", "1"), call("b", "g", "2")], [("a", "f", "1"), ("b", "g", "2")]),
+    "the name in each piece": (
+        [call(None, "f", '{"a"'), call(None, "f", ":1}"), call(None, "g", "{}")],
+        [("call_synthetic_0", "f", '{"a":1}'), ("call_synthetic_1", "g", "{}")],
+    ),
     "whole calls without id": (
-        [call(None, "f", "1"), call(None, "f", "2")],
-        [("call_synthetic_0", "f", "1"), ("call_synthetic_1", "f", "2")],
+        [call(None, "f", '{"a":1}'), call(None, "f", '{"a":2}'), call(None, "f", "{}"), call(None, "f", "{}")],
+        [
+            ("call_synthetic_0", "f", '{"a":1}'),
+            ("call_synthetic_1", "f", '{"a":2}'),
+            ("call_synthetic_2", "f", "{}"),
+            ("call_synthetic_3", "f", "{}"),
+        ],
     ),
     "in pieces, by the latest": (
         [call("a", "f"), call(None, None, "1"), call("b", "g"), call("", "", "2")],
@@ -448,9 +498,50 @@ def test_an_odd_field_deep_inside() -> None:
 
 def test_too_many_odd_fields() -> None:
     """A chunk of which nothing is right is no chunk."""
-    annotations = [{"type": number} for number in range(30)]
+    annotations = [{"type": {"n": number}} for number in range(100)]
     _, parser, _ = parse([event(delta_chunk({"annotations": annotations}))])
     assert isinstance(parser.error, StreamDecodeError)
+
+
+def test_the_same_odd_field_in_many_items() -> None:
+    """However many they are, they are one repair, and no text is lost with them."""
+    logprobs = {"content": [{"token": "t", "logprob": "-0.5", "top_logprobs": []} for _ in range(500)]}
+    body = delta_chunk({"content": "abc"})
+    body["choices"][0]["logprobs"] = logprobs
+    completion, found = read(body_of([body]))
+    assert completion.choices[0].message.content == "abc"
+    assert [item.extra for item in completion.choices[0].logprobs.content] == [{"logprob": "-0.5"}] * 500
+    assert "field_of_other_type" in found
+
+
+def test_choices_that_are_odd() -> None:
+    """What is no choice is left out; one that is in no list, or has no index, is one all the same."""
+    for choices in ({"delta": {"content": "a"}}, [None, {"delta": {"content": "a"}}, 5], [{"index": "0", "text": "a"}]):
+        completion, _ = read(body_of([{"choices": choices}]))
+        assert [choice.message.content for choice in completion.choices] == ["a"]
+    completion, _ = read(body_of([{"choices": [{"delta": {"content": "a"}}, {"delta": {"content": "b"}}]}]))
+    assert [choice.message.content for choice in completion.choices] == ["a", "b"]
+
+
+def test_the_whole_message_at_the_end() -> None:
+    """After deltas it is no delta itself: nothing is doubled."""
+    last = {"choices": [{"index": 0, "message": {"content": "Hello"}, "finish_reason": "stop"}]}
+    completion, _ = read(body_of([delta_chunk({"content": "Hello"}), last]))
+    assert completion.choices[0].message.content == "Hello"
+    assert completion.choices[0].extra == {"message": {"content": "Hello"}}
+
+
+def test_an_old_function_call_with_arguments_as_an_object() -> None:
+    """As in a tool call, they are encoded."""
+    completion, _ = read(body_of([delta_chunk({"function_call": {"name": "f", "arguments": {"a": 1}}})]))
+    assert completion.choices[0].message.function_call.arguments == '{"a":1}'
+
+
+def test_custom_calls_without_index_or_id() -> None:
+    """Told apart by name, as functions are."""
+    deltas = [{"type": "custom", "custom": {"name": name, "input": "x"}} for name in ("sh", "py")]
+    completion, _ = read(body_of([delta_chunk({"tool_calls": [delta]}) for delta in deltas]))
+    assert [call.custom.name for call in completion.choices[0].message.tool_calls or ()] == ["sh", "py"]
 
 
 def test_quirks_are_named_once_in_order() -> None:

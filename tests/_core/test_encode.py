@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opeai_async._core.body import read_completion
 from opeai_async._core.dialect import Dialect
 from opeai_async._core.encode import encode_request, flattened
 from opeai_async._core.http import ResponseHead
+from opeai_async._core.whole_body import read_completion
 from opeai_async.errors import RequestValidationError
 from opeai_async.types.completion import ChatCompletion, ChatCompletionMessage
 from opeai_async.types.request import (

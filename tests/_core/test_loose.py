@@ -57,6 +57,7 @@ class Tagged(WireStruct, tag_field="kind", tag="t", kw_only=True):
         (b'"\xff"', "\ufffd"),
         (b"[Infinity,-Infinity,1e400]", [float("inf"), float("-inf"), float("inf")]),
         (b"123456789012345678901234567890", 123456789012345678901234567890),
+        (b"9" * 5000, "9" * 5000),
     ],
 )
 def test_almost_json(payload: bytes, value: object) -> None:
@@ -64,10 +65,10 @@ def test_almost_json(payload: bytes, value: object) -> None:
     assert loads_loosely(payload) == value
 
 
-@pytest.mark.parametrize("payload", [b"", b"{", b"{'a':1}", b"\xef\xbb\xbf{}", b"9" * 5000])
+@pytest.mark.parametrize("payload", [b"", b"{", b"{'a':1}", b"\xef\xbb\xbf{}"])
 def test_no_json_at_all(payload: bytes) -> None:
     """A ValueError, and nothing else."""
-    with pytest.raises(ValueError, match=r"Expecting|BOM|Exceeds"):
+    with pytest.raises(ValueError, match=r"Expecting|BOM"):
         loads_loosely(payload)
 
 
@@ -175,7 +176,7 @@ def test_the_field_that_msgspec_complains_of(reason: str, moved: dict[str, Any] 
         (b'{"choices":[{"delta":{"content":1.50}}]}', "1.50"),
         (b'{"choices":[{"delta":{"content":true}}]}', True),
         (b'{"choices":[{"delta":{"content":"1.50"}}]}', "1.50"),
-        (b'{"choices":[{"delta":{"content":1.50}},5]}', 1.5),
+        (b'{"choices":[{"delta":{"content":1.50}},5]}', "1.50"),
         (b'{"choices":[{"delta":{"content":1.50}},{"delta":null},{"delta":{"content":null}}]}', "1.50"),
     ],
 )

@@ -11,7 +11,7 @@ import pickle
 import msgspec
 
 from opeai_async._core.accumulator import Accumulator
-from opeai_async._core.body import read_completion
+from opeai_async._core.whole_body import read_completion
 from opeai_async._core.dialect import Dialect
 from opeai_async._core.http import ResponseHead
 from opeai_async._core.parser import StreamParser
