@@ -68,6 +68,7 @@ class Patient:
         facts: What was learnt, beside the verdicts.
         quirks: Names of quirks, and the probes that met each.
         needs_limit: Whether an answer without a limit of tokens did not end in time.
+        held_up: Names of the probes that a lower limit did not help at once.
     """
 
     client: AsyncOpeAI
@@ -76,6 +77,7 @@ class Patient:
     facts: Facts = field(default_factory=Facts)
     quirks: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     needs_limit: bool = False
+    held_up: set[str] = field(default_factory=set[str])
     _attempt: Attempt = field(default_factory=Attempt)
 
     @contextmanager

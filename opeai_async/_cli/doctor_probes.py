@@ -4,7 +4,9 @@ A probe gives a verdict, and leaves what else it learnt in the ``Patient``: the 
 from which ``doctor_quirks`` advises. No probe needs another; what one of them raises is its own verdict.
 
 What runs out of its time is asked once more with a limit of tokens, and so is all that comes after it. Where a word is
-enough of an answer, the probe sets its own limit, which is lower still.
+enough of an answer, the probe sets its own limit, which is lower still. Some servers go on with an answer that nobody
+reads any more, and let the next wait for it: what met that is asked again at the end, if the others found the limit
+good.
 """
 
 from __future__ import annotations
@@ -67,11 +69,15 @@ class Probe(NamedTuple):
 
 
 async def examine(patient: Patient, timeout_s: float, progress: Callable[[str], None]) -> dict[str, Finding]:
-    """Ask everything, one after the other; nothing is asked for longer than *timeout_s* seconds, or more than twice."""
+    """Ask everything, one after the other; no question is asked for longer than *timeout_s* seconds at a time."""
     findings: dict[str, Finding] = {}
     for probe in PROBES:
         progress(probe.name)
         findings[probe.name] = await _find(probe, patient, timeout_s, progress)
+    if any(found.max_tokens is not None and found.verdict != "failed" for found in findings.values()):
+        for probe in (probe for probe in PROBES if probe.name in patient.held_up):
+            progress(f"{probe.name}, again")
+            findings[probe.name] = await _find_at_last(probe, patient, timeout_s, findings[probe.name])
     return findings
 
 
@@ -90,9 +96,20 @@ async def _find(probe: Probe, patient: Patient, timeout_s: float, progress: Call
     finding = await _within(probe, patient, second, timeout_s)
     if finding is None:
         finding = _limited(_late(patient.wire.last, timeout_s), second)
+        patient.held_up.add(probe.name)
     elif first.max_tokens is None and finding.verdict != "failed":
         patient.facts.endless_after_s = timeout_s
     return finding._replace(seen=f"{late.seen}; {finding.seen}")
+
+
+async def _find_at_last(probe: Probe, patient: Patient, timeout_s: float, before: Finding) -> Finding:
+    """What is found now that no abandoned answer is in the way; *before*, if there is no end again."""
+    finding = await _within(probe, patient, Attempt(SOME_LINES), timeout_s)
+    if finding is None:
+        return before
+    if finding.verdict != "failed":
+        patient.facts.endless_after_s = timeout_s
+    return finding._replace(seen=f"{before.seen}; asked again at the end, {finding.seen}")
 
 
 def _first_limit(probe: Probe, patient: Patient) -> int | None:

@@ -150,7 +150,7 @@ def test_a_thought_may_take_too_long(doctor: Doctor) -> None:
 
 
 def test_a_limit_that_does_not_help(doctor: Doctor) -> None:
-    """It is tried once; what does not end with it is not asked again, and nothing is advised."""
+    """What does not end with it is asked a last time, as the others end, and nothing is advised."""
 
     async def silent(request: RecordedRequest) -> Answer:
         return Reply("Hello", ending="stall" if request.json.get("stream") else "finish", after=0)
@@ -163,7 +163,61 @@ def test_a_limit_that_does_not_help(doctor: Doctor) -> None:
     assert seen["n=2, streamed"] == HEAD_ALONE
     assert "max_tokens=" not in advised(report)
     of_streams = [limit_of(request) for request in doctor.server.requests if request.json.get("stream")]
-    assert of_streams == [None, *4 * [SOME_LINES], A_WORD, SOME_LINES]
+    assert of_streams == [None, *4 * [SOME_LINES], A_WORD, *2 * [SOME_LINES]]
+
+
+def test_a_server_that_goes_on_after_the_reader_has_left(doctor: Doctor) -> None:
+    """What had to wait for an abandoned answer is asked again when that may be over."""
+    asked_with_limit: list[int] = []
+
+    async def busy(request: RecordedRequest) -> Answer:
+        if limit_of(request) is None:
+            return Reply("on and on", ending="stall")
+        if limit_of(request) == SOME_LINES:
+            asked_with_limit.append(request.index)
+            if len(asked_with_limit) == 1:
+                return Reply("Hello", delay_s=60)
+        return await answer_of_model(request)
+
+    code, report = doctor.examine(busy, *LATE)
+    assert code == 0
+    assert named(report, "yes") == {probe.name for probe in PROBES}
+    tries = rows(report)["plain completion"].split("; ")
+    assert tries[0].startswith(f"{OUT_OF_TIME}, after ")
+    assert tries[1] == f"{MOST}{OUT_OF_TIME}, nothing came"
+    assert tries[2].startswith(f'asked again at the end, {MOST}"Hello there')
+    assert "max_tokens=" in advised(report)
+
+
+def test_a_server_that_fails_at_last(doctor: Doctor) -> None:
+    """An error is a verdict too, but no proof that the limit helped."""
+    streams: list[int] = []
+
+    async def weary(request: RecordedRequest) -> Answer:
+        if not request.json.get("stream") or "stream_options" in request.json or "tools" in request.json:
+            return Reply("Hello")
+        streams.append(request.index)
+        return Failure(500) if len(streams) > 2 else Reply("Hello", ending="stall")
+
+    code, report = doctor.examine(weary, *LATE)
+    assert code == 1
+    assert f"; asked again at the end, {MOST}InternalServerError: " in rows(report)["stream"]
+    assert "max_tokens=" not in advised(report)
+
+
+def test_a_server_that_answers_nobody_is_not_asked_again(doctor: Doctor) -> None:
+    """One question is asked twice, the others once."""
+
+    async def dead(_: RecordedRequest) -> Answer:
+        return Reply(delay_s=60)
+
+    with OpeAIServer(validate=False, api_key=doctor.server.api_key) as server:
+        server.handle(dead)
+        code, report = doctor.report("--base-url", server.base_url, "--timeout", "0.3")
+    assert code == 1
+    assert named(report, "failed") == {probe.name for probe in PROBES}
+    but_the_request_id = len(PROBES) - 1
+    assert len(server.requests) == but_the_request_id + 1
 
 
 def test_a_server_that_says_nothing_at_all(doctor: Doctor) -> None:
