@@ -14,7 +14,7 @@ from opeai_async._core.config import DEFAULT_BASE_URL, check_headers, endpoint, 
 from opeai_async._core.dialect import DialectMode
 from opeai_async._core.encode import encode_request
 from opeai_async._core.http import Request
-from opeai_async._core.redact import HiddenStr, Secret
+from opeai_async._core.redact import HiddenStr, Secret, hidden_values
 from opeai_async._core.retry import Cause, RetryBudget, RetryPolicy
 from opeai_async._core.sse import DEFAULT_MAX_EVENT_BYTES
 from opeai_async._core.think import ReasoningTags
@@ -123,6 +123,7 @@ class AsyncOpeAI:
         log.set_up(os.environ.get(log.LOG_VARIABLE))
         if isinstance(api_key, str):
             api_key = HiddenStr(api_key)  # traceback printers show locals
+        default_headers = hidden_values(default_headers or {})
         secret = _secret(api_key)
         self.base_url: str = _base_url(base_url, allow_insecure_http)
         self.timeouts: Timeouts = timeouts or Timeouts()
@@ -140,7 +141,7 @@ class AsyncOpeAI:
             "Accept-Encoding": "identity",
             "User-Agent": f"opeai_async/{__version__}",
         }
-        self._default_headers = check_headers(default_headers or {}, "default_headers")
+        self._default_headers = check_headers(default_headers, "default_headers")
         self._wiring = Wiring(
             transport=transport or _LazyTransport(max_connections, ssl_context, proxy),
             secret=secret,
@@ -150,6 +151,8 @@ class AsyncOpeAI:
 
     async def aclose(self) -> None:
         """Close every stream and connection; later calls raise ``ClientClosedError``. May be called again."""
+        # Who waits for another attempt makes it now and finds the transport closed: it is, before this next awaits.
+        self._wiring.pauses.end()
         await self._wiring.transport.aclose()
 
     async def __aenter__(self) -> Self:
@@ -255,6 +258,7 @@ class Completions:
             InvalidResponseError: If what answered is not this API.
             StreamServerError: If the body of a 200 reports an error.
         """
+        params = _hidden(params)
         if stream:
             opened = self._stream(params, chunk_type, usage=False)
             await opened.open()
@@ -286,6 +290,7 @@ class Completions:
             RequestValidationError: If a parameter is wrong; nothing was sent.
             ConfigurationError: If an option of the call cannot be used; nothing was sent.
         """
+        params = _hidden(params)
         return self._stream(params, chunk_type, usage=True)
 
     def _stream(self, params: CreateParams, chunk_type: type[ChunkT], *, usage: bool) -> ChatCompletionStream[ChunkT]:
@@ -341,6 +346,12 @@ def _split(params: CreateParams) -> tuple[dict[str, Any], CallOptions]:
     fields = {name: value for name, value in params.items() if name not in _OPTION_NAMES}
     options = {name: value for name, value in params.items() if name in _OPTION_NAMES}
     return fields, cast("CallOptions", options)
+
+
+def _hidden(params: CreateParams) -> CreateParams:
+    """*params* with headers that no repr shows: traceback printers show locals, and some servers take a key there."""
+    headers = params.get("extra_headers")
+    return params if not headers else {**params, "extra_headers": hidden_values(headers)}
 
 
 def _secret(api_key: str | None) -> Secret:

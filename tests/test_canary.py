@@ -34,7 +34,7 @@ from tests.support.tls import contexts
 KEY = "Canary.0123456789.XyZzY.abcdefghij"
 ECHO = KEY.encode()
 JSON = b"application/json; key=" + ECHO
-ECHOES = b"X-Echo: Bearer %b\r\nSet-Cookie: key=%b\r\nServer: %b\r\n" % ((ECHO,) * 3)
+ECHOES = b"X-Request-Id: %b\r\nX-Echo: Bearer %b\r\nSet-Cookie: key=%b\r\nServer: %b\r\n" % ((ECHO,) * 4)
 ERROR = {"message": f"Bad key {KEY} or Bearer {KEY}", "code": KEY, "type": KEY, "param": KEY, KEY: [KEY]}
 STREAM = HEAD.replace(b"\r\n\r\n", b"\r\n" + ECHOES + b"\r\n")
 
@@ -102,6 +102,7 @@ FAULTS = {
         sends(plain(b"<html>%b</html>" % ECHO, kind=b"text/html;k=%b" % ECHO, more=ECHOES)),
         {},
     ),
+    "a page of the key's type": (errors.InvalidResponseError, sends(plain(b"<p>", kind=b"text/%b" % ECHO)), {}),
     "malformed status line": (errors.InvalidResponseError, sends(b"HTTP/1.1 %b\r\n\r\n" % ECHO), {}),
     "malformed header": (errors.InvalidResponseError, sends(b"HTTP/1.1 200 OK\r\n%b \0: 1\r\n\r\n" % ECHO), {}),
     "malformed length": (
@@ -250,7 +251,8 @@ async def local_failures(tmp_path, monkeypatch):
         yield errors.ClientClosedError, opening
         yield errors.ClientClosedError, create(**BODY)
     async with client_of(WHOLE) as client:
-        yield errors.ConfigurationError, client.chat.completions.create(**BODY, dialect="loose")
+        yield errors.ConfigurationError, client.chat.completions.create(**BODY, extra_headers={"X": f"{KEY}\n"})
+        yield errors.ConfigurationError, client.chat.completions.create(**BODY, extra_headers={f"X {KEY}"[:3]: KEY})
         with monkeypatch.context() as patch:
 
             def full(*args, **kwargs):
@@ -303,7 +305,7 @@ def assert_plain(error):
         assert (twin.args, vars(twin)) == (error.args, vars(error))
 
 
-# --- a success, and the mask ------------------------------------------------------------------------------------------
+# --- a success, a client, and what is cut off ------------------------------------------------------------------------
 
 
 async def test_an_answer(seen):
@@ -314,8 +316,19 @@ async def test_an_answer(seen):
         stream = await client.chat.completions.create(**BODY, stream=True)
         assert (await stream.completion()).meta.headers["x-echo"]
         seen.look(completion, completion.meta, pickle.dumps(completion).decode("latin-1"), stream, stream.meta)
-        assert len(completion.meta.headers) >= 5
+        assert len(completion.meta.headers) >= 6
     seen.assert_no(KEY)
+
+
+@pytest.mark.parametrize("start", range(4096 - len(KEY) - 2, 4096 + 2, 5))
+async def test_a_key_that_is_cut_off_with_the_excerpt(start, seen):
+    """Half a key is too much of it."""
+    page = b"x" * start + ECHO + b"y" * 100
+    async with client_of(sends(plain(page, kind=b"text/html"))) as client:
+        error = await failure(client.chat.completions.create(**BODY), errors.InvalidResponseError)
+        assert error.excerpt
+        seen.look(error)
+    seen.assert_no(KEY[: len(KEY) // 2])
 
 
 def test_the_hidden_header_stays_hidden_in_containers():

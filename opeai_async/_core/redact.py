@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from opeai_async._core.json_types import is_array, is_object
@@ -67,10 +67,15 @@ class HiddenStr(str):
         return repr(_MASK)
 
 
+def hidden_values(headers: Mapping[str, object]) -> dict[str, Any]:
+    """*headers* whose values no repr shows; what is no text is left for those who check that."""
+    return {name: HiddenStr(value) if isinstance(value, str) else value for name, value in headers.items()}
+
+
 def redact(text: str, *secrets: str) -> str:
     """*text* with the *secrets*, and all that looks like a key, replaced."""
     for secret in secrets:
-        text = _masked(text, secret)
+        text = masked(text, secret)
     return _KEY_LIKE.sub(_MASK, text)
 
 
@@ -84,7 +89,7 @@ def scrub(error: OpeAIError, secret: Secret) -> None:
 
 def _without(key: str, value: Any) -> Any:
     if isinstance(value, str):
-        return _masked(value, key)
+        return masked(value, key)
     if is_array(value):
         return [_without(key, item) for item in value]
     if is_object(value):
@@ -92,8 +97,14 @@ def _without(key: str, value: Any) -> Any:
     return value
 
 
-def _masked(text: str, key: str) -> str:
-    return text.replace(key, _MASK) if len(key) >= _MIN_SECRET_LENGTH else text
+def masked(text: str, key: str) -> str:
+    """*text* without *key*, in upper or lower case, and without the first half of it, as a cut excerpt may end in."""
+    shortest = max(len(key) // 2, _MIN_SECRET_LENGTH)
+    for length in range(len(key), shortest - 1, -1):
+        if key[:shortest].lower() not in text.lower():
+            break
+        text = re.sub(re.escape(key[:length]), _MASK, text, flags=re.IGNORECASE)
+    return text
 
 
 def _what_is_wrong(value: str) -> str:

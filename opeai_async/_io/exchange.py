@@ -16,12 +16,13 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+import anyio
 import msgspec
 
 from opeai_async._core.api_errors import excerpt, status_error
 from opeai_async._core.body import invalid_response
 from opeai_async._core.http import Request, ResponseHead
-from opeai_async._core.redact import Secret, redact, scrub
+from opeai_async._core.redact import Secret, masked, redact, scrub
 from opeai_async._core.retry import Cause, Failure, RetryBudget, RetryPolicy, parse_should_retry
 from opeai_async._core.timeouts import Limits
 from opeai_async._io import log
@@ -56,6 +57,29 @@ class Wiring:
     budget: RetryBudget
     jitter: Callable[[], float] = random.random
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    pauses: Pauses = dataclasses.field(default_factory=lambda: Pauses())
+
+
+class Pauses:
+    """The waits between attempts of a client's calls, which its end cuts short."""
+
+    def __init__(self) -> None:
+        self._scopes: dict[anyio.CancelScope, asyncio.AbstractEventLoop] = {}
+
+    async def make(self, waiting: Awaitable[None]) -> None:
+        """Await *waiting*, unless ``end`` comes first."""
+        with anyio.CancelScope() as scope:
+            self._scopes[scope] = asyncio.get_running_loop()
+            try:
+                await waiting
+            finally:
+                del self._scopes[scope]
+
+    def end(self) -> None:
+        """Cut short those of the running loop."""
+        here = asyncio.get_running_loop()
+        for scope in [scope for scope, loop in self._scopes.items() if loop is here]:
+            scope.cancel()
 
 
 class _Failed(NamedTuple):
@@ -86,7 +110,8 @@ class Exchange:
         self._attempts: list[AttemptRecord] = []
         self._delay_s = 0.0
         self._spent = 0
-        self.started_at = asyncio.get_running_loop().time()
+        self.loop = asyncio.get_running_loop()
+        self.started_at = self.loop.time()
 
     async def open(self) -> BodyReader:
         """An open response with a status below 300.
@@ -118,9 +143,9 @@ class Exchange:
     def meta(self, head: ResponseHead, quirks: tuple[str, ...] = ()) -> ResponseMeta:
         """What is known about the exchange that brought *head*."""
         key = self._wiring.secret.reveal()
-        headers = {name: redact(value, key) if key in value else value for name, value in head.headers.items()}
+        headers = {name: masked(value, key) for name, value in head.headers.items()}
         return ResponseMeta(
-            request_id=head.request_id,
+            request_id=self._without_key(head.request_id),
             status_code=head.status,
             headers=headers,
             attempts=tuple(self._attempts),
@@ -249,7 +274,7 @@ class Exchange:
         self._spent += cost
         self._delay_s = delay_s
         log.will_retry(self._request, error, len(self._attempts) + 1, delay_s)
-        await self._wiring.sleep(delay_s)
+        await self._wiring.pauses.make(self._wiring.sleep(delay_s))
 
 
 async def _error_body(reader: BodyReader) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 
 from opeai_async._core.http import ResponseHead
 from opeai_async._core.timeouts import Expiry, Limits, StreamClocks
@@ -149,18 +150,17 @@ class BodyReader:
         self._response.release()
 
     def abort(self) -> None:
-        """Close the connection now, waking a waiting read."""
+        """Close the connection now, waking a waiting read; after the loop's end, only let go of it."""
         self._disarm()
-        self._response.abort()
+        try:
+            self._response.abort()
+        except RuntimeError:  # "Event loop is closed", from waking what waited on it
+            if not self._loop.is_closed():
+                raise
 
     def abandon(self) -> None:
         """``abort`` from wherever a finalizer may run: any thread, and also after the loop's end."""
-        if self._loop.is_closed():
-            return
-        if _is_running_here(self._loop):
-            self.abort()
-        else:
-            self._loop.call_soon_threadsafe(self.abort)
+        on_loop(self._loop, self.abort)
 
     def finish(self) -> None:
         """``release`` if the body was read to its end, else ``abort``."""
@@ -175,7 +175,20 @@ class BodyReader:
             self._timer = None
 
 
-def _is_running_here(loop: asyncio.AbstractEventLoop) -> bool:
+def on_loop(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:
+    """Call *act* on *loop*: now, if that is running here or closed for good; else as soon as it gets round to it."""
+    if not loop.is_closed() and not is_running_here(loop):
+        try:
+            loop.call_soon_threadsafe(act)
+        except RuntimeError:  # closed this very moment, by its own thread
+            pass
+        else:
+            return
+    act()
+
+
+def is_running_here(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether the caller is a task or a callback of *loop*."""
     try:
         return asyncio.get_running_loop() is loop
     except RuntimeError:

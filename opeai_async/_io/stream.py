@@ -31,12 +31,13 @@ from opeai_async._core.sse import DEFAULT_MAX_EVENT_BYTES
 from opeai_async._core.think import ReasoningTags
 from opeai_async._core.timeouts import Expiry
 from opeai_async._io.exchange import Exchange
-from opeai_async._io.reader import BodyReader, ReadExpired
+from opeai_async._io.reader import BodyReader, ReadExpired, is_running_here, on_loop
 from opeai_async._io.transport import BodyError
 from opeai_async._io.views import Batches, Texts
 from opeai_async.errors import (
     ClientClosedError,
     ConcurrentReadError,
+    ConfigurationError,
     OpeAIError,
     StreamError,
     StreamInterruptedError,
@@ -123,6 +124,7 @@ class ChatCompletionStream(Generic[ChunkT]):
             OpeAIError: If the stream could not be opened.
             StreamError: If it ended badly; ``partial`` holds all that arrived.
             ConcurrentReadError: If another task is reading.
+            ConfigurationError: If it was opened by another event loop.
             ClientClosedError: If it was closed before its end.
         """
         for chunk in self._ready:
@@ -149,7 +151,7 @@ class ChatCompletionStream(Generic[ChunkT]):
             StreamError: If the stream ended badly; ``partial`` holds all that arrived.
             ConcurrentReadError: If another task is reading.
         """
-        self._check_not_reading()
+        self._check_reader()
         self._ready = iter(())  # the rest of this batch counts as handed out
         while await self._more():
             self._ready = iter(())
@@ -162,6 +164,7 @@ class ChatCompletionStream(Generic[ChunkT]):
             OpeAIError: If no attempt brought a usable response.
             ConcurrentReadError: If another task is opening it.
         """
+        self._check_loop()
         self._check_not_closed()
         if self._error is not None and self._parser is None:
             raise copy.copy(self._error)
@@ -179,7 +182,7 @@ class ChatCompletionStream(Generic[ChunkT]):
 
     async def _more(self) -> bool:
         """Make the next batch ready; False at the end."""
-        self._check_not_reading()
+        self._check_reader()
         self._is_reading, self._read_was_cancelled = True, False
         try:
             self._accumulate()
@@ -298,11 +301,17 @@ class ChatCompletionStream(Generic[ChunkT]):
     # --- ending ----------------------------------------------------------------------------------------------------
 
     def cancel(self) -> None:
-        """End the stream now, from any task of its loop: the upstream is closed, a loop over it ends quietly.
+        """End the stream now: the upstream is closed, a loop over it ends quietly.
 
         What was handed out stays in ``snapshot``; ``outcome`` becomes ``cancelled``, or ``complete`` where every
-        choice had its finish_reason.
+        choice had its finish_reason. From another thread, this asks the stream's own loop to do it, and does not wait.
         """
+        if self._exchange is None:
+            self._cancel()
+        else:
+            on_loop(self._exchange.loop, self._cancel)
+
+    def _cancel(self) -> None:
         if self._outcome is not Outcome.OPEN:
             return
         self._accumulate()
@@ -404,9 +413,17 @@ class ChatCompletionStream(Generic[ChunkT]):
             error.bytes = self._reader.bytes_read if self._reader is not None else 0
         return self._exchange.final(error) if self._exchange is not None else error
 
-    def _check_not_reading(self) -> None:
+    def _check_reader(self) -> None:
+        """Only its own loop may read a stream: another would break it, and in a forked child the parent's too."""
+        self._check_loop()
         if self._is_reading:
             raise ConcurrentReadError("another task is reading this stream already")
+
+    def _check_loop(self) -> None:
+        loop = self._exchange.loop if self._exchange is not None else None
+        if loop is not None and not is_running_here(loop) and not loop.is_closed():
+            hint = "read a stream where it was opened, and hand its chunks on"
+            raise ConfigurationError("this stream is in use by another event loop, which is not closed", hint=hint)
 
     def _check_not_closed(self) -> None:
         if self._is_closed and self._outcome is Outcome.CANCELLED:
@@ -462,7 +479,7 @@ class ChatCompletionStream(Generic[ChunkT]):
         return f"<{type(self).__name__} {self._outcome.value}, {self._accumulator.chunks} chunks>"
 
     def _now(self) -> float:
-        return asyncio.get_running_loop().time()
+        return self._exchange.loop.time() if self._exchange is not None else 0.0
 
 
 def _has_content(chunk: ChatCompletionChunk) -> bool:

@@ -1,13 +1,22 @@
-"""A client that outlives event loops."""
+"""Event loops, threads and processes: a stream belongs to the loop that opened it, a client to one loop at a time."""
 
 import asyncio
 import os
+import time
 
 import pytest
 
-from opeai_async import AsyncOpeAI
+from opeai_async import (
+    AsyncOpeAI,
+    ClientClosedError,
+    ConfigurationError,
+    Outcome,
+    StreamInterruptedError,
+)
 from opeai_async.testing import OpeAIServer
 from tests.support.chunks import BODY
+from tests.support.clients import drain
+from tests.support.leaks import in_a_thread, no_leaks
 
 
 def test_one_client_over_several_runs():
@@ -33,3 +42,111 @@ def test_one_client_over_several_runs():
     asyncio.run(client.aclose())
     with pytest.warns(ResourceWarning, match="unclosed <ChatCompletionStream"):
         left.clear()
+
+
+# --- another loop, while the stream's own goes on --------------------------------------------------------------------
+
+READS = {
+    "anext": lambda stream: stream.__anext__(),
+    "text": lambda stream: stream.text().__anext__(),
+    "batches": lambda stream: stream.batches().__anext__(),
+    "completion": lambda stream: stream.completion(),
+    "open": lambda stream: stream.open(),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+@pytest.mark.parametrize("is_being_read", [False, True])
+async def test_a_stream_read_by_another_loop(read, is_being_read):
+    """A clear error there; the stream's own reader notices nothing."""
+    async with no_leaks(), OpeAIServer(token_delay_s=0.05) as server, server.client() as client:
+        server.reply("one two three four")
+        stream = client.chat.completions.stream(**BODY)
+        await anext(stream)
+        reading = asyncio.create_task(drain(stream))
+        if is_being_read:
+            await asyncio.sleep(0)
+
+        def elsewhere():
+            with pytest.raises(ConfigurationError, match="in use by another event loop"):
+                asyncio.run(read(stream))
+
+        in_a_thread(elsewhere)
+        assert "".join(await reading) == "one two three four"
+        assert stream.outcome is Outcome.COMPLETE
+
+
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize("by", ["cancel", "cancel in a loop", "aclose"])
+async def test_a_stream_ended_from_another_thread(by, debug):
+    """Its own loop does it: the reader wakes at once, even if nothing else happens there."""
+    asyncio.get_running_loop().set_debug(debug)
+    async with no_leaks(), OpeAIServer() as server, server.client() as client:
+        server.stall("one two", after=3)
+        stream = client.chat.completions.stream(**BODY)
+        await anext(stream)
+        reading = asyncio.create_task(drain(stream))
+
+        async def cancel():
+            stream.cancel()
+
+        def elsewhere():
+            time.sleep(0.05)  # until the loop sleeps
+            if by == "cancel":
+                stream.cancel()
+            else:
+                asyncio.run(cancel() if by == "cancel in a loop" else stream.aclose())
+
+        ending = asyncio.get_running_loop().run_in_executor(None, elsewhere)
+        async with asyncio.timeout(5):
+            if by == "aclose":
+                with pytest.raises(ClientClosedError, match="before its end"):
+                    await reading
+            else:
+                assert "".join(await reading) == "one two"
+        await ending
+        assert stream.outcome is Outcome.CANCELLED
+        assert (await server.wait_closed()).outcome == "client_gone"
+
+
+# --- after the stream's own loop -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def orphan():
+    """A stream with one chunk of two handed out, whose loop is closed."""
+    with OpeAIServer() as server:
+        server.stall("one two", after=3)
+
+        async def begin():
+            stream = server.client().chat.completions.stream(**BODY)
+            await anext(stream)
+            return stream
+
+        yield asyncio.run(begin())
+
+
+@pytest.mark.parametrize("end", [lambda stream: stream.cancel(), lambda stream: asyncio.run(stream.aclose())])
+def test_an_orphan_can_be_ended(end, orphan):
+    """From anywhere; it is closed already."""
+    end(orphan)
+    assert orphan.outcome is Outcome.CANCELLED
+
+
+def test_an_orphan_that_is_read(orphan):
+    """What had arrived may come, then the error has it all."""
+
+    async def read():
+        return [chunk async for chunk in orphan]
+
+    with pytest.raises(StreamInterruptedError) as caught:
+        asyncio.run(read())
+    assert caught.value.partial.choices
+    assert "loop is closed" not in str(caught.value)
+
+
+def test_a_stream_that_never_began_is_ended_without_a_loop():
+    """``stream`` and ``cancel`` need none."""
+    stream = AsyncOpeAI("sk-test").chat.completions.stream(**BODY)
+    stream.cancel()
+    assert stream.outcome is Outcome.CANCELLED

@@ -275,13 +275,18 @@ async def silence(call):
     await call.gone()
 
 
-STAGES = {"head": (silence, 1), "slot": (silence, 2)}
+async def come_back_later(call):
+    busy = b"503 Service Unavailable"
+    await call.send(plain(b"{}", status=busy, kind=b"application/json", more=b"Retry-After: 50\r\n"))
+
+
+STAGES = {"head": (silence, 1), "slot": (silence, 2), "pause": (come_back_later, 1)}
 
 
 @pytest.mark.parametrize("streams", [False, True])
 @pytest.mark.parametrize("stage", STAGES)
 async def test_closing_the_client_before_the_answer(stage, streams):
-    """While a call waits for the head, or for a slot: it ends at once, and says why."""
+    """While a call waits for the head, for a slot, or between two attempts: it ends at once, and says why."""
     respond, count = STAGES[stage]
     async with no_leaks(), RawServer(respond) as server:
         client = AsyncOpeAI(KEY, base_url=server.base_url, max_connections=1)

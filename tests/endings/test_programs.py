@@ -187,6 +187,34 @@ def test_ctrl_c(name, server):
     assert asyncio.run(server.wait_closed()).outcome == "client_gone"
 
 
+OWN_LOOP = """
+loop = asyncio.new_event_loop()
+
+async def main():
+    stream = await begin()
+    ready()
+    await stream.completion()
+
+try:
+    loop.run_until_complete(main())
+except KeyboardInterrupt:
+    loop.close()
+    sys.exit(7)
+"""
+
+
+def test_ctrl_c_under_a_loop_of_the_programs_own(server):
+    """Without ``asyncio.run`` nobody tidies up; the warnings name what was left open, and nothing raises."""
+    server.stall("one two three", after=3)
+    process = begin(server, OWN_LOOP)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    _, stderr = end(process)
+    assert process.returncode == 7
+    assert "Exception ignored" not in stderr
+    assert "loop is closed" not in stderr
+
+
 # --- fork ------------------------------------------------------------------------------------------------------------
 
 FORK = """
@@ -219,6 +247,8 @@ IN_USE = "in use by another event loop"
 CHILDREN = {
     "does nothing": ("pass", []),
     "drops everything": ("del stream; globals().pop('client'); gc.collect()", []),
+    "ends the stream": ("in_child(stream.cancel, stream.aclose)", ["NoneType"]),
+    "reads on": ("in_child(int, stream.completion, stream.__anext__)", [IN_USE, IN_USE]),
     "uses the client": (
         "in_child(int, lambda: client.chat.completions.create(**BODY), client.aclose)",
         [IN_USE, IN_USE],
