@@ -168,7 +168,7 @@ def objection_to(imported: Import, module: str) -> str | None:
     if is_pure(module) and top in IMPURE:
         return "no I/O, clock or chance in types and _core"
     if top == "aiohttp" and not may_use_aiohttp(module, imported.target):
-        return "only _io/aiohttp_transport.py knows aiohttp (and testing its aiohttp.web)"
+        return "only _io/aiohttp_*.py know aiohttp (and testing its aiohttp.web)"
     if top == "typing_extensions" and imported.is_for_types:
         return None  # every type checker brings it along
     if top not in sys.stdlib_module_names | DEPENDENCIES | OPTIONAL_DEPENDENCIES.get(module, set()):
@@ -197,7 +197,7 @@ def is_pure(module: str) -> bool:
 def may_use_aiohttp(module: str, target: str) -> bool:
     if module.startswith("testing."):
         return f"{target}.".startswith("aiohttp.web.")
-    return module == "_io.aiohttp_transport"
+    return module.startswith("_io.aiohttp_")
 
 
 def imports_of(source: str, module: str, modules: Collection[str]) -> Iterator[Import]:
@@ -323,8 +323,8 @@ def test_allowed(module: str, source: str) -> None:
         ("types.chunk", "import asyncio.streams", "no I/O, clock or chance"),
         ("_core.decode", "if TYPE_CHECKING:\n    import aiohttp", "no I/O, clock or chance"),
         ("_core.decode", "async def decode(): ...", "_core.decode:1 is async"),
-        ("client", "if typing.TYPE_CHECKING:\n    from aiohttp import ClientSession", "only _io/aiohttp_transport.py"),
-        ("testing.server", "import aiohttp", "only _io/aiohttp_transport.py"),
+        ("client", "if typing.TYPE_CHECKING:\n    from aiohttp import ClientSession", "only _io/aiohttp_"),
+        ("testing.server", "import aiohttp", "only _io/aiohttp_*.py"),
         ("client", "import httpx", "not a declared dependency"),
         ("client", "import typing_extensions", "not a declared dependency"),
         ("client", "import rich", "not a declared dependency"),

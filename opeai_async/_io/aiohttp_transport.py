@@ -1,4 +1,4 @@
-"""HTTP over aiohttp: the one module that knows it, its exceptions and its traps.
+"""HTTP over aiohttp, which this module and its two neighbours of that name know, and no others.
 
 The bugs were seen on aiohttp 3.14.5. tests/_io/test_traps.py has a table of bugs, cures and tests: with a later
 version, a cure can go when its test passes without it, with both parsers. aiohttp's own clocks are off (``total``
@@ -10,54 +10,35 @@ silence).
 from __future__ import annotations
 
 import asyncio
-import errno
-import functools
 import io
-import math
 import ssl
 from collections.abc import AsyncGenerator
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import anyio
-from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 
 from opeai_async._core.config import check_proxy
 from opeai_async._core.http import Request, ResponseHead
 from opeai_async._core.redact import HiddenStr
-from opeai_async._core.retry import RETRYABLE_STATUSES, Cause
-from opeai_async._io.sending import Sending, Slots, closed_with_loop, first_line, has_input, is_refused_certificate
+from opeai_async._core.retry import Cause
+from opeai_async._io import aiohttp_connections as connections
+from opeai_async._io.aiohttp_errors import BODY_ERRORS, error_and_cause, is_silent_break, why_broken
+from opeai_async._io.sending import Sending, Slots, closed_with_loop
 from opeai_async._io.transport import BodyError, SendError, has_ambiguous_length
-from opeai_async.errors import (
-    APIConnectionError,
-    APITimeoutError,
-    ClientClosedError,
-    ConfigurationError,
-    InvalidResponseError,
-    LocalResourceError,
-    OpeAIError,
-    TLSError,
-)
-
-if TYPE_CHECKING:
-    from aiohttp.connector import Connection
+from opeai_async.errors import ClientClosedError, ConfigurationError, InvalidResponseError
 
 # A read of 64 KiB is decoded while it is in the processor's cache; the default keeps 512 KiB per slow stream.
 READ_BUFFER_BYTES = 64 * 1024
 DRAIN_S = 0.1
 DRAIN_BYTES = 64 * 1024
 SWEEP_S = 0.5
-MAX_CONCURRENT_CONNECTS = 128
 BIG_BODY_BYTES = 1024 * 1024
+# What a second of it may bring without a byte of the body.
+MAX_FRAMING_BYTES = 256 * 1024
 
 _NO_CLOCKS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
-
-# The first is raised by aiohttp's Python parser only.
-_BODY_ERRORS = (HttpProcessingError, aiohttp.ClientError, OSError, RuntimeError)
-_LOCAL_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL})
 
 
 class AiohttpTransport:
@@ -154,7 +135,7 @@ class AiohttpTransport:
         sending = Sending(urlsplit(request.url).hostname or "the server", connect_s, via_proxy=self._proxy is not None)
         while True:
             try:
-                response = AiohttpResponse(await self._post(session, request, sending), self)
+                response = AiohttpResponse(await self._post(session, request, sending), self, sending)
                 if not sending.spoiled or (not sending.reused and response.head.status >= 400):
                     if has_ambiguous_length(response.head) and sending.transport is not None:
                         sending.transport.abort()  # aiohttp may have pooled it already; its Python parser does not ask
@@ -173,13 +154,13 @@ class AiohttpTransport:
         """What the user is told; None if the request shall go out again on a fresh connection."""
         if self._closed:
             return SendError(_client_closed(), Cause.FINAL)
-        if sending.reused and not sending.fresh_only and (sending.spoiled or _is_silent_break(exc, sending)):
+        if sending.reused and not sending.fresh_only and (sending.spoiled or is_silent_break(exc, sending)):
             # The server closed an idle connection while we were sending on it: not the fault of the request.
             return None
-        return SendError(*_error_and_cause(exc, sending))
+        return SendError(*error_and_cause(exc, sending))
 
     async def _post(self, session: aiohttp.ClientSession, request: Request, sending: Sending) -> aiohttp.ClientResponse:
-        token = _sending.set(sending)
+        token = connections.SENDING.set(sending)
         try:
             return await session.request(
                 request.method,
@@ -197,7 +178,7 @@ class AiohttpTransport:
                 sending.transport.abort()
             raise
         finally:
-            _sending.reset(token)
+            connections.SENDING.reset(token)
 
     async def _session_of_this_loop(self) -> aiohttp.ClientSession:
         if self._closed:
@@ -225,10 +206,10 @@ class AiohttpTransport:
 
     def _new_session(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=_Connector(keepalive_timeout=self._keepalive_s, ssl=self._ssl_context or True),
+            connector=connections.Connector(keepalive_timeout=self._keepalive_s, ssl=self._ssl_context or True),
             cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=READ_BUFFER_BYTES,
-            request_class=_Request,
+            request_class=connections.Request,
             trust_env=False,
         )
 
@@ -266,12 +247,14 @@ class AiohttpTransport:
 class AiohttpResponse:
     """An open response; ``head`` has its status and headers."""
 
-    __slots__ = ("_content", "_ended", "_error", "_raw", "_transport", "head")
+    __slots__ = ("_content", "_ended", "_error", "_raw", "_sending", "_swept", "_transport", "head")
 
-    def __init__(self, raw: aiohttp.ClientResponse, transport: AiohttpTransport) -> None:
+    def __init__(self, raw: aiohttp.ClientResponse, transport: AiohttpTransport, sending: Sending) -> None:
         self._raw = raw
         self._content = raw.content
         self._transport = transport
+        self._sending = sending
+        self._swept = (0, 0)
         headers = {name.lower(): ", ".join(raw.headers.getall(name)) for name in raw.headers}
         self.head = ResponseHead(raw.status, raw.url.host or "", headers)
         self._error: BodyError | None = None
@@ -283,7 +266,7 @@ class AiohttpResponse:
             raise self._error
         try:
             return self._content.read_nowait()
-        except _BODY_ERRORS as exc:
+        except BODY_ERRORS as exc:
             return self._rescued(exc)
 
     async def read(self) -> bytes:
@@ -292,7 +275,7 @@ class AiohttpResponse:
             raise self._error
         try:
             return await self._content.readany()
-        except _BODY_ERRORS as exc:
+        except BODY_ERRORS as exc:
             return self._rescued(exc)
 
     def _rescued(self, exc: Exception) -> bytes:
@@ -301,7 +284,7 @@ class AiohttpResponse:
         aiohttp 3.14.5 keeps them in its buffer and never gives them out.
         """
         if self._error is None:
-            self._error = BodyError(_why_broken(exc))
+            self._error = BodyError(why_broken(exc))
         self._content.set_exception(None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         rescued = b"" if self._ended else self._content.read_nowait()
         self._content.set_exception(self._error)
@@ -326,11 +309,14 @@ class AiohttpResponse:
             return
         self._ended = True
         self._error = self._error or error
-        transport = self._raw.connection and self._raw.connection.transport
+        if self._content.exception() is None and not self._content.is_eof():
+            # aiohttp has one exception for all responses, on which the tracebacks of all readers would gather.
+            self._content.set_exception(aiohttp.ClientConnectionError("Connection closed"))
         self._raw.close()
-        # aiohttp only closes: that waits for unsent bytes to be taken, and with TLS for the peer's farewell.
-        if transport is not None and self._raw.connection is None:  # there still is a loop to do it
-            transport.abort()
+        # aiohttp only closes: that waits for unsent bytes to be taken, and with TLS for the peer's farewell. And at
+        # the end of a body it has let go of the connection, for others to use, whatever we think of the body.
+        if self._raw.connection is None:  # there still is a loop to do it
+            self._sending.abort()
         self._transport.forget(self)
 
     async def drain(self) -> None:
@@ -348,105 +334,22 @@ class AiohttpResponse:
             self.abort()
 
     def wake_if_stranded(self) -> None:
-        """Tell a waiting read that its connection is gone, if aiohttp did not (the C parser of 3.14.5)."""
-        connection = self._raw.connection
-        if connection is None or self._content.is_eof() or self._content.exception() is not None:
+        """Tell a waiting read what aiohttp does not: that its connection is gone (the C parser of 3.14.5).
+
+        Or that it brings much, and of the body nothing: chunk extensions without end.
+        """
+        connection, content = self._raw.connection, self._content
+        if connection is None or content.is_eof() or content.exception() is not None:
             return
         # Not is_connected(): a connection about to close may still tell its reader about a proper end.
         if connection.protocol is None or not connection.protocol.connected:
-            self._content.set_exception(HttpProcessingError(message="bad chunk size"))
-
-
-_sending: ContextVar[Sending] = ContextVar("opeai_async_sending")
-
-
-class _Handler(ResponseHandler):
-    """A connection that knows whether it is fresh, and counts what it reads.
-
-    aiohttp does not tell half a head from none: its Python parser forgets it, and so do both after a RST.
-    """
-
-    reads = 0
-    served = False
-
-    def data_received(self, data: bytes) -> None:
-        """Bytes came; called by the event loop."""
-        self.reads += 1
-        super().data_received(data)
-
-
-class _Request(aiohttp.ClientRequest):
-    """Looks a last time, right before it writes, whether the server has spoken already.
-
-    On CPython 3.11 the event loop turns between the connector's look and the first byte; an answer that is read in
-    that turn was not asked for by this request. On a fresh connection, an error may be the server's greeting.
-    """
-
-    async def write_bytes(self, writer: Any, conn: Connection, content_length: int | None = None) -> None:
-        """Write head and body; called by aiohttp."""
-        sending, protocol = _sending.get(), conn.protocol
-        sending.spoiled = sending.has_answer() or protocol is None or _has_spoken(protocol, fresh=not sending.reused)
-        if sending.spoiled and sending.reused:
-            conn.close()  # nothing was written: aiohttp holds the head back until the body comes
-            if protocol is not None:
-                protocol.set_exception(aiohttp.ServerDisconnectedError())
+            content.set_exception(HttpProcessingError(message="bad chunk size"))
             return
-        await super().write_bytes(writer, conn, content_length)
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Hands out no connection on which the server has spoken out of turn, and limits concurrent connects.
-
-    aiohttp would give such an answer to the next request, of another user perhaps (aiohttp#13656; seen on
-    3.14.5; when its connector looks into the socket itself, the tests of `never another's answer` pass without this,
-    ``_Request`` and ``_Handler``). At most ``MAX_CONCURRENT_CONNECTS`` at a time halve the time to first byte at 5,000
-    streams; the clock of one starts when it is its turn, and covers names, proxy and TLS. ``_create_connection`` and
-    ``_factory`` are not public; a later aiohttp that does not use them loses these limits and the view of half a head.
-    """
-
-    def __init__(self, *, keepalive_timeout: float, ssl: ssl.SSLContext | bool) -> None:
-        super().__init__(limit=0, keepalive_timeout=keepalive_timeout, ssl=ssl)  # pyright: ignore[reportUnknownMemberType]
-        self._factory = functools.partial(_Handler, loop=asyncio.get_running_loop())  # type: ignore[assignment]
-        self._connects = asyncio.Semaphore(MAX_CONCURRENT_CONNECTS)
-
-    async def connect(self, *args: Any, **kwargs: Any) -> Connection:
-        """A connection, from the pool or new; called by aiohttp."""
-        sending = _sending.get()
-        sending.start()
-        set_aside: list[Connection] = []
-        try:
-            while True:
-                connection = await super().connect(*args, **kwargs)
-                protocol = connection.protocol
-                reused = getattr(protocol, "served", False)
-                if protocol is None or (reused and _has_spoken(protocol)):
-                    connection.close()
-                elif reused and sending.fresh_only:
-                    set_aside.append(connection)
-                else:
-                    break
-        finally:
-            for unused in set_aside:
-                unused.release()
-        if isinstance(protocol, _Handler):
-            protocol.served = True
-        sending.begin(protocol.transport, lambda: getattr(protocol, "reads", 0), reused=reused)
-        return connection
-
-    async def _create_connection(self, *args: Any, **kwargs: Any) -> ResponseHandler:
-        limit_s = _sending.get().connect_s
-        async with self._connects, asyncio.timeout(None if math.isinf(limit_s) else limit_s):
-            return await super()._create_connection(*args, **kwargs)
-
-
-def _has_spoken(protocol: ResponseHandler, *, fresh: bool = False) -> bool:
-    """Whether a connection is at its end, or has brought anything; the loop may not have read it yet."""
-    transport = protocol.transport
-    if protocol.should_close or transport is None:
-        return True
-    if fresh and transport.get_extra_info("ssl_object") is not None:
-        return False  # what is in the socket may be the session tickets of the handshake
-    return has_input(transport.get_extra_info("socket"))
+        came, body = self._swept
+        self._swept = self._sending.count_bytes(), content.total_bytes
+        if self._swept[1] == body and self._swept[0] - came > MAX_FRAMING_BYTES:
+            content.set_exception(HttpProcessingError(message="chunk extensions without end"))
+            connection.close()
 
 
 def _spoke_first(sending: Sending) -> SendError:
@@ -455,45 +358,3 @@ def _spoke_first(sending: Sending) -> SendError:
 
 def _client_closed() -> ClientClosedError:
     return ClientClosedError("the client is closed", hint="make a new client, or keep this one open for longer")
-
-
-def _is_silent_break(exc: Exception, sending: Sending) -> bool:
-    """Whether an existing connection broke without a byte of response."""
-    is_break = isinstance(exc, (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError))
-    return is_break and not isinstance(exc, aiohttp.ClientConnectorError) and not sending.has_answer()
-
-
-def _why_broken(exc: Exception) -> str:
-    if isinstance(exc, aiohttp.ClientPayloadError):
-        return "the body was cut before its end"  # aiohttp's own words hold a status 400 that nobody sent
-    if isinstance(exc, HttpProcessingError):
-        return f"the framing of the body is malformed ({first_line(exc.message)})"
-    return f"the connection broke ({first_line(str(exc)) or type(exc).__name__})"
-
-
-def _error_and_cause(exc: Exception, sending: Sending) -> tuple[OpeAIError, Cause]:
-    where, connect_s = sending.where, sending.connect_s
-    if isinstance(exc, (aiohttp.ClientSSLError, ssl.SSLError)) or is_refused_certificate(exc.__cause__):
-        return TLSError(f"no trusted TLS connection to {where}: {_reason(exc)}"), Cause.FINAL
-    if isinstance(exc, aiohttp.ServerTimeoutError):
-        message = f"no connection to {where} within {connect_s:g} s (connect_s={connect_s:g})"
-        return APITimeoutError(message, phase="connect", timeout_s=connect_s), Cause.NOT_SENT
-    if getattr(exc, "errno", None) in _LOCAL_ERRNOS:
-        return LocalResourceError(f"no connection to {where}: {_reason(exc)}"), Cause.FINAL
-    if isinstance(exc, aiohttp.ClientHttpProxyError):
-        cause = Cause.NOT_SENT if exc.status in RETRYABLE_STATUSES else Cause.FINAL  # 503 may pass, 407 will not
-        return APIConnectionError(f"the proxy refused to connect to {sending.host}: HTTP {exc.status}"), cause
-    if isinstance(exc, aiohttp.ClientResponseError):
-        return InvalidResponseError(f"{where} answered with malformed HTTP: {first_line(exc.message)}"), Cause.FINAL
-    if isinstance(exc, (aiohttp.InvalidURL, ValueError)):
-        return ConfigurationError(f"the request to {where} cannot be sent: {type(exc).__name__}"), Cause.FINAL
-    if sending.transport is None:
-        return APIConnectionError(f"no connection to {where}: {_reason(exc)}"), Cause.NOT_SENT
-    if isinstance(exc, aiohttp.ServerDisconnectedError):
-        return APIConnectionError(f"{where} closed the connection before it answered"), Cause.AMBIGUOUS
-    return APIConnectionError(f"the connection to {where} broke before it answered: {_reason(exc)}"), Cause.AMBIGUOUS
-
-
-def _reason(exc: Exception) -> str:
-    inner = getattr(exc, "os_error", None) or getattr(exc, "certificate_error", None) or exc
-    return first_line(getattr(inner, "strerror", None) or str(inner) or type(inner).__name__)

@@ -9,11 +9,11 @@ from typing import Literal, TypeVar
 import msgspec
 
 from opeai_async._core.api_errors import failure_of
-from opeai_async._core.whole_body import read_completion
 from opeai_async._core.dialect import Dialect, DialectMode
 from opeai_async._core.parser import MAX_JSON_BYTES
 from opeai_async._core.retry import Cause, Failure
 from opeai_async._core.think import ReasoningTags, split_completion
+from opeai_async._core.whole_body import read_completion
 from opeai_async._io.exchange import Exchange
 from opeai_async._io.reader import BodyReader, ReadExpired
 from opeai_async._io.transport import BodyError
@@ -109,14 +109,22 @@ async def _result(
     dialect: Dialect,
     on_truncated: Literal["raise", "return"],
 ) -> CompletionT | OpeAIError:
+    is_good = False
     try:
-        return read_completion(reader.head, await _whole_body(reader), completion_type, dialect)
+        completion = read_completion(reader.head, await _whole_body(reader), completion_type, dialect)
+        is_good = True
+        return completion
     except StreamTruncatedError as exc:
         if on_truncated == "return" and isinstance(exc.partial, completion_type):
             return exc.partial
         return copy.copy(exc)
     except OpeAIError as exc:
         return copy.copy(exc)  # without the traceback, whose frames hold the body
+    finally:
+        if is_good:
+            reader.release()
+        else:  # whatever answered so is not to be asked again on this connection
+            reader.abort()
 
 
 async def _whole_body(reader: BodyReader) -> bytes:
@@ -135,8 +143,6 @@ async def _whole_body(reader: BodyReader) -> bytes:
         raise APITimeoutError(message, phase=phase, timeout_s=expiry.limit_s) from None
     except BodyError as exc:
         raise APIConnectionError(f"the answer was cut after {reader.bytes_read} bytes: {exc}") from None
-    finally:
-        reader.finish()
     return b"".join(parts)
 
 

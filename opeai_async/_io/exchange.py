@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import math
 import random
 import uuid
 from collections.abc import Awaitable, Callable
@@ -26,6 +25,7 @@ from opeai_async._core.redact import Secret, masked, redact, scrub
 from opeai_async._core.retry import Cause, Failure, RetryBudget, RetryPolicy, parse_should_retry
 from opeai_async._core.timeouts import Limits
 from opeai_async._io import log
+from opeai_async._io.patience import Patience
 from opeai_async._io.reader import BodyReader, ReadExpired
 from opeai_async._io.transport import BodyError, Response, SendError, Transport, has_ambiguous_length
 from opeai_async.errors import (
@@ -131,9 +131,13 @@ class Exchange:
         Raises:
             OpeAIError: *error*, if there shall be no other attempt; or the last attempt's.
         """
-        self._attempts[-1] = msgspec.structs.replace(self._attempts[-1], error=type(error).__name__)
+        self._blame(error)
         await self._wait_or_raise(error, failure)
         return await self.open()
+
+    def _blame(self, error: OpeAIError) -> None:
+        """The last attempt's head was good, but what came after it was not."""
+        self._attempts[-1] = msgspec.structs.replace(self._attempts[-1], error=type(error).__name__)
 
     def succeeded(self) -> None:
         """The call brought something to hand out: what its retries had cost goes back to the budget."""
@@ -154,6 +158,8 @@ class Exchange:
 
     def final(self, error: OpeAIError) -> OpeAIError:
         """*error* with the attempts, and without the key, wherever a server may have echoed it."""
+        if self._attempts and self._attempts[-1].error is None:
+            self._blame(error)
         if isinstance(error, (APIConnectionError, APIStatusError, InvalidResponseError)):
             error.attempts = tuple(self._attempts)
         scrub(error, self._wiring.secret)
@@ -221,7 +227,7 @@ class Exchange:
         headers = {**self._headers, ATTEMPT_HEADER: str(len(self._attempts) + 1)}
         request = dataclasses.replace(self._request, headers=headers)
         try:
-            async with asyncio.timeout(None if math.isinf(limit_s) else limit_s):
+            async with Patience(limit_s):
                 return await self._wiring.transport.send(
                     request, connect_s=self._limits.connect_s, pool_s=self._limits.pool_s
                 )

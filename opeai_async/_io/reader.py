@@ -37,7 +37,6 @@ class BodyReader:
     """
 
     __slots__ = (
-        "_at_end",
         "_bytes_at_once",
         "_clocks",
         "_expired",
@@ -57,9 +56,8 @@ class BodyReader:
         if limits.total_s < math.inf:
             self._total = Expiry(started_at + limits.total_s, "total", limits.total_s)
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._expired: Expiry | None = None
-        self._at_end = False
         self._seen_content = False
         self.bytes_read = 0
         self._bytes_at_once = 0
@@ -90,9 +88,7 @@ class BodyReader:
             if self._expired is not None:
                 raise ReadExpired(self._expired) from None
             raise
-        if not data:
-            self._at_end = True
-        else:
+        if data:
             self.bytes_read += len(data)
             self._bytes_at_once += len(data)
             self._clocks.saw_bytes()
@@ -141,6 +137,17 @@ class BodyReader:
         if expiry.at > self._loop.time():
             self._arm()
         else:
+            # Perhaps it is the loop that is late, and not the server: a reader whose bytes have come is woken first.
+            self._timer = self._loop.call_soon(self._expire_if_still_waiting)
+
+    def _expire_if_still_waiting(self) -> None:
+        self._timer = None
+        expiry = self._clocks.expiry()
+        if expiry is None:
+            return
+        if expiry.at > self._loop.time():
+            self._arm()
+        else:
             self._expired = expiry
             self._response.abort()
 
@@ -161,13 +168,6 @@ class BodyReader:
     def abandon(self) -> None:
         """``abort`` from wherever a finalizer may run: any thread, and also after the loop's end."""
         on_loop(self._loop, self.abort)
-
-    def finish(self) -> None:
-        """``release`` if the body was read to its end, else ``abort``."""
-        if self._at_end:
-            self.release()
-        else:
-            self.abort()
 
     def _disarm(self) -> None:
         if self._timer is not None:

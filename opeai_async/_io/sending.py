@@ -27,12 +27,24 @@ class Sending:
         where: For messages: that, and whether there is a proxy before it.
         connect_s: Limit for a connection, in seconds.
         reused: Whether its connection had served a request before.
+        count_bytes: Says how many bytes its connection has brought, to this request and others.
         fresh_only: Whether it shall not go out on such a connection again.
         spoiled: Whether the server has spoken, or hung up, on that connection before it was asked.
         transport: That connection; None while there is none.
     """
 
-    __slots__ = ("_count_reads", "_reads", "connect_s", "fresh_only", "host", "reused", "spoiled", "transport", "where")
+    __slots__ = (
+        "_bytes",
+        "_is_ours",
+        "connect_s",
+        "count_bytes",
+        "fresh_only",
+        "host",
+        "reused",
+        "spoiled",
+        "transport",
+        "where",
+    )
 
     def __init__(self, host: str, connect_s: float, *, via_proxy: bool) -> None:
         self.host = host
@@ -45,17 +57,31 @@ class Sending:
         """Forget the connection of the try before."""
         self.reused = self.spoiled = False
         self.transport: asyncio.Transport | None = None
-        self._count_reads: Callable[[], int] = int
-        self._reads = 0
+        self.count_bytes: Callable[[], int] = int
+        self._is_ours: Callable[[], bool] = bool
+        self._bytes = 0
 
-    def begin(self, transport: asyncio.Transport | None, count_reads: Callable[[], int], *, reused: bool) -> None:
-        """The request will go out on *transport*; *count_reads* says how often that has brought something."""
+    def begin(
+        self,
+        transport: asyncio.Transport | None,
+        count_bytes: Callable[[], int],
+        is_ours: Callable[[], bool],
+        *,
+        reused: bool,
+    ) -> None:
+        """The request will go out on *transport*; *is_ours* is true until another one has that connection."""
         self.reused, self.transport = reused, transport
-        self._count_reads, self._reads = count_reads, count_reads()
+        self.count_bytes, self._bytes = count_bytes, count_bytes()
+        self._is_ours = is_ours
 
     def has_answer(self) -> bool:
         """Whether the server has sent anything since ``begin``."""
-        return self._count_reads() != self._reads
+        return self.count_bytes() != self._bytes
+
+    def abort(self) -> None:
+        """Close the connection, unless it is another request's by now."""
+        if self.transport is not None and self._is_ours():
+            self.transport.abort()
 
 
 class Slots:

@@ -356,9 +356,9 @@ class ChatCompletionStream(Generic[ChunkT]):
             return
         self._end, self._end_error, self._end_failure, self._finished_at = end, error, failure, self._now()
         if self._reader is not None:
-            if end in (End.DONE, End.EOF) or (end is End.CLOSED and self._is_finished()):
+            if end is End.DONE or (end is End.CLOSED and self._is_finished()):
                 self._reader.release()
-            else:
+            elif end is not End.EOF:
                 self._reader.abort()
 
     def _end_by_clock(self, expiry: Expiry) -> None:
@@ -384,6 +384,11 @@ class ChatCompletionStream(Generic[ChunkT]):
                 end, error, outcome = End.ERROR, exc, Outcome.FAILED
         self._will_end(end)
         self._outcome = outcome
+        if self._end is End.EOF and self._reader is not None:
+            if outcome in (Outcome.COMPLETE, Outcome.UNLABELLED):
+                self._reader.release()
+            else:
+                self._reader.abort()
         if self._outcome is Outcome.COMPLETE and "error" in map(finish_kind, self._accumulator.finish_reasons):
             self._outcome = Outcome.FAILED
             error = failed_answer(self._accumulator.snapshot)

@@ -17,8 +17,8 @@ _CUT = (Verdict("StreamTruncatedError", "before_content"), Verdict("InvalidRespo
 # aiohttp's C parser sees only one of the two, its Python parser only the other; a clock ends the rest.
 _UNSEEN = (Verdict("StreamError", "either", "idle_bytes_s"), Verdict("APIConnectionError", "either", "idle_bytes_s"))
 _ENDED = (
-    Verdict("StreamTruncatedError", "before_content", connection="either"),
-    Verdict("InvalidResponseError", connection="either"),
+    Verdict("StreamTruncatedError", "before_content"),
+    Verdict("InvalidResponseError"),
 )
 _SILENT = (Verdict("StreamTimeoutError", clock="idle_bytes_s"), Verdict("APITimeoutError", clock="idle_bytes_s"))
 _KEPT = (Verdict(DELIVERED, connection="kept"), Verdict(DELIVERED, connection="kept"))

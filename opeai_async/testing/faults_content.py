@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from opeai_async.testing.wire import Wire
 
 # A stream is given up in the middle, and its connection with it; a body in one piece is well framed.
-_UNREADABLE = (Verdict("StreamDecodeError"), Verdict("InvalidResponseError", connection="either"))
+_UNREADABLE = (Verdict("StreamDecodeError"), Verdict("InvalidResponseError"))
 _TOO_LARGE = (Verdict("StreamTooLargeError"), Verdict("InvalidResponseError"))
-_OUT_OF_BOUNDS = (Verdict("StreamTooLargeError"), Verdict("StreamTooLargeError", connection="either"))
+_OUT_OF_BOUNDS = (Verdict("StreamTooLargeError"), Verdict("StreamTooLargeError"))
 _REPORTED = (
     Verdict("StreamServerError", "before_content"),
-    Verdict("StreamServerError", "always", connection="either"),
+    Verdict("StreamServerError", "always"),
 )
 
 _ERROR = b'{"error":{"message":"The backend is gone.","type":"server_error","param":null,"code":"backend_gone"}}'
@@ -126,7 +126,7 @@ _ODD = (
         "The server reports in the stream that the budget is used up.",
         "content",
         Verdict("StreamServerError"),
-        Verdict("StreamServerError", connection="either"),
+        Verdict("StreamServerError"),
         play=_then_hold(_QUOTA),
     ),
     Fault("json_malformed", "A chunk is no JSON.", "content", *_UNREADABLE, play=_then_hold(b'{"id": oops}')),

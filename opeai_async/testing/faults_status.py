@@ -64,7 +64,7 @@ def _page(status: int) -> Fault:
         f"page_{status}",
         meaning,
         "status",
-        *_both("InternalServerError", "always", connection="either"),
+        *_both("InternalServerError", "always"),
         play=_say(status, _PAGE % status, _HTML),
     )
 
@@ -125,7 +125,7 @@ def _redirect(status: int) -> Fault:
 
     meaning = f"HTTP {status} to another origin, which must get neither the prompt nor the key."
     return Fault(
-        f"redirect_{status}", meaning, "status", *_both("InvalidResponseError", connection="either"), play=play
+        f"redirect_{status}", meaning, "status", *_both("InvalidResponseError"), play=play
     )
 
 
@@ -150,35 +150,35 @@ _OTHERS = (
         "page_200",
         "HTTP 200 with a page in HTML, as from a login wall.",
         "status",
-        *_both(_NOT_FOR_US, connection="either"),
+        *_both(_NOT_FOR_US),
         play=_say(200, _PAGE % 200, _HTML),
     ),
     Fault(
         "page_200_as_answer",
         "HTTP 200 with a page in HTML that claims to be what was asked for.",
         "status",
-        *_both(_NOT_FOR_US, connection="either"),
+        *_both(_NOT_FOR_US),
         play=_say(200, _PAGE % 200, {}),
     ),
     Fault(
         "text_200",
         "HTTP 200 with a line of plain text.",
         "status",
-        *_both(_NOT_FOR_US, connection="either"),
+        *_both(_NOT_FOR_US),
         play=_say(200, b"It works!\n", {"content-type": "text/plain"}),
     ),
     Fault(
         "brotli_200",
         "HTTP 200 said to be packed by Brotli, which nobody asked for, and which the client may not even know.",
         "status",
-        *_both("OpeAIError", "either", connection="either"),
+        *_both("OpeAIError", "either"),
         play=_say(200, _PACKED, {"content-encoding": "br"}),
     ),
     Fault(
         "encoding_200",
         "HTTP 200 packed in a way that nobody knows.",
         "status",
-        *_both(_NOT_FOR_US, connection="either"),
+        *_both(_NOT_FOR_US),
         play=_say(200, _PACKED, {"content-encoding": "x-secret"}),
     ),
     Fault(

@@ -31,21 +31,13 @@ def reader_of(*steps, **timeouts):
 
 
 async def test_reads_until_the_end():
-    """Each read gives what arrived, the last one nothing; ``finish`` then keeps the connection."""
+    """Each read gives what arrived, the last one nothing; ``release`` then keeps the connection."""
     reader, response = reader_of(b"ab", Pause(1), b"c")
     assert [await reader.read() for _ in range(3)] == [b"ab", b"c", b""]
     assert reader.bytes_read == 3
     assert reader.head.status == 200
-    reader.finish()
+    reader.release()
     assert response.end == "released"
-
-
-async def test_a_body_that_was_not_read_to_its_end_is_aborted():
-    """``finish`` does not know what else would come."""
-    reader, response = reader_of(b"ab")
-    await reader.read()
-    reader.finish()
-    assert response.end == "aborted"
 
 
 async def test_a_broken_body():

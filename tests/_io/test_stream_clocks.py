@@ -65,7 +65,7 @@ async def test_a_shorter_clock_after_the_first_chunk():
 async def test_a_slow_trickle_is_legal():
     """Only the total deadline ends it."""
     steps = [step for _ in range(1000) for step in (Pause(50), event("a"))]
-    stream, _ = stream_of(*steps, timeouts=Timeouts(total_s=1000))
+    stream, _ = stream_of(*steps, timeouts=Timeouts(total_s=990))
     error, seen = await failure_of(stream, StreamTimeoutError)
     assert (error.phase, len(seen)) == ("total", 19)
 

@@ -25,7 +25,7 @@ async def test_a_fault_gives_its_error(fault: Fault) -> None:
         assert caught.value.__cause__ is None
         assert len(this.server.requests) == 1
         assert this.slept == []
-        if verdict.connection == "closed" and not this.is_unseen:
+        if verdict.connection == "closed":
             await eventually(lambda: this.server.connections_open == 0, lambda: repr(this.server))
         await this.check_next_answer()
 

@@ -1,0 +1,155 @@
+"""aiohttp's connections, made to give each request the answer to itself and to no other.
+
+The bugs were seen on aiohttp 3.14.5; tests/_io/test_traps.py has a table of bugs, cures and tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import ssl
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+
+from opeai_async._io.patience import Patience
+from opeai_async._io.sending import Sending, has_input
+
+if TYPE_CHECKING:
+    from aiohttp.connector import Connection
+    from aiohttp.http_parser import RawResponseMessage
+
+MAX_CONCURRENT_CONNECTS = 128
+
+SENDING: ContextVar[Sending] = ContextVar("opeai_asyncSENDING")
+
+
+class Handler(ResponseHandler):
+    """A connection that knows how many requests it has served, and counts what it reads.
+
+    aiohttp does not tell half a head from none: its Python parser forgets it, and so do both after a RST. Of a head
+    and a malformed body in one read, it loses the head too, so it gets them one after the other. What comes behind a
+    body in the same read, it takes for the next answer's beginning, and says nothing.
+
+    Attributes:
+        served: How many requests it was given to.
+        bytes_read: How many bytes it has brought.
+    """
+
+    served = 0
+    bytes_read = 0
+    _is_after_head = False
+    _head_ends_at = 0
+    _last = b""
+    _message: RawResponseMessage | None = None
+
+    def begin(self) -> None:
+        """Another request gets this connection."""
+        self.served += 1
+        self._is_after_head = False
+        self._message = None
+
+    def has_rest(self) -> bool:
+        """Whether more has come than the last answer."""
+        if self._message is None:
+            return False
+        if self._message.chunked:
+            return not self._last.endswith(b"\r\n\r\n")
+        length = self._message.headers.get("Content-Length", "")
+        return length.isdecimal() and self.bytes_read - self._head_ends_at != int(length)
+
+    def feed_data(self, data: tuple[RawResponseMessage, Any], *args: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """A head was read; called by aiohttp."""
+        self._message = data[0]
+        super().feed_data(data, *args)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came; called by the event loop, and by aiohttp without any when it goes on decompressing."""
+        self.bytes_read += len(data)
+        self._last = (self._last + data[-4:])[-4:]
+        if not self._is_after_head and (end := data.find(b"\r\n\r\n") + 4) > 3:
+            self._is_after_head = True
+            self._head_ends_at = self.bytes_read - len(data) + end
+            if end < len(data):
+                super().data_received(data[:end])
+                data = data[end:]
+        super().data_received(data)
+
+
+class Request(aiohttp.ClientRequest):
+    """Looks a last time, right before it writes, whether the server has spoken already.
+
+    On CPython 3.11 the event loop turns between the connector's look and the first byte; an answer that is read in
+    that turn was not asked for by this request. On a fresh connection, an error may be the server's greeting.
+    """
+
+    async def write_bytes(self, writer: Any, conn: Connection, content_length: int | None = None) -> None:
+        """Write head and body; called by aiohttp."""
+        sending, protocol = SENDING.get(), conn.protocol
+        sending.spoiled = sending.has_answer() or protocol is None or _has_spoken(protocol, fresh=not sending.reused)
+        if sending.spoiled and sending.reused:
+            conn.close()  # nothing was written: aiohttp holds the head back until the body comes
+            if protocol is not None:
+                protocol.set_exception(aiohttp.ServerDisconnectedError())
+            return
+        await super().write_bytes(writer, conn, content_length)
+
+
+class Connector(aiohttp.TCPConnector):
+    """Hands out no connection on which the server has spoken out of turn, and limits concurrent connects.
+
+    aiohttp would give such an answer to the next request, of another user perhaps (aiohttp#13656; seen on
+    3.14.5; when its connector looks into the socket itself, the tests of `never another's answer` pass without this,
+    ``Request`` and ``Handler``). At most ``MAX_CONCURRENT_CONNECTS`` at a time halve the time to first byte at 5,000
+    streams; the clock of one starts when it is its turn, and covers names, proxy and TLS. ``_create_connection`` and
+    ``_factory`` are not public; a later aiohttp that does not use them loses these limits and the view of half a head.
+    """
+
+    def __init__(self, *, keepalive_timeout: float, ssl: ssl.SSLContext | bool) -> None:
+        super().__init__(limit=0, keepalive_timeout=keepalive_timeout, ssl=ssl)  # pyright: ignore[reportUnknownMemberType]
+        self._factory = functools.partial(Handler, loop=asyncio.get_running_loop())  # type: ignore[assignment]
+        self._connects = asyncio.Semaphore(MAX_CONCURRENT_CONNECTS)
+
+    async def connect(self, *args: Any, **kwargs: Any) -> Connection:
+        """A connection, from the pool or new; called by aiohttp."""
+        sending = SENDING.get()
+        sending.start()
+        set_aside: list[Connection] = []
+        try:
+            while True:
+                connection = await super().connect(*args, **kwargs)
+                protocol = connection.protocol
+                reused = getattr(protocol, "served", 0) > 0
+                if protocol is None or (reused and _has_spoken(protocol)):
+                    connection.close()
+                elif reused and sending.fresh_only:
+                    set_aside.append(connection)
+                else:
+                    break
+        finally:
+            for unused in set_aside:
+                unused.release()
+        if isinstance(protocol, Handler):
+            protocol.begin()
+            count, turn = lambda: protocol.bytes_read, protocol.served
+            sending.begin(protocol.transport, count, lambda: protocol.served == turn, reused=reused)
+        return connection
+
+    async def _create_connection(self, *args: Any, **kwargs: Any) -> ResponseHandler:
+        limit_s = SENDING.get().connect_s
+        async with self._connects, Patience(limit_s):
+            return await super()._create_connection(*args, **kwargs)
+
+
+def _has_spoken(protocol: ResponseHandler, *, fresh: bool = False) -> bool:
+    """Whether a connection is at its end, or has brought anything; the loop may not have read it yet."""
+    transport = protocol.transport
+    if protocol.should_close or transport is None:
+        return True
+    if not fresh and isinstance(protocol, Handler) and protocol.has_rest():
+        return True
+    if fresh and transport.get_extra_info("ssl_object") is not None:
+        return False  # what is in the socket may be the session tickets of the handshake
+    return has_input(transport.get_extra_info("socket"))
