@@ -51,6 +51,7 @@ class Accumulator:
         self._extra = ExtraParts(latest_wins=True)
         self._choices: dict[int, _ChoiceParts] = {}
         self._built: ChatCompletion | None = None
+        self._plain_type: type[object] | None = None
 
     @property
     def chunks(self) -> int:
@@ -99,8 +100,12 @@ class Accumulator:
 
     def extend(self, chunks: Iterable[ChatCompletionChunk]) -> None:
         """``add`` for each of *chunks*, which are of one type, as those of one stream."""
-        batch = list(chunks)
-        if not batch or not names_vendor_fields(type(batch[0])):
+        batch = chunks if isinstance(chunks, list) else list(chunks)
+        if not batch:
+            return
+        kind = type(batch[0])
+        if kind is self._plain_type or not names_vendor_fields(kind):
+            self._plain_type = kind
             self._add_all(batch)
             return
         for chunk in batch:

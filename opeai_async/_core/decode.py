@@ -79,7 +79,7 @@ class ChunkDecoder(Generic[ChunkT]):
         self._chunk_type = chunk_type
         self._decode = strict_decode(chunk_type)
         self._dialect = dialect
-        self._is_watched = True
+        self._needs_no_care = False
 
     def decode_ordinary(self, payloads: list[bytes]) -> list[ChunkT] | None:
         """All of *payloads* as chunks, or None if any of them is out of the ordinary."""
@@ -87,9 +87,7 @@ class ChunkDecoder(Generic[ChunkT]):
             chunks = list(map(self._decode, payloads))
         except DECODE_ERRORS:
             return None
-        if self._is_watched:
-            self._watch(chunks)
-        return None if self._dialect.reasons_elsewhere and any(map(_reasons, chunks)) else chunks
+        return chunks if self._needs_no_care else self._with_care(chunks)
 
     def decode(self, payload: bytes) -> ChunkT | None:
         """One payload as a chunk; None if it is nothing a user would want to see.
@@ -102,18 +100,22 @@ class ChunkDecoder(Generic[ChunkT]):
             chunk = self._decode(payload)
         except DECODE_ERRORS:
             return self._dialect.read_chunk(payload, self._chunk_type)
-        if self._dialect.reasons_elsewhere and _reasons(chunk):
-            return self._dialect.read_chunk(payload, self._chunk_type)
-        if self._is_watched:
-            self._watch([chunk])
-        return chunk
+        if self._needs_no_care or self._with_care([chunk]) is not None:
+            return chunk
+        return self._dialect.read_chunk(payload, self._chunk_type)
 
-    def _watch(self, chunks: list[ChunkT]) -> None:
-        """Tell the dialect where the stream's reasoning comes from, until the first text has come."""
+    def _with_care(self, chunks: list[ChunkT]) -> list[ChunkT] | None:
+        """*chunks*, once the dialect knows of them; None if it wants to read them itself.
+
+        It needs to know where a stream's reasoning comes from. That is told by its first text, as long as all is
+        ordinary; where it comes under another name, the dialect also looks for copies under the usual one.
+        """
+        if self._dialect.reasons_elsewhere:
+            return None if any(map(_reasons, chunks)) else chunks
         for delta in (choice.delta for chunk in chunks for choice in chunk.choices):
-            if delta.reasoning_content or delta.content:
-                self._is_watched = False
+            self._needs_no_care = self._needs_no_care or bool(delta.reasoning_content or delta.content)
             self._dialect.saw_ordinary(delta.reasoning_content)
+        return chunks
 
     def decode_event(self, event: ServerSentEvent) -> ChunkT | None:
         """One event as a chunk; None if it is nothing a user would want to see.

@@ -77,7 +77,7 @@ class StreamParser(Generic[ChunkT]):
 
     def feed(self, data: bytes) -> list[ChunkT]:
         """The chunks that *data* completes."""
-        if self.has_ended:
+        if self.done or self.error is not None:
             return []
         self.bytes_fed += len(data)
         if self.bytes_fed > self._max_stream_bytes:
