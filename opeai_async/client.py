@@ -10,7 +10,14 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack, cast, overload
 from urllib.parse import urlencode
 
-from opeai_async._core.config import DEFAULT_BASE_URL, check_headers, endpoint, merged_headers, parse_base_url
+from opeai_async._core.config import (
+    DEFAULT_BASE_URL,
+    check_headers,
+    check_proxy,
+    endpoint,
+    merged_headers,
+    parse_base_url,
+)
 from opeai_async._core.dialect import DialectMode
 from opeai_async._core.encode import encode_request
 from opeai_async._core.http import Request
@@ -22,10 +29,11 @@ from opeai_async._core.timeouts import Timeouts, resolve
 from opeai_async._io import log
 from opeai_async._io.call import complete
 from opeai_async._io.exchange import Exchange, Wiring
-from opeai_async._io.stream import ChatCompletionStream, ReadOptions
+from opeai_async._io.read_options import ReadOptions
+from opeai_async._io.stream import ChatCompletionStream
 from opeai_async._io.transport import Response, SendError, Transport
 from opeai_async._version import __version__
-from opeai_async.errors import ClientClosedError, ConfigurationError
+from opeai_async.errors import ClientClosedError, ConfigurationError, LocalResourceError
 from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.completion import ChatCompletion
 from opeai_async.types.request import CompletionParams
@@ -134,6 +142,9 @@ class AsyncOpeAI:
         self.max_event_bytes: int = _at_least_one("max_event_bytes", max_event_bytes)
         if max_connections is not None:
             _at_least_one("max_connections", max_connections)
+        if proxy is not None:
+            check_proxy(proxy)
+            proxy = HiddenStr(proxy)  # it may hold a password
         self._url = endpoint(self.base_url, "chat/completions", default_query)
         self._headers = {
             "Authorization": HiddenStr(f"Bearer {secret.reveal()}"),
@@ -323,7 +334,10 @@ class _LazyTransport:
         if self._made is None:
             if self._closed:
                 raise SendError(ClientClosedError("the client is closed"), Cause.FINAL)
-            self._made = self._make()
+            try:
+                self._made = self._make()
+            except OSError as exc:  # of the import, in a process that is out of file descriptors
+                raise SendError(LocalResourceError(f"aiohttp cannot be loaded: {exc}"), Cause.FINAL) from None
         return await self._made.send(request, connect_s=connect_s, pool_s=pool_s)
 
     async def aclose(self) -> None:

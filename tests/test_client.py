@@ -1,6 +1,7 @@
 """The client: what it may be set up with, and exactly what it sends, as a real server sees it."""
 
 import copy
+import errno
 import inspect
 import pickle
 import ssl
@@ -17,6 +18,7 @@ from opeai_async import (
     RetryPolicy,
     Timeouts,
 )
+from opeai_async import client as client_module
 from opeai_async.client import CallOptions, CreateParams
 from opeai_async.errors import (
     APIConnectionError,
@@ -24,6 +26,7 @@ from opeai_async.errors import (
     ClientClosedError,
     ConfigurationError,
     InternalServerError,
+    LocalResourceError,
     RequestValidationError,
 )
 from opeai_async.testing import OpeAIServer, RecordedRequest
@@ -379,3 +382,15 @@ class TestLifetime:
         assert (request.method, request.url) == ("POST", "https://api-platform.ope.ai/v1/chat/completions")
         assert (request.wants_stream, limits, transport.closed) == (True, [3, 4], 1)
         assert KEY not in repr(request)
+
+
+async def test_no_file_descriptor_left_to_load_aiohttp(monkeypatch):
+    """The first request may be the one that finds the process exhausted."""
+
+    def exhausted(*_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(client_module, "_aiohttp_transport", exhausted)
+    async with AsyncOpeAI("k") as client:
+        with pytest.raises(LocalResourceError, match="Too many open files"):
+            await client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}])

@@ -103,7 +103,7 @@ class Accumulator:
         batch = chunks if isinstance(chunks, list) else list(chunks)
         if not batch:
             return
-        kind = type(batch[0])
+        kind: type[ChatCompletionChunk] = type(batch[0])
         if kind is self._plain_type or not names_vendor_fields(kind):
             self._plain_type = kind
             self._add_all(batch)

@@ -226,18 +226,18 @@ def move_offender_to_extra(body: JSONObject, reason: str) -> bool:
     if name in ("choices", "delta", "message"):
         return False
     [owner] = _at(body, steps)
-    kind = type(owner[name])
-    put_extra(owner, {name: owner.pop(name)})
-    if kind not in (dict, list):
+    offender: object = owner.pop(name)
+    put_extra(owner, {name: offender})
+    if not isinstance(offender, (dict, list)):
         for other in _at(body, ["[*]" if step.startswith("[") else step for step in steps]):
-            if name in other and type(other[name]) is kind:
+            if name in other and type(other[name]) is type(offender):
                 put_extra(other, {name: other.pop(name)})
     return True
 
 
 def _at(value: Any, steps: list[str]) -> list[Any]:
     """What is at the path *steps*; ``[*]`` stands for each item."""
-    found = [value]
+    found: list[Any] = [value]
     for step in steps:
         if step == "[*]":
             found = [item for items in found if is_array(items) for item in items if is_object(item)]

@@ -19,9 +19,7 @@ import aiohttp
 import anyio
 from aiohttp.http_exceptions import HttpProcessingError
 
-from opeai_async._core.config import check_proxy
 from opeai_async._core.http import Request, ResponseHead
-from opeai_async._core.redact import HiddenStr
 from opeai_async._core.retry import Cause
 from opeai_async._io import aiohttp_connections as connections
 from opeai_async._io.aiohttp_errors import BODY_ERRORS, error_and_cause, is_silent_break, why_broken
@@ -59,14 +57,12 @@ class AiohttpTransport:
         proxy: str | None = None,
         keepalive_s: float = 15.0,
     ) -> None:
-        if proxy is not None:
-            check_proxy(proxy)
         if ssl_context is not None and not isinstance(ssl_context, ssl.SSLContext):  # pyright: ignore[reportUnnecessaryIsInstance]
             # Whatever else aiohttp takes here switches a check off: False all, a Fingerprint chain and name.
             raise ConfigurationError(f"ssl_context is a {type(ssl_context).__name__}, expected an ssl.SSLContext")
         self._max_connections = max_connections
         self._ssl_context = ssl_context
-        self._proxy = None if proxy is None else HiddenStr(proxy)
+        self._proxy = proxy
         self._keepalive_s = keepalive_s
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -14,23 +14,21 @@ import asyncio
 import copy
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from operator import length_hint
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Literal, Self
+from typing import TYPE_CHECKING, Generic, Self
 
 import anyio
 
 from opeai_async._core.accumulator import Accumulator
 from opeai_async._core.api_errors import failed_answer, failure_of
-from opeai_async._core.dialect import Dialect, DialectMode
+from opeai_async._core.dialect import Dialect
 from opeai_async._core.outcome import TRUNCATED, End, Outcome, outcome_of, quirk_of
-from opeai_async._core.parser import MAX_STREAM_BYTES, StreamParser
+from opeai_async._core.parser import StreamParser
 from opeai_async._core.retry import Cause, Failure
-from opeai_async._core.sse import DEFAULT_MAX_EVENT_BYTES
-from opeai_async._core.think import ReasoningTags
 from opeai_async._core.timeouts import Expiry
 from opeai_async._io.exchange import Exchange
+from opeai_async._io.read_options import ReadOptions
 from opeai_async._io.reader import BodyReader, ReadExpired, is_running_here, on_loop
 from opeai_async._io.transport import BodyError
 from opeai_async._io.views import Batches, Texts
@@ -58,27 +56,6 @@ else:
     from typing import TypeVar
 
     ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadOptions(Generic[ChunkT]):
-    """How a stream reads.
-
-    Attributes:
-        chunk_type: ``ChatCompletionChunk``, or a Struct that extends it.
-        dialect: ``"repair"``, or ``"strict"`` to raise where a repair would be needed.
-        on_truncated: ``"raise"``, or ``"return"`` to end quietly where a body ends without a finish_reason.
-        reasoning_tags: How to find the thinking in the content: ``"none"``, ``"think"`` or ``"open"``.
-        choices: How many answers were asked for (``n``).
-    """
-
-    chunk_type: type[ChunkT]
-    dialect: DialectMode = "repair"
-    on_truncated: Literal["raise", "return"] = "raise"
-    reasoning_tags: ReasoningTags = "none"
-    choices: int = 1
-    max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES
-    max_stream_bytes: int = MAX_STREAM_BYTES
 
 
 class ChatCompletionStream(Generic[ChunkT]):
@@ -110,6 +87,7 @@ class ChatCompletionStream(Generic[ChunkT]):
         self._is_closed = False
         self._read_was_cancelled = False
         self._first_content_at: float | None = None
+        self._came_at_once = False
         self._finished_at: float | None = None
 
     # --- reading ---------------------------------------------------------------------------------------------------
@@ -221,12 +199,14 @@ class ChatCompletionStream(Generic[ChunkT]):
         if self._outcome is not Outcome.OPEN:  # cancel() was called while it was waiting
             return []
         batch = parser.feed(data) if data else parser.end()
-        if self._first_content_at is None and any(map(_has_content, batch)):
+        begins = self._first_content_at is None and any(map(_has_content, batch))
+        if begins:
             self._first_content_at = self._now()
         if parser.error is not None:
             self._will_end(End.ERROR, parser.error, failure_of(parser.error))
         elif parser.done or not data:
             self._will_end(End.DONE if parser.done else End.EOF)
+        self._came_at_once = begins and self._end is not None
         return batch
 
     def _hand_out(self, batch: list[ChunkT]) -> None:
@@ -471,7 +451,8 @@ class ChatCompletionStream(Generic[ChunkT]):
         if self._exchange is None:
             return StreamTiming()
         started_at, first_content_at, finished_at = self._exchange.started_at, self._first_content_at, self._finished_at
-        tokens = self._accumulator.usage.completion_tokens if self._accumulator.usage is not None else None
+        usage = self._accumulator.usage
+        tokens = None if usage is None or self._came_at_once else usage.completion_tokens
         seconds = finished_at - first_content_at if finished_at is not None and first_content_at is not None else 0.0
         return StreamTiming(
             first_byte_s=_since(started_at, self._reader.first_byte_at if self._reader is not None else None),

@@ -51,7 +51,8 @@ class StreamTiming(Struct, frozen=True, kw_only=True):
         first_byte_s: First byte of the body.
         first_content_s: First chunk with content, reasoning or a tool call.
         total_s: End of the stream.
-        tokens_per_s: Completion tokens, as the server counted them, per second from the first content to the end.
+        tokens_per_s: Completion tokens, as the server counted them, per second from the first content to the end;
+            None where one read brought both.
     """
 
     first_byte_s: float | None = None

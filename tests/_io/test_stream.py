@@ -204,3 +204,11 @@ async def test_two_openings_at_once():
     await opening
     assert len(transport.requests) == 1
     await stream.aclose()
+
+
+async def test_tokens_per_second_of_an_answer_that_came_at_once():
+    """Where one read brought all of it, nothing is known about its speed."""
+    usage = {"prompt_tokens": 1, "completion_tokens": 8, "total_tokens": 9}
+    stream, _ = stream_of(events("a", "b") + FINISH + event(usage=usage) + DONE)
+    await stream.completion()
+    assert stream.timing.tokens_per_s is None

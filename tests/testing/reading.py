@@ -11,11 +11,11 @@ import msgspec
 
 from opeai_async._core.accumulator import Accumulator
 from opeai_async._core.api_errors import failed_answer
-from opeai_async._core.whole_body import read_completion
 from opeai_async._core.dialect import Dialect, DialectMode
 from opeai_async._core.http import ResponseHead
 from opeai_async._core.outcome import End, Outcome, outcome_of, quirk_of
 from opeai_async._core.parser import StreamParser
+from opeai_async._core.whole_body import read_completion
 from opeai_async.errors import (
     APIStatusError,
     InvalidResponseError,
