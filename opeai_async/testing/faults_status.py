@@ -124,9 +124,7 @@ def _redirect(status: int) -> Fault:
         return wire.release()
 
     meaning = f"HTTP {status} to another origin, which must get neither the prompt nor the key."
-    return Fault(
-        f"redirect_{status}", meaning, "status", *_both("InvalidResponseError"), play=play
-    )
+    return Fault(f"redirect_{status}", meaning, "status", *_both("InvalidResponseError"), play=play)
 
 
 async def _endless_page(wire: Wire) -> web.StreamResponse:

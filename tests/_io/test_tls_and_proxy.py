@@ -302,7 +302,7 @@ async def test_a_proxy_that_is_silent():
     ],
     ids=["empty", "socks", "no scheme", "bad port", "no host", "line break"],
 )
-def test_what_is_no_proxy(url):
+async def test_what_is_no_proxy(url):
     """It is refused where it is given, and the password is not shown."""
     with pytest.raises(ConfigurationError, match="proxy") as caught:
         AsyncOpeAI(KEY, proxy=url)
