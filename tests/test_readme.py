@@ -15,7 +15,7 @@ from sybil.parsers.markdown import CodeBlockParser
 import opeai_async
 from opeai_async import AsyncOpeAI, Outcome, Timeouts
 from opeai_async._core.timeouts import Limits, resolve
-from opeai_async.testing import OpeAIServer
+from opeai_async.testing import FAULTS, OpeAIServer
 
 README = Path(__file__).parents[1] / "README.md"
 TEXT = README.read_text(encoding="utf-8")
@@ -103,3 +103,8 @@ def test_the_table_of_options_is_true() -> None:
     rows = table_after("Configuration", "`AsyncOpeAI(...)`")
     named = {name for row in rows for name in re.findall(r"`(\w+)`", row[0])}
     assert named == parameters(AsyncOpeAI) - {"transport"}
+
+
+def test_the_number_of_faults() -> None:
+    """What is counted in the text is counted in the code."""
+    assert f"`FAULTS` has {len(FAULTS)} faults" in TEXT

@@ -440,6 +440,19 @@ def test_choices_of_a_whole_answer(choice: str, content: str | None, rules: tupl
     assert tuple(dialect.quirks) == rules
 
 
+class AnythingChunk(ChatCompletionChunk, kw_only=True):
+    anything: Any = None
+
+
+def test_nesting_without_end_in_a_field_of_any_kind() -> None:
+    """msgspec raises RecursionError where a user's field takes anything; the error is ours all the same."""
+    deep = b'{"choices":[],"anything":' + b"[" * 100_000
+    decoder = ChunkDecoder(AnythingChunk, Dialect())
+    assert decoder.decode_ordinary([deep]) is None
+    with pytest.raises(StreamDecodeError, match="nested too deep"):
+        decoder.decode(deep)
+
+
 # --- one recorded event ----------------------------------------------------------------------------------------------
 
 

@@ -24,6 +24,7 @@ from opeai_async import (
     StreamTruncatedError,
     Timeouts,
 )
+from opeai_async._io.aiohttp_transport import DRAIN_S
 from opeai_async.testing import OpeAIServer
 from tests.support.chunks import ANSWER, BODY, COMPLETION, DONE, FINISH, event, events
 from tests.support.clients import texts
@@ -104,6 +105,22 @@ async def test_a_terminating_chunk_that_comes_late():
         await eventually(lambda: open_responses(client) == 0)
         assert await drain(stream_of(client)) == ["a", "b", "c"]
         assert server.connections == 1
+
+
+async def test_a_terminating_chunk_that_never_comes():
+    """It is not waited for: the connection is closed after ``DRAIN_S``, while the server would hold it for ever."""
+    closed_after = []
+
+    async def answer(call):
+        await call.send(HEAD, chunked(ANSWER))
+        began = asyncio.get_running_loop().time()
+        await call.gone()
+        closed_after.append(asyncio.get_running_loop().time() - began)
+
+    async with RawServer(answer) as server, client_of(server) as client:
+        assert await drain(stream_of(client)) == ["a", "b", "c"]
+        await eventually(lambda: bool(closed_after))
+    assert DRAIN_S / 2 < closed_after[0] < 20 * DRAIN_S
 
 
 async def test_a_body_that_goes_on_after_done():

@@ -8,13 +8,13 @@ and with its Python parser, and the last test here runs them with the latter.
 | bad chunk size: the reader sleeps on    | `AiohttpResponse.wake_if_stranded`               | test_aiohttp_transport: malformed_chunk_size *            |
 | session.close() strands readers         | `AiohttpTransport.aclose` aborts responses first | test_aiohttp_transport: closing_the_client_wakes *        |
 | abandoned responses are never collected | `ChatCompletionStream.__del__`                   | test_aiohttp_transport: left_closes...leave_by_drop *     |
-| stray answers are given to the next     | `_Connector.connect`, `_Request.write_bytes`     | a_stray_answer..., unsolicited_bytes_at_random_moments *  |
+| stray answers are given to the next     | `Connector.connect`, `Request.write_bytes`       | a_stray_answer..., unsolicited_bytes_at_random_moments *  |
 | bytes before an error are thrown away   | `AiohttpResponse._rescued`                       | bytes_that_arrived_before_the_error *                     |
 | sock_read and total end long streams    | `_NO_CLOCKS`                                     | a_waiting_stream_has_one_timer *                          |
 | an end without framing looks clean      | `ChatCompletionStream._settle`                   | test_aiohttp_transport: a_body_that_ends_with *           |
 | redirects carry the prompt elsewhere    | `allow_redirects=False`                          | test_aiohttp_transport: a_redirect_is_not_followed *      |
 | its errors hold the headers             | `AiohttpTransport._response` raises outside      | no_error_holds_a_header *                                 |
-| the 101st stream waits in silence       | `_Connector`: limit=0                            | more_streams_than_the_default_pool *                      |
+| the 101st stream waits in silence       | `Connector`: limit=0                             | more_streams_than_the_default_pool *                      |
 | half a MiB is buffered per stream       | `READ_BUFFER_BYTES`                              | little_is_buffered_for_a_slow_reader *                    |
 | cookies are echoed                      | `DummyCookieJar`                                 | cookies_are_not_echoed *                                  |
 | any header name is sent                 | `check_headers`                                  | test_config: header names                                 |
@@ -23,7 +23,8 @@ and with its Python parser, and the last test here runs them with the latter.
 | a Fingerprint switches checks off       | `AiohttpTransport.__init__`                      | only_a_context_is_taken_for_tls                           |
 | a timer per read is slow                | `BodyReader`                                     | a_waiting_stream_has_one_timer, test_reader *             |
 | what is not read costs the connection   | `AiohttpTransport.drain`                         | test_aiohttp_transport: terminating_chunk_that_comes_late *|
-| msgspec raises more than MsgspecError   | `DECODE_ERRORS`                                  | test_decode, test_dialect                                 |
+| ... and none of it may be held for ever | `DRAIN_S`                                        | test_aiohttp_transport: terminating_chunk_that_never *    |
+| msgspec raises more than MsgspecError   | `DECODE_ERRORS`                                  | test_decode: nesting_without_end, test_dialect            |
 """  # noqa: E501 - a table
 
 import asyncio
