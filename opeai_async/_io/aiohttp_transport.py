@@ -250,7 +250,7 @@ class AiohttpResponse:
         self._content = raw.content
         self._transport = transport
         self._sending = sending
-        self._swept = (0, 0)
+        self._swept = sending.count_bytes(), raw.content.total_bytes
         headers = {name.lower(): ", ".join(raw.headers.getall(name)) for name in raw.headers}
         self.head = ResponseHead(raw.status, raw.url.host or "", headers)
         self._error: BodyError | None = None

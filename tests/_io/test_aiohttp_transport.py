@@ -24,7 +24,7 @@ from opeai_async import (
     StreamTruncatedError,
     Timeouts,
 )
-from opeai_async._io.aiohttp_transport import DRAIN_S
+from opeai_async._io.aiohttp_transport import DRAIN_S, MAX_FRAMING_BYTES, SWEEP_S
 from opeai_async.testing import OpeAIServer
 from tests.support.chunks import ANSWER, BODY, COMPLETION, DONE, FINISH, event, events
 from tests.support.clients import texts
@@ -243,6 +243,39 @@ async def test_nothing_is_read_ahead_of_a_slow_consumer_without_bound():
         await asyncio.sleep(0.4)
         assert len(sent) < 1900
         assert len((await stream.completion()).choices[0].message.content) == 20_000_000
+
+
+async def test_a_silent_answer_on_a_connection_that_has_brought_much():
+    """What came for the requests before does not count as framing without a body."""
+    big = COMPLETION.replace(b"abc", b"a" * 2 * MAX_FRAMING_BYTES)
+    sent = []
+
+    async def answer(call):
+        sent.append(call)
+        if len(sent) == 1:
+            await call.send(plain(big, kind=b"application/json"))
+            return
+        await call.send(HEAD)
+        await asyncio.sleep(3 * SWEEP_S)
+        await call.send(chunked(ANSWER), LAST)
+
+    async with RawServer(answer) as server, client_of(server, max_retries=0) as client:
+        await client.chat.completions.create(**BODY)
+        assert await drain(stream_of(client)) == ["a", "b", "c"]
+        assert server.connections == 1
+
+
+async def test_chunk_extensions_without_end():
+    """Much comes, and of the body nothing: that ends within moments, not with a clock."""
+
+    async def answer(call):
+        await call.send(HEAD, b"5;")
+        while True:
+            await call.send(b"x" * MAX_FRAMING_BYTES)
+
+    async with RawServer(answer) as server, client_of(server, max_retries=0) as client:
+        with pytest.raises(StreamInterruptedError, match="chunk extensions without end"):
+            await drain(stream_of(client))
 
 
 # --- never another's answer ------------------------------------------------------------------------------------------
