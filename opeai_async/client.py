@@ -272,7 +272,7 @@ class Completions:
         params = _hidden(params)
         if stream:
             opened = self._stream(params, chunk_type, usage=False)
-            await opened.open()
+            await opened.open_or_cancel()
             return opened
         fields, options = _split(params)
         client = self._client
@@ -371,13 +371,12 @@ def _hidden(params: CreateParams) -> CreateParams:
 def _secret(api_key: str | None) -> Secret:
     if api_key is not None:
         return Secret(api_key, source="api_key")
-    from_environment = os.environ.get(KEY_VARIABLE)
-    if from_environment is None:
+    if KEY_VARIABLE not in os.environ:
         raise ConfigurationError(
             f"there is no API key: api_key was not given, and {KEY_VARIABLE} is not set",
             hint=f"export {KEY_VARIABLE}=..., or pass api_key=",
         )
-    return Secret(from_environment, source=KEY_VARIABLE)
+    return Secret(HiddenStr(os.environ[KEY_VARIABLE]), source=KEY_VARIABLE)
 
 
 def _base_url(base_url: str | None, allow_insecure_http: bool) -> str:

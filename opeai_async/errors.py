@@ -341,6 +341,7 @@ class StreamError(OpeAIError):
         usage: Token counts, if they had arrived.
         finish_reason: Of choice 0, if it had arrived.
         request_id: The server's id for this request.
+        attempts: What each try came to; the last one brought this stream.
         events: How many chunks had been decoded.
         bytes: How many bytes of the body had been read.
     """
@@ -355,11 +356,13 @@ class StreamError(OpeAIError):
         usage: CompletionUsage | None = None,
         finish_reason: str | None = None,
         request_id: str | None = None,
+        attempts: tuple[AttemptRecord, ...] = (),
         events: int = 0,
         bytes: int = 0,
         hint: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
+        self.attempts = attempts
         self.partial = partial
         self.usage = usage
         self.finish_reason = finish_reason
@@ -393,6 +396,7 @@ class StreamTimeoutError(StreamError, APITimeoutError):
         usage: CompletionUsage | None = None,
         finish_reason: str | None = None,
         request_id: str | None = None,
+        attempts: tuple[AttemptRecord, ...] = (),
         events: int = 0,
         bytes: int = 0,
         hint: str | None = None,
@@ -400,7 +404,7 @@ class StreamTimeoutError(StreamError, APITimeoutError):
         OpeAIError.__init__(self, message, hint=hint)
         self.phase = phase
         self.timeout_s = timeout_s
-        self.attempts: tuple[AttemptRecord, ...] = ()
+        self.attempts = attempts
         self.partial = partial
         self.usage = usage
         self.finish_reason = finish_reason

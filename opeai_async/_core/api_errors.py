@@ -14,7 +14,7 @@ from opeai_async._core.http import ResponseHead
 from opeai_async._core.json_types import is_array, is_object
 from opeai_async._core.loose import loads_loosely
 from opeai_async._core.redact import redact
-from opeai_async._core.retry import Cause, Failure, parse_retry_after
+from opeai_async._core.retry import Cause, Failure, parse_retry_after, parse_should_retry
 from opeai_async._core.sse import SSEDecoder
 from opeai_async.errors import (
     APIStatusError,
@@ -141,12 +141,18 @@ def failed_answer(completion: ChatCompletion) -> StreamServerError | None:
     )
 
 
-def failure_of(error: OpeAIError) -> Failure | None:
-    """What the retry policy is asked about *error* in a body; None if it is no error of the server."""
+def failure_of(error: OpeAIError, head: ResponseHead) -> Failure | None:
+    """What the retry policy is asked about *error* in the body of *head*; None if it is no error of the server."""
     if not isinstance(error, StreamServerError):
         return None
     is_quota = APIError("", code=error.code, type=error.type).is_quota()
-    return Failure(Cause.IN_STREAM, status=error.status_code, is_quota=is_quota)
+    return Failure(
+        Cause.IN_STREAM,
+        status=error.status_code,
+        is_quota=is_quota,
+        should_retry=parse_should_retry(head.headers),
+        retry_after_s=parse_retry_after(head.headers),
+    )
 
 
 def status_error(head: ResponseHead, body: bytes, attempts: tuple[AttemptRecord, ...] = ()) -> APIStatusError:

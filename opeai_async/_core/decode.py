@@ -113,8 +113,9 @@ class ChunkDecoder(Generic[ChunkT]):
         if self._dialect.reasons_elsewhere:
             return None if any(map(_reasons, chunks)) else chunks
         for delta in (choice.delta for chunk in chunks for choice in chunk.choices):
-            self._needs_no_care = self._needs_no_care or bool(delta.reasoning_content or delta.content)
-            self._dialect.saw_ordinary(delta.reasoning_content)
+            has_content = bool(delta.reasoning_content or delta.content)
+            self._needs_no_care = self._needs_no_care or has_content
+            self._dialect.saw_ordinary(delta.reasoning_content, has_content=has_content)
         return chunks
 
     def decode_event(self, event: ServerSentEvent) -> ChunkT | None:

@@ -52,7 +52,7 @@ class ToolCallIndexes:
         self._latest = -1
         self._highest = -1
         self._names: dict[int, object] = {}
-        self._arguments: dict[int, str] = {}
+        self._arguments: dict[int, list[str]] = {}
 
     def index_of(self, call: JSONObject) -> int:
         """The index of a call that came without one."""
@@ -73,7 +73,7 @@ class ToolCallIndexes:
         if name:
             self._names[index] = name
         if arguments:
-            self._arguments[index] = self._arguments.get(index, "") + arguments
+            self._arguments.setdefault(index, []).append(arguments)
         if isinstance(call_id, str) and call_id:
             self._by_id[call_id] = index
 
@@ -82,8 +82,15 @@ class ToolCallIndexes:
         latest = self._names.get(self._latest)
         if not name or latest is None:
             return False
-        arguments = self._arguments.get(self._latest, "")
-        return name != latest or arguments == "{}" or is_whole_object(arguments)
+        if name != latest:
+            return True
+        arguments = self._arguments.get(self._latest, [])
+        # Only what ends like an object is worth a look at all of it.
+        return bool(arguments) and arguments[-1].rstrip().endswith("}") and _is_whole("".join(arguments))
+
+
+def _is_whole(arguments: str) -> bool:
+    return arguments == "{}" or is_whole_object(arguments)
 
 
 def _name_of(call: JSONObject) -> object:
@@ -124,9 +131,9 @@ class Dialect:
         """Whether the stream's reasoning does not come as ``reasoning_content``."""
         return self._reasoning.name not in (None, "reasoning_content")
 
-    def saw_ordinary(self, reasoning: str | None) -> None:
+    def saw_ordinary(self, reasoning: str | None, *, has_content: bool) -> None:
         """The fast tier has read a delta, and *reasoning* in its ``reasoning_content``."""
-        self._has_deltas = True
+        self._has_deltas = self._has_deltas or has_content
         if reasoning:
             self._reasoning.saw_ordinary(reasoning)
 
@@ -273,7 +280,8 @@ class Dialect:
     def _repair_choice(self, choice: JSONObject) -> None:
         if self._has_deltas and choice.get("delta") is None and "message" in choice:
             put_extra(choice, {"message": choice.pop("message")})  # the whole answer, which the deltas have brought
-        self._has_deltas = self._has_deltas or is_object(choice.get("delta"))
+        delta = choice.get("delta")
+        self._has_deltas = self._has_deltas or (is_object(delta) and any(map(delta.get, _CONTENT)))
         self._apply("choice", choice)
         delta = choice.get("delta")
         if is_object(delta):
@@ -302,7 +310,8 @@ class Dialect:
 
     def _choose_reasoning(self, message: JSONObject) -> None:
         """What is no copy stays, or becomes, the message's reasoning; a copy is set aside."""
-        found = {name: text_of(message[name]) for name in ("reasoning_content", "reasoning") if message.get(name)}
+        texts = {name: text_of(message.get(name)) for name in ("reasoning_content", "reasoning")}
+        found = {name: text for name, text in texts.items() if text}
         if details := text_of_details(message):
             found["reasoning_details"] = details
         if not found:
@@ -312,7 +321,7 @@ class Dialect:
             self.note("reasoning_alias")
             copy = message.pop(name)
             if chosen is None or found[name] != found[chosen]:
-                put_extra(message, {"reasoning_ignored": copy})
+                put_extra(message, {"reasoning_ignored": str(copy) if isinstance(copy, str) else copy})
         if chosen == "reasoning_details":
             self.note("reasoning_details_only")
             message["reasoning_content"] = details

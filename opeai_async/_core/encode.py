@@ -73,13 +73,13 @@ def as_it_came(message: WireStruct) -> dict[str, Any]:
         came, text = message.extra[name], fields.pop("reasoning_content", None)
         if text is not None:
             fields[name] = text if isinstance(came, str) else came  # an object may hold a signature
-    if "content_blocks" in message.extra:
-        blocks: list[Any] = fields.pop("content_blocks")
+    if _is_row(blocks := message.extra.get("content_blocks")):
+        del fields["content_blocks"]
         fields["content"] = _content_blocks(fields, blocks)
     return fields
 
 
-def _content_blocks(fields: dict[str, Any], blocks: list[Any]) -> list[Any]:
+def _content_blocks(fields: dict[str, Any], blocks: Sequence[Any]) -> list[Any]:
     """The ``content`` that came as a list of *blocks*: thinking, then text, then all else."""
     thoughts = [block for block in blocks if _is_mapping(block) and "thinking" in block]
     content = [block for block in blocks if not (_is_mapping(block) and ("thinking" in block or "text" in block))]

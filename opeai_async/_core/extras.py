@@ -58,7 +58,7 @@ class ExtraParts:
     def add(self, extra: dict[str, Any]) -> None:
         for name, value in extra.items():
             before = self._values.get(name)
-            if before is not None and (value is None or value in ({}, []) or _is_repeated(name, value, before)):
+            if before is not None and (value is None or value in ({}, [], "") or _is_repeated(name, value, before)):
                 continue
             if self._latest_wins or name in _NAMING_FIELDS:
                 self._values[name] = [value]

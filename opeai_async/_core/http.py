@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -19,6 +20,7 @@ class Request:
         headers: Complete; not in the repr, because one of them holds the key.
         body: The encoded JSON; not in the repr, because it holds the prompt.
         wants_stream: Whether an event stream was asked for.
+        head_s: Seconds to wait for the response's head once the connection is there.
     """
 
     method: str
@@ -26,6 +28,7 @@ class Request:
     headers: Mapping[str, str]
     body: bytes
     wants_stream: bool = False
+    head_s: float = math.inf
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.url.partition('?')[0]}>"

@@ -230,7 +230,7 @@ def move_offender_to_extra(body: JSONObject, reason: str) -> bool:
     put_extra(owner, {name: offender})
     if not isinstance(offender, (dict, list)):
         for other in _at(body, ["[*]" if step.startswith("[") else step for step in steps]):
-            if name in other and type(other[name]) is type(offender):
+            if is_object(other) and name in other and type(other[name]) is type(offender):
                 put_extra(other, {name: other.pop(name)})
     return True
 

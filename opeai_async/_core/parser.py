@@ -171,7 +171,8 @@ class StreamParser(Generic[ChunkT]):
                 break
             if event.was_malformed:
                 self._note("loose_json")
-            self._decode(event, chunks)
+            if not self.has_ended:
+                self._decode(event, chunks)
             if self.has_ended:
                 break
         return chunks

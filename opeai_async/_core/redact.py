@@ -17,6 +17,7 @@ _KEY_LIKE = re.compile(
     r"|(?<![A-Za-z0-9])(?i:bearer)\s+(?:(?=[\x21-\x7e]*[0-9_*\-])[\x21-\x7e]{8,}|[\x21-\x7e]{16,})"
 )
 _MASK = "[redacted]"
+_KEY_HEADERS = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key"})
 # Local servers take any key, and people give them words such as "none" or "ollama": to mask these would garble errors.
 _MIN_SECRET_LENGTH = 7
 
@@ -79,9 +80,14 @@ def redact(text: str, *secrets: str) -> str:
     return _KEY_LIKE.sub(_MASK, text)
 
 
-def scrub(error: OpeAIError, secret: Secret) -> None:
+def secrets_in(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """The keys that *headers* carry, a call's own among them."""
+    values = (value for name, value in headers.items() if name.lower() in _KEY_HEADERS)
+    return tuple(HiddenStr(value.rpartition(" ")[2]) for value in values)
+
+
+def scrub(error: OpeAIError, key: str) -> None:
     """Replace the key in all that *error* says, in place."""
-    key = secret.reveal()
     error.args = tuple(_without(key, arg) for arg in error.args)
     for name, value in list(vars(error).items()):
         setattr(error, name, _without(key, value))

@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
 
 RETRYABLE_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 
 # float() would take "inf", "nan", "1_000" and non-ASCII digits.
-_NUMBER = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,300}(?:\.[0-9]{1,300})?", re.ASCII)
 _JITTER_SHARE = 0.1
 _MAX_DOUBLINGS = 64  # beyond any sensible max_delay_s, and a float still holds it
 
@@ -163,7 +164,13 @@ def _seconds_between(earlier: str | None, later: str) -> float | None:
     if earlier is None:
         return None
     try:
-        difference = parsedate_to_datetime(later) - parsedate_to_datetime(earlier)
+        difference = _date(later) - _date(earlier)
     except (ValueError, TypeError, OverflowError):
         return None
     return max(0.0, difference.total_seconds())
+
+
+def _date(text: str) -> datetime:
+    """An HTTP date in any of its three forms (RFC 9110 5.6.7); one of them names no zone, and means UTC."""
+    date = parsedate_to_datetime(text)
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)

@@ -16,6 +16,7 @@ from opeai_async._core.json_types import JSONObject, is_array, is_object
 from opeai_async._core.loose import NumberText, put_extra
 
 SYNTHETIC_ID_PREFIX = "call_synthetic_"
+_MAX_INDEX_DIGITS = 18
 
 
 class Rule(NamedTuple):
@@ -103,6 +104,10 @@ def _choice_index_missing(body: JSONObject) -> bool:
 
 
 def _index_not_integer(owner: JSONObject) -> bool:
+    index = owner.get("index")
+    if isinstance(index, str) and index.isdecimal() and len(index) > _MAX_INDEX_DIGITS:
+        owner["index"] = 10**_MAX_INDEX_DIGITS  # out of every bound, as it was meant
+        return True
     return _make_integer(owner, "index")
 
 

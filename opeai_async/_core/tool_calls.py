@@ -24,8 +24,12 @@ def checked_index(index: int, max_index: int, what: str) -> int:
     if 0 <= index <= max_index:
         return index
     raise StreamTooLargeError(
-        f"a {what} has the index {index}, expected 0 to {max_index}", limit=f"max_index={max_index}"
+        f"a {what} has the index {_shown(index)}, expected 0 to {max_index}", limit=f"max_index={max_index}"
     )
+
+
+def _shown(index: int) -> str:
+    return str(index) if abs(index) < 10**18 else "of more than 18 digits"
 
 
 class ToolCallParts:

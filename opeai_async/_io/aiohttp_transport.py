@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import io
+import math
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -23,8 +24,9 @@ from opeai_async._core.http import Request, ResponseHead
 from opeai_async._core.retry import Cause
 from opeai_async._io import aiohttp_connections as connections
 from opeai_async._io.aiohttp_errors import BODY_ERRORS, error_and_cause, is_silent_break, why_broken
+from opeai_async._io.patience import Patience
 from opeai_async._io.sending import Sending, Slots, closed_with_loop
-from opeai_async._io.transport import BodyError, SendError, has_ambiguous_length
+from opeai_async._io.transport import BodyError, SendError, has_ambiguous_length, headers_timeout
 from opeai_async.errors import ClientClosedError, ConfigurationError, InvalidResponseError
 
 # A read of 64 KiB is decoded while it is in the processor's cache; the default keeps 512 KiB per slow stream.
@@ -85,7 +87,9 @@ class AiohttpTransport:
         with anyio.CancelScope() as scope:
             self._sends.add(scope)
             try:
-                return await self._send_in_slot(session, request, connect_s, pool_s)
+                if self._slots is not None:
+                    await self._slots.take(pool_s, lambda: len(self._open))
+                return await self._send_in_slot(session, request, connect_s)
             finally:
                 self._sends.discard(scope)
         raise SendError(_client_closed(), Cause.FINAL)  # only aclose() cancels the scope
@@ -111,15 +115,17 @@ class AiohttpTransport:
     # --- sending ---------------------------------------------------------------------------------------------------
 
     async def _send_in_slot(
-        self, session: aiohttp.ClientSession, request: Request, connect_s: float, pool_s: float
+        self, session: aiohttp.ClientSession, request: Request, connect_s: float
     ) -> AiohttpResponse:
-        if self._slots is not None:
-            await self._slots.take(pool_s, lambda: len(self._open))
+        patience = Patience(math.inf)
         try:
-            response = await self._response(session, request, connect_s)
-        except BaseException:
+            async with patience:
+                response = await self._response(session, request, connect_s, lambda: patience.begin(request.head_s))
+        except BaseException as exc:
             if self._slots is not None:
                 self._slots.free()
+            if isinstance(exc, TimeoutError) and patience.is_over:
+                raise headers_timeout(request.head_s) from None
             raise
         self._open.add(response)
         self._start_sweeping()
@@ -127,8 +133,11 @@ class AiohttpTransport:
             response.abort(BodyError("the client was closed", Cause.FINAL))
         return response
 
-    async def _response(self, session: aiohttp.ClientSession, request: Request, connect_s: float) -> AiohttpResponse:
-        sending = Sending(urlsplit(request.url).hostname or "the server", connect_s, via_proxy=self._proxy is not None)
+    async def _response(
+        self, session: aiohttp.ClientSession, request: Request, connect_s: float, on_connected: Callable[[], None]
+    ) -> AiohttpResponse:
+        host = urlsplit(request.url).hostname or "the server"
+        sending = Sending(host, connect_s, on_connected, via_proxy=self._proxy is not None)
         while True:
             try:
                 response = AiohttpResponse(await self._post(session, request, sending), self, sending)

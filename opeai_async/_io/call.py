@@ -16,6 +16,7 @@ from opeai_async._core.think import ReasoningTags, split_completion
 from opeai_async._core.whole_body import read_completion
 from opeai_async._io.exchange import Exchange
 from opeai_async._io.reader import BodyReader, ReadExpired
+from opeai_async._io.timing import timing
 from opeai_async._io.transport import BodyError
 from opeai_async.errors import (
     APIConnectionError,
@@ -26,7 +27,7 @@ from opeai_async.errors import (
     StreamTruncatedError,
 )
 from opeai_async.types.completion import ChatCompletion
-from opeai_async.types.meta import NO_META, ResponseMeta, StreamTiming
+from opeai_async.types.meta import NO_META, ResponseMeta
 
 CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
 
@@ -81,7 +82,7 @@ class _Call:
                 return result, tuple(dialect.quirks)
             if isinstance(result, StreamError):
                 self._add_facts(result, reader)
-            failure = _failure_of(result)
+            failure = _failure_of(result, reader)
             if failure is None:
                 raise self._exchange.final(result)
             reader = self._reader = await self._exchange.reopen(result, failure)
@@ -90,11 +91,9 @@ class _Call:
         return NO_META if self._reader is None else self._exchange.meta(self._reader.head, quirks)
 
     def log_end(self, outcome: str, error: OpeAIError | None = None, quirks: tuple[str, ...] = ()) -> None:
-        started_at, now = self._exchange.started_at, asyncio.get_running_loop().time()
         begun_at = None if self._reader is None else self._reader.first_byte_at
-        first_byte_s = None if begun_at is None else begun_at - started_at
-        timing = StreamTiming(first_byte_s=first_byte_s, total_s=now - started_at)
-        self._exchange.log_end(outcome, error, self._reader, timing=timing, quirks=quirks)
+        times = timing(self._exchange.started_at, begun_at, finished_at=self._exchange.loop.time())
+        self._exchange.log_end(outcome, error, self._reader, timing=times, quirks=quirks)
 
     def _add_facts(self, error: StreamError, reader: BodyReader) -> None:
         error.bytes = reader.bytes_read
@@ -146,9 +145,9 @@ async def _whole_body(reader: BodyReader) -> bytes:
     return b"".join(parts)
 
 
-def _failure_of(error: OpeAIError) -> Failure | None:
+def _failure_of(error: OpeAIError, reader: BodyReader) -> Failure | None:
     """What the retry policy is asked after *error*; None if that is hopeless."""
     is_cut = isinstance(error, (APIConnectionError, StreamTruncatedError))
     if is_cut and not isinstance(error, APITimeoutError):
         return Failure(Cause.AMBIGUOUS)
-    return failure_of(error)
+    return failure_of(error, reader.head)

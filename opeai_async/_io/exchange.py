@@ -14,6 +14,7 @@ import random
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import anyio
 import msgspec
@@ -21,13 +22,13 @@ import msgspec
 from opeai_async._core.api_errors import excerpt, status_error
 from opeai_async._core.body import invalid_response
 from opeai_async._core.http import Request, ResponseHead
-from opeai_async._core.redact import Secret, masked, redact, scrub
+from opeai_async._core.redact import Secret, masked, redact, scrub, secrets_in
 from opeai_async._core.retry import Cause, Failure, RetryBudget, RetryPolicy, parse_should_retry
 from opeai_async._core.timeouts import Limits
 from opeai_async._io import log
 from opeai_async._io.patience import Patience
 from opeai_async._io.reader import BodyReader, ReadExpired
-from opeai_async._io.transport import BodyError, Response, SendError, Transport, has_ambiguous_length
+from opeai_async._io.transport import BodyError, Response, SendError, Transport, has_ambiguous_length, headers_timeout
 from opeai_async.errors import (
     APIConnectionError,
     APIStatusError,
@@ -35,6 +36,7 @@ from opeai_async.errors import (
     InvalidResponseError,
     OpeAIError,
     QuotaExceededError,
+    StreamError,
 )
 from opeai_async.types.meta import AttemptRecord, ResponseMeta, StreamTiming
 
@@ -107,8 +109,10 @@ class Exchange:
         self._headers = dict(request.headers)
         if not any(name.lower() == "idempotency-key" for name in self._headers):
             self._headers["Idempotency-Key"] = str(uuid.uuid4())
+        self._keys = {wiring.secret.reveal(), *secrets_in(request.headers)}
         self._attempts: list[AttemptRecord] = []
         self._delay_s = 0.0
+        self._resume_at: float | None = None
         self._spent = 0
         self.loop = asyncio.get_running_loop()
         self.started_at = self.loop.time()
@@ -120,6 +124,8 @@ class Exchange:
             OpeAIError: The last attempt's error, if no attempt brought one.
         """
         while True:
+            if self._resume_at is not None:  # a pause was cancelled; what is left of it still holds
+                await self._pause(max(0.0, self._resume_at - self.loop.time()))
             result = await self._attempt()
             if isinstance(result, BodyReader):
                 return result
@@ -146,8 +152,7 @@ class Exchange:
 
     def meta(self, head: ResponseHead, quirks: tuple[str, ...] = ()) -> ResponseMeta:
         """What is known about the exchange that brought *head*."""
-        key = self._wiring.secret.reveal()
-        headers = {name: masked(value, key) for name, value in head.headers.items()}
+        headers = {name: self._masked(value) for name, value in head.headers.items()}
         return ResponseMeta(
             request_id=self._without_key(head.request_id),
             status_code=head.status,
@@ -160,9 +165,10 @@ class Exchange:
         """*error* with the attempts, and without the key, wherever a server may have echoed it."""
         if self._attempts and self._attempts[-1].error is None:
             self._blame(error)
-        if isinstance(error, (APIConnectionError, APIStatusError, InvalidResponseError)):
+        if isinstance(error, (APIConnectionError, APIStatusError, InvalidResponseError, StreamError)):
             error.attempts = tuple(self._attempts)
-        scrub(error, self._wiring.secret)
+        for key in self._keys:
+            scrub(error, key)
         return error
 
     def log_end(
@@ -197,7 +203,8 @@ class Exchange:
             sent = await self._send()
             result = sent if isinstance(sent, _Failed) else await self._checked(sent)
         except asyncio.CancelledError:
-            log.attempt_ended(self._request, self._record(begun_at, error="CancelledError"), None)
+            self._attempts.append(record := self._record(begun_at, error="CancelledError"))
+            log.attempt_ended(self._request, record, None)
             raise
         if isinstance(result, _Failed):
             record = self._record(begun_at, result.status, type(result.error).__name__)
@@ -218,26 +225,29 @@ class Exchange:
         )
 
     def _without_key(self, text: str | None) -> str | None:
-        return None if text is None else redact(text, self._wiring.secret.reveal())
+        return None if text is None else redact(text, *self._keys)
+
+    def _masked(self, text: str) -> str:
+        for key in self._keys:
+            text = masked(text, key)
+        return text
 
     async def _send(self) -> Response | _Failed:
         now = asyncio.get_running_loop().time()
         total_left_s = self.started_at + self._limits.total_s - now
-        limit_s = min(self._limits.response_headers_s, total_left_s)
         headers = {**self._headers, ATTEMPT_HEADER: str(len(self._attempts) + 1)}
-        request = dataclasses.replace(self._request, headers=headers)
+        limits, head_s = self._limits, self._limits.response_headers_s
+        request = dataclasses.replace(self._request, headers=headers, head_s=head_s)
+        waits_s = limits.pool_s + limits.connect_s + head_s  # in case that the transport does not look at its clocks
         try:
-            async with Patience(limit_s):
-                return await self._wiring.transport.send(
-                    request, connect_s=self._limits.connect_s, pool_s=self._limits.pool_s
-                )
+            async with Patience(min(total_left_s, waits_s)):
+                return await self._wiring.transport.send(request, connect_s=limits.connect_s, pool_s=limits.pool_s)
         except TimeoutError:
-            phase = "response_headers" if limit_s < total_left_s else "total"
-            limit = self._limits.response_headers_s if phase == "response_headers" else self._limits.total_s
-            error = APITimeoutError(
-                f"no response within {limit:g} s ({phase}_s={limit:g})", phase=phase, timeout_s=limit
-            )
-            return _Failed(error, Failure(Cause.FINAL))
+            if waits_s < total_left_s:
+                late = headers_timeout(head_s)
+                return _Failed(late.error, Failure(late.cause))
+            message = f"no response within {limits.total_s:g} s (total_s={limits.total_s:g})"
+            return _Failed(APITimeoutError(message, phase="total", timeout_s=limits.total_s), Failure(Cause.FINAL))
         except SendError as exc:
             return _Failed(exc.error, Failure(exc.cause))
 
@@ -278,9 +288,14 @@ class Exchange:
             error.add_note("not retried: the client's retry budget is used up by recent failures")
             raise self.final(error)
         self._spent += cost
-        self._delay_s = delay_s
+        self._delay_s, self._resume_at = delay_s, now + delay_s
         log.will_retry(self._request, error, len(self._attempts) + 1, delay_s)
-        await self._wiring.pauses.make(self._wiring.sleep(delay_s))
+        await self._pause(delay_s)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait for the time of the next attempt."""
+        await self._wiring.pauses.make(self._wiring.sleep(seconds))
+        self._resume_at = None
 
 
 async def _error_body(reader: BodyReader) -> bytes:
@@ -304,11 +319,18 @@ async def _error_body(reader: BodyReader) -> bytes:
     return bytes(body[:MAX_ERROR_BODY_BYTES])
 
 
+def _netloc(location: str) -> str:
+    try:
+        return urlsplit(location).netloc
+    except ValueError:  # it is malformed
+        return ""
+
+
 def _not_followed(head: ResponseHead, body: bytes) -> InvalidResponseError:
     location = head.headers.get("location", "")
     if not location:
         return invalid_response(head, body, "expected an answer")
-    host = location.partition("://")[2].partition("/")[0].rpartition("@")[2] or head.host
+    host = _netloc(location).rpartition("@")[2] or head.host
     return InvalidResponseError(
         f"HTTP {head.status} from {head.host}: a redirect to {host!r} was not followed",
         status_code=head.status,

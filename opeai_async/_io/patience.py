@@ -15,20 +15,34 @@ LATE_S = 0.05
 
 
 class Patience:
-    """``async with Patience(seconds):`` raises ``TimeoutError`` as ``asyncio.timeout`` does; ``math.inf`` for none."""
+    """``async with Patience(seconds):`` raises ``TimeoutError`` as ``asyncio.timeout`` does; ``math.inf`` for none.
 
-    __slots__ = ("_given_s", "_limit_s", "_loop", "_scope", "_timer")
+    Attributes:
+        is_over: Whether the limit was reached.
+    """
+
+    __slots__ = ("_given_s", "_limit_s", "_loop", "_scope", "_timer", "is_over")
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
         self._given_s = 0.0
+        self.is_over = False
         self._timer: asyncio.TimerHandle | None = None
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self) -> Patience:
         self._loop = asyncio.get_running_loop()
         self._scope = await asyncio.timeout(None).__aenter__()
-        if self._limit_s < math.inf:
-            self._set(self._loop.time() + self._limit_s)
+        self.begin(self._limit_s)
+        return self
+
+    def begin(self, limit_s: float) -> None:
+        """Count from now, in place of what was counted so far."""
+        self._limit_s = limit_s
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if limit_s < math.inf:
+            self._set(self._loop.time() + limit_s)
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
@@ -47,4 +61,5 @@ class Patience:
             self._given_s += late_s
             self._set(now + late_s)
         else:
+            self.is_over = True
             self._scope.reschedule(now)

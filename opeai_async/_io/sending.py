@@ -26,6 +26,7 @@ class Sending:
         host: The host of the URL.
         where: For messages: that, and whether there is a proxy before it.
         connect_s: Limit for a connection, in seconds.
+        on_connected: Called when there is one.
         reused: Whether its connection had served a request before.
         count_bytes: Says how many bytes its connection has brought, to this request and others.
         fresh_only: Whether it shall not go out on such a connection again.
@@ -40,16 +41,18 @@ class Sending:
         "count_bytes",
         "fresh_only",
         "host",
+        "on_connected",
         "reused",
         "spoiled",
         "transport",
         "where",
     )
 
-    def __init__(self, host: str, connect_s: float, *, via_proxy: bool) -> None:
+    def __init__(self, host: str, connect_s: float, on_connected: Callable[[], None], *, via_proxy: bool) -> None:
         self.host = host
         self.where = f"{host} through the proxy" if via_proxy else host
         self.connect_s = connect_s
+        self.on_connected = on_connected
         self.fresh_only = False
         self.start()
 
@@ -73,6 +76,7 @@ class Sending:
         self.reused, self.transport = reused, transport
         self.count_bytes, self._bytes = count_bytes, count_bytes()
         self._is_ours = is_ours
+        self.on_connected()
 
     def has_answer(self) -> bool:
         """Whether the server has sent anything since ``begin``."""

@@ -13,10 +13,10 @@ from __future__ import annotations
 import asyncio
 import copy
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from operator import length_hint
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Self
+from typing import TYPE_CHECKING, Any, Generic, Self
 
 import anyio
 
@@ -28,8 +28,10 @@ from opeai_async._core.parser import StreamParser
 from opeai_async._core.retry import Cause, Failure
 from opeai_async._core.timeouts import Expiry
 from opeai_async._io.exchange import Exchange
+from opeai_async._io.opening import Opening
 from opeai_async._io.read_options import ReadOptions
 from opeai_async._io.reader import BodyReader, ReadExpired, is_running_here, on_loop
+from opeai_async._io.timing import stream_timeout, timing
 from opeai_async._io.transport import BodyError
 from opeai_async._io.views import Batches, Texts
 from opeai_async.errors import (
@@ -39,7 +41,6 @@ from opeai_async.errors import (
     OpeAIError,
     StreamError,
     StreamInterruptedError,
-    StreamTimeoutError,
     StreamTruncatedError,
 )
 from opeai_async.types.chunk import ChatCompletionChunk
@@ -71,7 +72,8 @@ class ChatCompletionStream(Generic[ChunkT]):
         self._options = options
         self._exchange: Exchange | None = None
         self._reader: BodyReader | None = None
-        self._opening: anyio.CancelScope | None = None
+        self._scope: anyio.CancelScope | None = None
+        self._opening: Opening | None = None
         self._dialect = Dialect(options.dialect)
         self._parser: StreamParser[ChunkT] | None = None
         self._accumulator = Accumulator(note=self._dialect.note)
@@ -146,17 +148,28 @@ class ChatCompletionStream(Generic[ChunkT]):
         self._check_not_closed()
         if self._error is not None and self._parser is None:
             raise copy.copy(self._error)
-        if self._opening is not None:
+        if self._scope is not None:
             raise ConcurrentReadError("another task is opening this stream already")
         if self._parser is None and self._outcome is Outcome.OPEN:
-            # A cancelled opening goes on with the exchange it began: same clock, same idempotency key.
-            if self._exchange is None:
-                self._exchange = self._make_exchange()
             try:
-                await self._open(self._exchange.open)
+                if self._opening is not None:
+                    await self._open_apart(self._the_exchange().open)
+                    return
+                with anyio.CancelScope() as self._scope:
+                    self._take(await self._the_exchange().open())
             except OpeAIError as exc:
                 self._finish(End.ERROR, exc)
                 raise
+            finally:
+                self._scope = None
+
+    async def open_or_cancel(self) -> None:
+        """``open``, for whoever has nothing to close it with before it is open: cancelling this ends the stream."""
+        try:
+            await self.open()
+        except asyncio.CancelledError:
+            self._cancel()
+            raise
 
     async def _more(self) -> bool:
         """Make the next batch ready; False at the end."""
@@ -183,7 +196,12 @@ class ChatCompletionStream(Generic[ChunkT]):
     async def _read(self) -> list[ChunkT]:
         """The chunks of one read, which may be none; notes what ends the stream in ``_end`` and ``_error``."""
         if self._parser is None:
-            await self.open()
+            self._check_loop()
+            try:
+                await self._open_apart(self._the_exchange().open)
+            except OpeAIError as exc:
+                self._finish(End.ERROR, exc)
+                raise
         reader, parser = self._reader, self._parser
         if reader is None or parser is None:  # cancel() was called while it was opening
             return []
@@ -203,7 +221,7 @@ class ChatCompletionStream(Generic[ChunkT]):
         if begins:
             self._first_content_at = self._now()
         if parser.error is not None:
-            self._will_end(End.ERROR, parser.error, failure_of(parser.error))
+            self._will_end(End.ERROR, parser.error, failure_of(parser.error, reader.head))
         elif parser.done or not data:
             self._will_end(End.DONE if parser.done else End.EOF)
         self._came_at_once = begins and self._end is not None
@@ -237,16 +255,23 @@ class ChatCompletionStream(Generic[ChunkT]):
 
     # --- opening, and opening again --------------------------------------------------------------------------------
 
-    async def _open(self, opener: Callable[[], Awaitable[BodyReader]]) -> None:
-        """Get a response; returns without one if ``cancel`` was called meanwhile."""
-        reader: BodyReader | None = None
-        try:
-            with anyio.CancelScope() as self._opening:
-                reader = await opener()
-        finally:
-            self._opening = None
-        if reader is None:
-            return
+    def _the_exchange(self) -> Exchange:
+        """The one that was begun, if any: a second try has the same clock and the same idempotency key."""
+        if self._exchange is None:
+            self._exchange = self._make_exchange()
+        return self._exchange
+
+    async def _open_apart(self, opener: Callable[[], Coroutine[Any, Any, BodyReader]]) -> None:
+        """Get a response, or go on waiting for it where a read was cancelled; without one if ``cancel`` was called."""
+        self._opening = opening = self._opening or Opening(opener())
+        reader = await opening.response(self._opened)
+        if reader is not None:
+            self._take(reader)
+
+    def _opened(self) -> None:
+        self._opening = None
+
+    def _take(self, reader: BodyReader) -> None:
         self._reader = reader
         if self._outcome is not Outcome.OPEN:
             reader.abort()
@@ -272,9 +297,9 @@ class ChatCompletionStream(Generic[ChunkT]):
             return
         if self._reader is not None:
             self._reader.abort()
-        self._parser, self._end, self._end_error, self._end_failure = None, None, None, None
+        self._parser, self._end, self._end_error, self._end_failure, self._finished_at = None, None, None, None, None
         try:
-            await self._open(lambda: exchange.reopen(error, failure))
+            await self._open_apart(lambda: exchange.reopen(error, failure))
         except OpeAIError as exc:
             self._finish(end if exc is error else End.ERROR, exc)
 
@@ -301,8 +326,10 @@ class ChatCompletionStream(Generic[ChunkT]):
             self._finish(self._end)
         else:
             self._finish(End.CLOSED)
+        if self._scope is not None:
+            self._scope.cancel()
         if self._opening is not None:
-            self._opening.cancel()
+            self._opening.abandon()
 
     async def aclose(self) -> None:
         """Close the stream, if it is not at its end; later reads raise ``ClientClosedError``. May be called again."""
@@ -311,7 +338,7 @@ class ChatCompletionStream(Generic[ChunkT]):
             self.cancel()
 
     async def __aenter__(self) -> Self:
-        await self.open()
+        await self.open_or_cancel()
         return self
 
     async def __aexit__(
@@ -320,10 +347,16 @@ class ChatCompletionStream(Generic[ChunkT]):
         await self.aclose()
 
     def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
-        reader = getattr(self, "_reader", None)
-        if reader is None or self._outcome is not Outcome.OPEN:
+        exchange = getattr(self, "_exchange", None)
+        if exchange is None or self._outcome is not Outcome.OPEN:
+            return
+        if self._opening is not None and not exchange.loop.is_closed():
+            on_loop(exchange.loop, self._opening.abandon)
+        reader = self._reader
+        if reader is None:
             return
         reader.abandon()
+        exchange.log_end("dropped", None, reader, timing=StreamTiming(), events=self._accumulator.chunks)
         if not self._read_was_cancelled:
             _warn(f"unclosed {self!r}: use `async with`, aclose() or cancel()", ResourceWarning, source=self)
 
@@ -345,13 +378,7 @@ class ChatCompletionStream(Generic[ChunkT]):
         if expiry.phase == "finish_grace":
             self._will_end(End.GRACE)
             return
-        what = {"total": "did not end", "first_content": "brought no content"}.get(expiry.phase, "was silent")
-        error = StreamTimeoutError(
-            f"the stream {what} for {expiry.limit_s:g} s ({expiry.phase}_s={expiry.limit_s:g})",
-            phase=expiry.phase,
-            timeout_s=expiry.limit_s,
-        )
-        self._will_end(End.ERROR, error)
+        self._will_end(End.ERROR, stream_timeout(expiry))
 
     def _finish(self, end: End, error: OpeAIError | None = None) -> None:
         """Fix the outcome, and let go of the response."""
@@ -450,15 +477,13 @@ class ChatCompletionStream(Generic[ChunkT]):
         """When what came, in seconds from the call."""
         if self._exchange is None:
             return StreamTiming()
-        started_at, first_content_at, finished_at = self._exchange.started_at, self._first_content_at, self._finished_at
-        usage = self._accumulator.usage
-        tokens = None if usage is None or self._came_at_once else usage.completion_tokens
-        seconds = finished_at - first_content_at if finished_at is not None and first_content_at is not None else 0.0
-        return StreamTiming(
-            first_byte_s=_since(started_at, self._reader.first_byte_at if self._reader is not None else None),
-            first_content_s=_since(started_at, first_content_at),
-            total_s=_since(started_at, finished_at),
-            tokens_per_s=tokens / seconds if tokens is not None and seconds > 0 else None,
+        usage, reader = self._accumulator.usage, self._reader
+        return timing(
+            self._exchange.started_at,
+            reader.first_byte_at if reader is not None else None,
+            self._first_content_at,
+            self._finished_at,
+            tokens=None if usage is None or self._came_at_once else usage.completion_tokens,
         )
 
     def __repr__(self) -> str:
@@ -472,7 +497,3 @@ def _has_content(chunk: ChatCompletionChunk) -> bool:
     return any(
         choice.delta.content or choice.delta.reasoning_content or choice.delta.tool_calls for choice in chunk.choices
     )
-
-
-def _since(start: float, moment: float | None) -> float | None:
-    return None if moment is None else moment - start

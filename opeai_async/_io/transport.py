@@ -10,7 +10,7 @@ from typing import Protocol
 
 from opeai_async._core.http import Request, ResponseHead
 from opeai_async._core.retry import Cause
-from opeai_async.errors import OpeAIError
+from opeai_async.errors import APITimeoutError, OpeAIError
 
 
 class SendError(Exception):
@@ -74,7 +74,10 @@ class Transport(Protocol):
     """Sends requests."""
 
     async def send(self, request: Request, *, connect_s: float, pool_s: float) -> Response:
-        """Send *request* and wait for the head of the response; limits are in seconds, ``math.inf`` for none.
+        """Send *request* and wait for the head of the response.
+
+        Each wait has its limit, in seconds, ``math.inf`` for none: for a slot, then for a connection, then, from the
+        moment there is one, ``request.head_s`` for the head. Whoever calls waits no longer than for the sum of them.
 
         Raises:
             SendError: If no response came.
@@ -84,6 +87,12 @@ class Transport(Protocol):
     async def aclose(self) -> None:
         """Abort every open response, then close every connection."""
         ...
+
+
+def headers_timeout(limit_s: float) -> SendError:
+    """The failure of a server that has taken the request, and sends no head."""
+    message = f"no response within {limit_s:g} s (response_headers_s={limit_s:g})"
+    return SendError(APITimeoutError(message, phase="response_headers", timeout_s=limit_s), Cause.FINAL)
 
 
 def has_ambiguous_length(head: ResponseHead) -> bool:

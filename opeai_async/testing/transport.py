@@ -7,6 +7,7 @@ A response is a status, headers, and a list of what its body does: bytes, each i
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Literal, TypeAlias
 
 from opeai_async._core.http import Request, ResponseHead
 from opeai_async._core.retry import Cause
-from opeai_async._io.transport import BodyError, SendError
+from opeai_async._io.transport import BodyError, SendError, headers_timeout
 from opeai_async.errors import APIConnectionError, ClientClosedError, OpeAIError
 
 FailureCause: TypeAlias = Literal["not sent", "ambiguous", "final"]
@@ -97,14 +98,18 @@ class ScriptedTransport:
         return sum(response.end is None for response in self.responses)
 
     async def send(self, request: Request, *, connect_s: float, pool_s: float) -> ScriptedResponse:
-        """Answer *request* with the next item of the script; the limits do not matter here."""
+        """Answer *request* with the next item of the script; of the limits only that for the head matters here."""
         self.requests.append(request)
         if not self._script and not self._closed.is_set():
             message = f"the script holds no answer for request number {len(self.requests)}"
             raise SendError(APIConnectionError(message), Cause.FINAL)
         item = self._script.popleft() if self._script else None
-        if item is None or await _happened(self._closed, _due(item.delay_s)):
+        is_late = item is not None and (math.inf if item.delay_s is None else item.delay_s) > request.head_s
+        delay_s = request.head_s if is_late else None if item is None else item.delay_s
+        if item is None or await _happened(self._closed, _due(delay_s)):
             raise SendError(ClientClosedError("the client is closed"), Cause.FINAL)
+        if is_late:
+            raise headers_timeout(request.head_s)
         if isinstance(item, _Refusal):
             raise SendError(item.error, item.cause)
         response = ScriptedResponse(item.head, item.steps)

@@ -152,7 +152,7 @@ class TestScrub:
             hint=f"not {KEY}",
         )
         error.add_note(f"note {KEY}")
-        scrub(error, Secret(KEY, source="api_key"))
+        scrub(error, KEY)
         assert KEY not in "".join([str(error), repr(error.args), repr(vars(error)), *traceback.format_exception(error)])
         assert error.body == {"error": [{"k[redacted]": "[redacted]!", "n": 3}]}
         assert error.message == str(error) == "no [redacted]"
@@ -166,6 +166,6 @@ class TestScrub:
         error = StreamDecodeError("odd", excerpt="{", events=3, rule=None)
         error.pending = pending
         before = dict(vars(error))
-        scrub(error, Secret(KEY, source="api_key"))
+        scrub(error, KEY)
         assert vars(error) == before
         assert error.pending is pending

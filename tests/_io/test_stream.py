@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from opeai_async import (
+    APIConnectionError,
     ClientClosedError,
     ConcurrentReadError,
     Outcome,
@@ -145,6 +146,46 @@ async def test_a_cancelled_read_may_be_tried_again(gap_s):
     assert len(transport.requests) == 1
 
 
+async def test_a_read_that_is_cancelled_while_the_stream_opens():
+    """The request goes on, and the next read waits for it: it is sent once, however often the read is tried."""
+    client, transport, _ = scripted()
+    transport.respond(ANSWER, delay_s=1)
+    stream = client.chat.completions.stream(**BODY)
+    for _ in range(10):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(stream), 0.05)
+    assert texts([chunk async for chunk in stream]) == ["a", "b", "c"]
+    assert len(transport.requests) == 1
+
+
+@pytest.mark.parametrize("end", ["cancel", "drop", "close the client", "fail"])
+async def test_a_stream_that_ends_while_it_opens_on_its_own(end):
+    """The request that went on without a reader ends too."""
+    client, transport, _ = scripted(max_retries=0)
+    if end == "fail":
+        transport.fail(delay_s=1)
+    else:
+        transport.respond(ANSWER, delay_s=None)
+    stream = client.chat.completions.stream(**BODY)
+    reading = asyncio.create_task(anext(stream))
+    await asyncio.sleep(0.5)
+    reading.cancel()
+    await asyncio.wait([reading])
+    if end == "cancel":
+        stream.cancel()
+        assert stream.outcome is Outcome.CANCELLED
+    elif end == "drop":
+        del stream, reading
+    elif end == "close the client":
+        await client.aclose()
+        with pytest.raises(ClientClosedError):
+            await anext(stream)
+    else:
+        for _ in range(2):
+            with pytest.raises(APIConnectionError):
+                await anext(stream)
+
+
 async def test_an_opening_that_was_cancelled_may_be_tried_again():
     """The same call goes on: same idempotency key, next attempt."""
     client, transport, _ = scripted()
@@ -152,10 +193,27 @@ async def test_an_opening_that_was_cancelled_may_be_tried_again():
     transport.respond(ANSWER)
     stream = client.chat.completions.stream(**BODY)
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(anext(stream), 0.05)
+        await asyncio.wait_for(stream.open(), 0.05)
     assert texts([chunk async for chunk in stream]) == ["a", "b", "c"]
     first, second = transport.requests
     assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
+    assert [request.headers["X-Opeai-Attempt"] for request in transport.requests] == ["1", "2"]
+    assert [attempt.error for attempt in stream.meta.attempts] == ["CancelledError", None]
+
+
+@pytest.mark.parametrize("how", ["create", "async with"])
+async def test_an_opening_that_is_cancelled_for_good(how):
+    """Whoever has no stream to close yet leaves none behind."""
+    client, transport, _ = scripted()
+    transport.respond(delay_s=None)
+
+    async def enter():
+        async with client.chat.completions.stream(**BODY):
+            pass
+
+    opening = enter() if how == "async with" else client.chat.completions.create(**BODY, stream=True)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(opening, 0.05)
 
 
 async def test_a_retry_that_was_cancelled_may_be_tried_again():

@@ -155,7 +155,7 @@ async def test_a_read_cancelled_at_every_await_and_tried_again(kind, moment, tmp
                 assert stream.outcome is Outcome.COMPLETE
             return was_cancelled
 
-        assert await sweep(run) >= (6 if kind == "retry" else 2)
+        assert await sweep(run) >= (3 if kind == "retry" else 2)
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
