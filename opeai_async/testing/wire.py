@@ -54,8 +54,10 @@ class Wire:
         self._record = record
         self._speech = speech or Speech((), {})
         self.gap_s = gap_s
-        self.parts = self._speech.parts
-        self.is_stream = not self._speech.is_whole
+        self.parts: tuple[bytes, ...] = self._speech.parts
+        self.is_stream: bool = not self._speech.is_whole
+        self.before: tuple[bytes, ...]
+        self.rest: bytes
         if self.is_stream:
             self.before, self.rest = self.parts[:sent], b"".join(self.parts[sent : sent + 1])
         else:
