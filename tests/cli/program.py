@@ -1,5 +1,6 @@
 """The command line as a process of its own, on pipes or on a terminal."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -70,6 +71,15 @@ class Program:
     def interrupt(self) -> None:
         """Press Ctrl-C."""
         self.process.send_signal(signal.SIGINT)
+
+    def interrupt_at_prompt(self) -> None:
+        """Press Ctrl-C where a line is read, and a key after it.
+
+        A signal that comes between the prompt and the C library's wait for a key is seen when that wait ends.
+        """
+        self.interrupt()
+        with contextlib.suppress(OSError):  # it has ended already
+            self.press("x")
 
     def wait(self) -> int:
         """The exit code, after all output was read."""
