@@ -72,14 +72,16 @@ class Program:
         """Press Ctrl-C."""
         self.process.send_signal(signal.SIGINT)
 
-    def interrupt_at_prompt(self) -> None:
-        """Press Ctrl-C where a line is read, and a key after it.
+    def leave(self) -> int:
+        """Press Ctrl-C at a prompt until it has ended; the exit code.
 
-        A signal that comes between the prompt and the C library's wait for a key is seen when that wait ends.
+        One that comes between the prompt and the C library's wait for a key is not seen before the next.
         """
-        self.interrupt()
-        with contextlib.suppress(OSError):  # it has ended already
-            self.press("x")
+        while self.process.poll() is None:
+            self.interrupt()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(5)
+        return self.wait()
 
     def wait(self) -> int:
         """The exit code, after all output was read."""
