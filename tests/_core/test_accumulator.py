@@ -417,3 +417,10 @@ def test_custom_calls_of_one_index() -> None:
     calls = accumulator.snapshot.choices[0].message.tool_calls or []
     assert [(call.custom.name, call.custom.input) for call in calls if call.custom] == [("sh", "ls"), ("py", "1+1")]
     assert noted == ["tool_index_shared", "tool_name_repeated"]
+
+
+def test_a_piece_of_a_call_that_says_nothing() -> None:
+    """It belongs to the call of its index, and changes nothing."""
+    deltas = [call(0, *WEATHER), {"index": 0}]
+    calls = message_of({"tool_calls": deltas}).tool_calls or []
+    assert [(one.id, one.function.name, one.function.arguments) for one in calls] == [WEATHER]

@@ -550,3 +550,20 @@ def test_quirks_are_named_once_in_order() -> None:
     for quirk in ("b", "a", "b"):
         dialect.note(quirk)
     assert list(dialect.quirks) == ["b", "a"]
+
+
+def test_an_index_of_more_digits_than_python_reads() -> None:
+    """It is out of every bound, and not the index of choice 0."""
+    body = b'data: {"choices":[{"index":%b,"delta":{"content":"x"}}]}\n\n' % (b"9" * 5000)
+    chunks, _, dialect = parse([body])
+    assert chunks[0].choices[0].index == 10**18
+    assert "index_not_integer" in dialect.quirks
+
+
+def test_a_strict_reading_hands_out_nothing_it_refuses() -> None:
+    """Malformed text beside a comment is refused with the chunk that holds it."""
+    body = b': ping\n\ndata: {"choices":[{"index":0,"delta":{"content":"a\xff"}}]}\n\n'
+    chunks, parser, _ = parse([body], mode="strict")
+    assert chunks == []
+    assert isinstance(parser.error, StreamDecodeError)
+    assert parser.error.rule == "loose_json"
