@@ -202,9 +202,8 @@ class StreamParser(Generic[ChunkT]):
         if len(lines) < 2 or any(not line.lstrip().startswith((b"{", b"[DONE]")) for line in lines):
             return False
         self._note("events_glued")
-        for line in lines:
-            if not self.has_ended:
-                chunks += self._decoded([ServerSentEvent(line)])
+        if not self.has_ended:
+            chunks += self._decoded([ServerSentEvent(line) for line in lines])
         return True
 
     def _end_of_events(self) -> list[ChunkT]:

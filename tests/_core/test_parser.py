@@ -432,6 +432,8 @@ def test_events_without_a_blank_line_between_them() -> None:
         chunks, parser, quirks = both_ways(glued + end)
         assert (text_of(chunks), quirks) == ("Hello", ("events_glued",))
         assert parser.error is None
+    chunks, parser, _ = both_ways(glued + b"\n", mode="strict")
+    assert (chunks, type(parser.error)) == ([], StreamDecodeError)
     chunks, parser, _ = both_ways(glued + event({"error": _FULL}) + event(HELLO[0]))
     assert text_of(chunks) == "Hello"
     assert isinstance(parser.error, StreamServerError)
