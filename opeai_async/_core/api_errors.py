@@ -109,14 +109,17 @@ def _compact(value: Any) -> str:
     return msgspec.json.encode(value).decode("utf-8", "replace")[:MAX_EXCERPT_BYTES]
 
 
-def stream_error_from(error: APIError) -> StreamServerError:
-    """The error for an error object inside a stream."""
+def stream_error_from(
+    error: APIError, what: str = "the server reported an error in the stream", **facts: Any
+) -> StreamServerError:
+    """The error for an error object inside a stream; *facts* go to ``StreamError``."""
     return StreamServerError(
-        f"the server reported an error in the stream: {error.message}",
+        f"{what}: {error.message}",
         status_code=error.status(),
         code=error.code,
         type=error.type,
         param=error.param,
+        **facts,
     )
 
 
@@ -129,12 +132,9 @@ def failed_answer(completion: ChatCompletion) -> StreamServerError | None:
     if failed is None:
         return None
     said = find_error(failed.extra) or APIError("it gave no reason")
-    return StreamServerError(
-        f"the server ended the answer with finish_reason {failed.finish_reason!r}: {said.message}",
-        status_code=said.status(),
-        code=said.code,
-        type=said.type,
-        param=said.param,
+    return stream_error_from(
+        said,
+        f"the server ended the answer with finish_reason {failed.finish_reason!r}",
         partial=completion,
         usage=completion.usage,
         finish_reason=failed.finish_reason,

@@ -3,7 +3,8 @@
 Servers send ``reasoning_content``, ``reasoning``, ``reasoning_details``, or several at once, in one chunk or in turn.
 The first name with text is the stream's source. Text under another name that repeats what was read is a copy, and left
 out; text that goes on instead is read, so that a server may change the name and nothing is lost. Only the beginnings
-are compared, so that a chunk costs the same however long the reasoning is.
+are compared, so that a chunk costs the same however long the reasoning is. Of a stream that the fast tier began, only
+the first text is known: what begins with that, under another name, counts as a copy.
 """
 
 from __future__ import annotations

@@ -142,8 +142,8 @@ class AiohttpTransport:
             try:
                 response = AiohttpResponse(await self._post(session, request, sending), self, sending)
                 if not sending.spoiled or (not sending.reused and response.head.status >= 400):
-                    if has_ambiguous_length(response.head) and sending.transport is not None:
-                        sending.transport.abort()  # aiohttp may have pooled it already; its Python parser does not ask
+                    if has_ambiguous_length(response.head):
+                        sending.abort()  # aiohttp may have pooled it already; its Python parser does not ask
                     return response
                 response.abort()  # it answers no request, at least not this one
                 failure = None if sending.reused else _spoke_first(sending)
@@ -179,8 +179,7 @@ class AiohttpTransport:
             )
         except BaseException:
             # aiohttp only closes, and a close waits until the server has taken what is left of the request.
-            if sending.transport is not None:
-                sending.transport.abort()
+            sending.abort()
             raise
         finally:
             connections.SENDING.reset(token)

@@ -45,23 +45,6 @@ ERROR_BODY_S = 10.0
 ATTEMPT_HEADER = "X-Opeai-Attempt"
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Wiring:
-    """What all calls of a client share, and what tests replace.
-
-    Attributes:
-        jitter: Returns a random number from 0 to 1.
-        sleep: Waits that many seconds.
-    """
-
-    transport: Transport
-    secret: Secret
-    budget: RetryBudget
-    jitter: Callable[[], float] = random.random
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    pauses: Pauses = dataclasses.field(default_factory=lambda: Pauses())
-
-
 class Pauses:
     """The waits between attempts of a client's calls, which its end cuts short."""
 
@@ -82,6 +65,24 @@ class Pauses:
         here = asyncio.get_running_loop()
         for scope in [scope for scope, loop in self._scopes.items() if loop is here]:
             scope.cancel()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """What all calls of a client share, and what tests replace.
+
+    Attributes:
+        jitter: Returns a random number from 0 to 1.
+        sleep: Waits that many seconds.
+        pauses: Where it does so, for the client's end to cut it short.
+    """
+
+    transport: Transport
+    secret: Secret
+    budget: RetryBudget
+    jitter: Callable[[], float] = random.random
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    pauses: Pauses = dataclasses.field(default_factory=Pauses)
 
 
 class _Failed(NamedTuple):
@@ -182,6 +183,8 @@ class Exchange:
         quirks: tuple[str, ...] = (),
     ) -> None:
         """Write the line for the end of the answer that *reader* brought, if any."""
+        if not log.is_on():
+            return
         log.quirks_met(self._request, quirks)
         log.answer_ended(
             self._request,
@@ -198,13 +201,13 @@ class Exchange:
     # --- one attempt -----------------------------------------------------------------------------------------------
 
     async def _attempt(self) -> BodyReader | _Failed:
-        begun_at = asyncio.get_running_loop().time()
+        begun_at = self.loop.time()
         try:
             sent = await self._send()
             result = sent if isinstance(sent, _Failed) else await self._checked(sent)
         except asyncio.CancelledError:
             self._attempts.append(record := self._record(begun_at, error="CancelledError"))
-            log.attempt_ended(self._request, record, None)
+            self._log_attempt(record)
             raise
         if isinstance(result, _Failed):
             record = self._record(begun_at, result.status, type(result.error).__name__)
@@ -212,8 +215,12 @@ class Exchange:
         else:
             record, request_id = self._record(begun_at, result.head.status), result.head.request_id
         self._attempts.append(record)
-        log.attempt_ended(self._request, record, self._without_key(request_id))
+        self._log_attempt(record, request_id)
         return result
+
+    def _log_attempt(self, record: AttemptRecord, request_id: str | None = None) -> None:
+        if log.is_on():
+            log.attempt_ended(self._request, record, self._without_key(request_id))
 
     def _record(self, begun_at: float, status: int | None = None, error: str | None = None) -> AttemptRecord:
         return AttemptRecord(
@@ -221,7 +228,7 @@ class Exchange:
             status_code=status,
             error=error,
             delay_s=self._delay_s,
-            elapsed_s=asyncio.get_running_loop().time() - begun_at,
+            elapsed_s=self.loop.time() - begun_at,
         )
 
     def _without_key(self, text: str | None) -> str | None:
@@ -233,7 +240,7 @@ class Exchange:
         return text
 
     async def _send(self) -> Response | _Failed:
-        now = asyncio.get_running_loop().time()
+        now = self.loop.time()
         total_left_s = self.started_at + self._limits.total_s - now
         headers = {**self._headers, ATTEMPT_HEADER: str(len(self._attempts) + 1)}
         limits, head_s = self._limits, self._limits.response_headers_s
@@ -279,7 +286,7 @@ class Exchange:
         delay_s = self._policy.next_delay(failure, len(self._attempts), self._wiring.jitter())
         if delay_s is None:
             raise self.final(error)
-        now = asyncio.get_running_loop().time()
+        now = self.loop.time()
         if now + delay_s >= self.started_at + self._limits.total_s:
             error.add_note(f"not retried: waiting {delay_s:.1f} s would pass total_s={self._limits.total_s:g}")
             raise self.final(error)
@@ -289,7 +296,8 @@ class Exchange:
             raise self.final(error)
         self._spent += cost
         self._delay_s, self._resume_at = delay_s, now + delay_s
-        log.will_retry(self._request, error, len(self._attempts) + 1, delay_s)
+        if log.is_on():
+            log.will_retry(self._request, error, len(self._attempts) + 1, delay_s)
         await self._pause(delay_s)
 
     async def _pause(self, seconds: float) -> None:

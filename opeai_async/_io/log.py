@@ -38,27 +38,30 @@ def set_up(level: str | None) -> None:
         _LOGGER.addHandler(handler)
 
 
+def is_on() -> bool:
+    """Whether the lines go anywhere, so that they are worth their facts."""
+    return _LOGGER.isEnabledFor(logging.INFO)
+
+
 def attempt_ended(request: Request, record: AttemptRecord, request_id: str | None) -> None:
     """One try brought a response's head, or failed."""
-    if _LOGGER.isEnabledFor(logging.INFO):
-        _LOGGER.info(
-            "attempt: number=%d method=%s host=%s status=%s request_id=%s error=%s elapsed_s=%.3f",
-            record.number,
-            request.method,
-            _host(request),
-            _or_dash(record.status_code),
-            _or_dash(request_id),
-            _or_dash(record.error),
-            record.elapsed_s,
-        )
+    _LOGGER.info(
+        "attempt: number=%d method=%s host=%s status=%s request_id=%s error=%s elapsed_s=%.3f",
+        record.number,
+        request.method,
+        _host(request),
+        _or_dash(record.status_code),
+        _or_dash(request_id),
+        _or_dash(record.error),
+        record.elapsed_s,
+    )
 
 
 def will_retry(request: Request, error: OpeAIError, number: int, delay_s: float) -> None:
     """Try number *number* follows after *delay_s* seconds."""
-    if _LOGGER.isEnabledFor(logging.INFO):
-        _LOGGER.info(
-            "retry: number=%d host=%s after=%s delay_s=%.3f", number, _host(request), type(error).__name__, delay_s
-        )
+    _LOGGER.info(
+        "retry: number=%d host=%s after=%s delay_s=%.3f", number, _host(request), type(error).__name__, delay_s
+    )
 
 
 def answer_ended(
@@ -74,24 +77,23 @@ def answer_ended(
     timing: StreamTiming,
 ) -> None:
     """An answer is over, streamed or awaited; *events* is how many chunks it had."""
-    if _LOGGER.isEnabledFor(logging.INFO):
-        _LOGGER.info(
-            "%s: outcome=%s method=%s host=%s status=%s request_id=%s attempts=%d bytes=%d events=%d error=%s "
-            "first_byte_s=%s first_content_s=%s total_s=%s",
-            "stream" if request.wants_stream else "completion",
-            outcome,
-            request.method,
-            _host(request),
-            _or_dash(status),
-            _or_dash(request_id),
-            attempts,
-            bytes_read,
-            events,
-            _or_dash(type(error).__name__ if error is not None else None),
-            _seconds(timing.first_byte_s),
-            _seconds(timing.first_content_s),
-            _seconds(timing.total_s),
-        )
+    _LOGGER.info(
+        "%s: outcome=%s method=%s host=%s status=%s request_id=%s attempts=%d bytes=%d events=%d error=%s "
+        "first_byte_s=%s first_content_s=%s total_s=%s",
+        "stream" if request.wants_stream else "completion",
+        outcome,
+        request.method,
+        _host(request),
+        _or_dash(status),
+        _or_dash(request_id),
+        attempts,
+        bytes_read,
+        events,
+        _or_dash(type(error).__name__ if error is not None else None),
+        _seconds(timing.first_byte_s),
+        _seconds(timing.first_content_s),
+        _seconds(timing.total_s),
+    )
 
 
 def quirks_met(request: Request, quirks: tuple[str, ...]) -> None:

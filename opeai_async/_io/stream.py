@@ -64,7 +64,7 @@ class ChatCompletionStream(Generic[ChunkT]):
 
     Made by ``client.chat.completions.create(..., stream=True)``, already open, or by ``.stream(...)``, which opens with
     ``async with`` or at the first read. Read it from one task. A stream that is not read to its end must be closed:
-    leave its ``async with`` block, call ``aclose()``, or ``cancel()`` from any task of the same loop.
+    leave its ``async with`` block, call ``aclose()``, or ``cancel()`` from anywhere.
     """
 
     def __init__(self, make_exchange: Callable[[], Exchange], options: ReadOptions[ChunkT]) -> None:
