@@ -99,7 +99,8 @@ def keep_number_text(payload: bytes, body: JSONObject) -> None:
         _keep_number_text_loosely(payload, choices)
         return
     for choice, part in zip(choices, parts, strict=True):
-        for name, raw in (("delta", part.delta), ("message", part.message)):
+        for name in _parts_of(choice):
+            raw: _Content | None = getattr(part, name)
             if raw is not None:
                 _take_number_text(choice[name], {text: bytes(getattr(raw, text)).decode() for text in _TEXTS})
 
@@ -124,8 +125,8 @@ def _has_number(choice: Any) -> bool:
 
 
 def _parts_of(choice: Any) -> list[str]:
-    """Where a choice has its texts."""
-    return [name for name in ("delta", "message") if is_object(choice) and is_object(choice.get(name))]
+    """Where a choice has its texts: what stands beside that is not read, and keeps its numbers."""
+    return [name for name in ("delta", "message") if is_object(choice) and is_object(choice.get(name))][:1]
 
 
 def _is_number(value: Any) -> bool:

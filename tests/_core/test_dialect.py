@@ -567,3 +567,12 @@ def test_a_strict_reading_hands_out_nothing_it_refuses() -> None:
     assert chunks == []
     assert isinstance(parser.error, StreamDecodeError)
     assert parser.error.rule == "loose_json"
+
+
+def test_a_number_beside_what_is_read_stays_a_number() -> None:
+    """It is kept as it came, and can be encoded again."""
+    body = b'data: {"choices":[{"index":0,"delta":{"content":1.50},"message":{"content":5}}]}\n\n' + DONE
+    completion, _ = read(body)
+    choice = completion.choices[0]
+    assert (choice.message.content, choice.extra) == ("1.50", {"message": {"content": 5}})
+    assert msgspec.json.encode(completion)
