@@ -117,53 +117,66 @@ class Accumulator:
     def _add_all(self, chunks: list[ChatCompletionChunk]) -> None:
         # One loop without calls: what few chunks carry is asked for in one condition, which costs a third of a call.
         self._built = None
-        for chunk in chunks:
-            self._chunks += 1
-            for choice in chunk.choices:
-                parts = self._choices.get(choice.index)
-                if parts is None:
-                    parts = self._begin(choice.index)
-                delta = choice.delta
-                if delta.content is not None:
-                    parts.content.append(delta.content)
-                if delta.reasoning_content is not None:
-                    parts.reasoning.append(delta.reasoning_content)
-                if delta.tool_calls:
-                    parts.add_tool_calls(delta.tool_calls)
-                if choice.finish_reason is not None:
-                    parts.finish(choice.finish_reason)
-                if (
-                    delta.role
-                    or choice.logprobs is not None
-                    or delta.refusal is not None
-                    or delta.annotations
-                    or delta.audio is not None
-                    or delta.function_call is not None
-                    or delta.extra is not NO_EXTRA
-                    or choice.extra is not NO_EXTRA
-                ):
-                    parts.add_rare(choice, delta)
+        count, parts = 0, _NO_PARTS
+        index: int | None = None
+        try:
+            for chunk in chunks:
+                count += 1
+                for choice in chunk.choices:
+                    if choice.index != index:
+                        index = choice.index
+                        parts = self._choices.get(index) or self._begin(index)
+                    delta = choice.delta
+                    if delta.content is not None:
+                        parts.content.append(delta.content)
+                    if delta.reasoning_content is not None:
+                        parts.reasoning.append(delta.reasoning_content)
+                    if delta.tool_calls:
+                        parts.add_tool_calls(delta.tool_calls)
+                    if choice.finish_reason is not None:
+                        parts.finish(choice.finish_reason)
+                    if (
+                        delta.role
+                        or choice.logprobs is not None
+                        or delta.refusal is not None
+                        or delta.annotations
+                        or delta.audio is not None
+                        or delta.function_call is not None
+                        or delta.extra is not NO_EXTRA
+                        or choice.extra is not NO_EXTRA
+                    ):
+                        parts.add_rare(choice, delta)
+                if chunk.usage is not None or chunk.service_tier or chunk.extra is not NO_EXTRA:
+                    self._add_rare(chunk)
+        finally:
+            self._chunks += count
+            self._add_envelope(chunks if count == len(chunks) else chunks[:count])
+
+    def _add_rare(self, chunk: ChatCompletionChunk) -> None:
+        """What few chunks carry beside their choices."""
+        self._usage = chunk.usage or self._usage
+        self._service_tier = chunk.service_tier or self._service_tier
+        self._extra.add(chunk.extra)
+
+    def _add_envelope(self, chunks: list[ChatCompletionChunk]) -> None:
+        """What all chunks repeat: the first id and time, the latest of what may change."""
+        if not self._id or not self._created:
+            for chunk in chunks:
+                self._id = self._id or chunk.id
+                self._created = self._created or chunk.created
+        for chunk in reversed(chunks):
             if chunk.model:
                 self._model = chunk.model
+                break
+        for chunk in reversed(chunks):
             if chunk.system_fingerprint:
                 self._fingerprint = chunk.system_fingerprint
-            if not self._id or not self._created:
-                self._add_identity(chunk)
-            if chunk.usage is not None:
-                self._usage = chunk.usage
-            if chunk.service_tier:
-                self._service_tier = chunk.service_tier
-            if chunk.extra is not NO_EXTRA:
-                self._extra.add(chunk.extra)
+                break
 
     def _begin(self, index: int) -> _ChoiceParts:
         parts = _ChoiceParts(checked_index(index, self._max_index, "choice"), self._max_index, self._note)
         self._choices[index] = parts
         return parts
-
-    def _add_identity(self, chunk: ChatCompletionChunk) -> None:
-        self._id = self._id or chunk.id
-        self._created = self._created or chunk.created
 
     def _build(self, meta: ResponseMeta) -> ChatCompletion:
         return ChatCompletion(
@@ -348,6 +361,9 @@ class _LogprobParts:
             reasoning_content=list(self.reasoning_content) or None,
             extra=self.extra.build(),
         )
+
+
+_NO_PARTS: Any = None
 
 
 def _joined(fragments: list[str]) -> str | None:

@@ -14,9 +14,13 @@ from opeai_async._core.loose import is_whole_object
 from opeai_async._core.rules import SYNTHETIC_ID_PREFIX
 from opeai_async.errors import StreamTooLargeError
 from opeai_async.types.chunk import CustomCallDelta, FunctionCallDelta, ToolCallDelta
+from opeai_async.types.common import NO_EXTRA
 from opeai_async.types.completion import CustomCall, FunctionCall, ToolCall
 
 Note = Callable[[str], None]
+
+# After two pieces of arguments, the name has ended, and what there is was no "{}" that stood for "none yet".
+_PIECES_OF_A_SETTLED_CALL = 2
 
 
 def checked_index(index: int, max_index: int, what: str) -> int:
@@ -45,6 +49,30 @@ class ToolCallParts:
         self.in_order: list[_CallParts] = []
 
     def add(self, delta: ToolCallDelta) -> None:
+        if not self._went_on(delta):
+            self._add(delta)
+
+    def _went_on(self, delta: ToolCallDelta) -> bool:
+        """Take *delta* if it is what nearly all are: another piece of a call's arguments, and nothing else."""
+        function, call = delta.function, self.by_index.get(delta.index)
+        if (
+            call is None
+            or function is None
+            or function.name
+            or not function.arguments
+            or delta.id is not None
+            or delta.type
+            or delta.custom is not None
+            or delta.extra is not NO_EXTRA
+            or function.extra is not NO_EXTRA
+            or len(call.function.arguments) < _PIECES_OF_A_SETTLED_CALL
+            or not call.function.name.text
+        ):
+            return False
+        call.function.arguments.append(function.arguments)
+        return True
+
+    def _add(self, delta: ToolCallDelta) -> None:
         call = self._call_of(delta)
         if delta.id is not None:
             self._take_id(call, delta.id)
