@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
+from opeai_async._io.aiohttp_body import take_over
 from opeai_async._io.patience import Patience
 from opeai_async._io.sending import Sending, has_input
 
@@ -63,6 +64,7 @@ class Handler(ResponseHandler):
     def feed_data(self, data: tuple[RawResponseMessage, Any], *args: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """A head was read; called by aiohttp."""
         self._message = data[0]
+        take_over(*data)
         super().feed_data(data, *args)
 
     def data_received(self, data: bytes) -> None:

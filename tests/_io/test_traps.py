@@ -1,7 +1,8 @@
 """What aiohttp does that this package must not pass on: for each trap its cure, and the test that fails without it.
 
 Seen on aiohttp 3.14.5. Tests without a file are in this one; those marked * fail without the cure with aiohttp's C parser
-and with its Python parser, and the last test here runs them with the latter.
+and with its Python parser, and the last test here runs them with the latter,
+and with aiohttp's own reader of bodies.
 
 | trap                                    | cure                                             | test                                                      |
 |-----------------------------------------|--------------------------------------------------|-----------------------------------------------------------|
@@ -474,7 +475,9 @@ async def test_half_a_head_and_a_reset():
         assert len(server.calls) == 2
 
 
-# --- with the other parser -------------------------------------------------------------------------------------------
+# --- with other parts of aiohttp -------------------------------------------------------------------------------------
+
+IS_INNER = "OPEAI_ASYNC_INNER_TESTS"
 
 IN_THE_TRANSPORTS_FILE = (
     "malformed closing_the_client_wakes leave_by_drop unsolicited cut_delivers short ends_with reused "
@@ -483,16 +486,21 @@ IN_THE_TRANSPORTS_FILE = (
 
 
 @pytest.mark.time_limit(180)
-@pytest.mark.skipif("AIOHTTP_NO_EXTENSIONS" in os.environ, reason="that is the other parser")
-async def test_with_the_python_parser():
-    """What holds for aiohttp's C parser holds for its Python parser."""
+@pytest.mark.skipif(IS_INNER in os.environ, reason="this is the inner run")
+@pytest.mark.parametrize(
+    ("environment", "options"),
+    [({"AIOHTTP_NO_EXTENSIONS": "1"}, ()), ({}, ("-p", "tests.support.bodies_of_aiohttp"))],
+    ids=["the Python parser", "its own reader of bodies"],
+)
+async def test_with_another_part_of_aiohttp(environment, options):
+    """What holds for aiohttp's C parser and our ``Body`` holds for its Python parser, and for its own reader."""
     here = os.path.dirname(__file__)
     files = [__file__, os.path.join(here, "test_aiohttp_transport.py")]
     chosen = "test_traps or " + " or ".join(IN_THE_TRANSPORTS_FILE.split())
     done = await asyncio.to_thread(
         subprocess.run,
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *files, "-k", chosen],
-        env={**os.environ, "AIOHTTP_NO_EXTENSIONS": "1"},
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *options, *files, "-k", chosen],
+        env={**os.environ, **environment, IS_INNER: "1"},
         cwd=os.path.dirname(os.path.dirname(here)),
         capture_output=True,
         text=True,
