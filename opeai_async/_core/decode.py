@@ -12,22 +12,17 @@ A twin may refuse more than it must: that costs time, and nothing else.
 from __future__ import annotations
 
 import functools
-import inspect
-import operator
-import types
-import typing
 from collections.abc import Callable
-from typing import Annotated, Any, Generic, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
 
 from opeai_async._core.dialect import Dialect
-from opeai_async._core.json_types import is_wire_type
 from opeai_async._core.sse import ServerSentEvent
-from opeai_async.types.chunk import ChatCompletionChunk, ChunkChoice, ToolCallDelta
-from opeai_async.types.common import CompletionUsage, WireStruct
-from opeai_async.types.completion import ChatCompletion, ChatCompletionMessage, Choice, FunctionCall, ToolCall
+from opeai_async._core.twins import strict_twin
+from opeai_async.types.chunk import ChatCompletionChunk
+from opeai_async.types.completion import ChatCompletion
 
 ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
 CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
@@ -37,34 +32,6 @@ DONE = b"[DONE]"
 
 # msgspec raises the last two as they are (seen on 0.22): malformed UTF-8 in a string, and nesting too deep.
 DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-
-# Fields that have a default for users, but whose absence on the wire means that something needs repair.
-_PRESENT_WHEN_ORDINARY: dict[type, frozenset[str]] = {
-    ChatCompletionChunk: frozenset({"choices"}),
-    ChatCompletion: frozenset({"choices"}),
-    ChunkChoice: frozenset({"index", "delta"}),
-    Choice: frozenset({"index"}),
-    ToolCallDelta: frozenset({"index"}),
-    ToolCall: frozenset({"function"}),
-    CompletionUsage: frozenset({"prompt_tokens", "completion_tokens", "total_tokens"}),
-}
-
-_NOT_EMPTY = Annotated[str, msgspec.Meta(min_length=1)]
-_SOME_CALLS: Any = Annotated[list[ToolCall], msgspec.Meta(min_length=1)]
-
-# Fields whose type is wider for users than what needs no repair, unless a user's Struct gives them another.
-_NARROWED: dict[type, dict[str, Any]] = {
-    ToolCallDelta: {"id": None},  # the tolerant tier wants to know each tool call, to tell apart those without index
-    ToolCall: {"id": _NOT_EMPTY, "type": _NOT_EMPTY},
-    FunctionCall: {"arguments": _NOT_EMPTY},
-    ChatCompletionMessage: {"role": _NOT_EMPTY, "tool_calls": _SOME_CALLS | None},
-}
-
-
-class _Refused(Struct, forbid_unknown_fields=True):
-    """Stands where a twin wants no value at all: no object on the wire becomes one."""
-
-    impossible: int = msgspec.field(name="(impossible)")
 
 
 class ChunkDecoder(Generic[ChunkT]):
@@ -169,76 +136,4 @@ def strict_decode(wire_type: type[StructT]) -> Callable[[bytes], StructT]:
 @functools.lru_cache(maxsize=128)
 def strict_decoder(wire_type: type[StructT]) -> msgspec.json.Decoder[StructT]:
     """A decoder of *wire_type* that refuses what is out of the ordinary."""
-    return msgspec.json.Decoder(cast("type[StructT]", _Twins().of(cast("Any", wire_type))))
-
-
-class _Twins:
-    """Builds strict twins of a type and of all wire types its fields mention."""
-
-    def __init__(self) -> None:
-        self._begun: dict[type[WireStruct], type[Struct]] = {}
-
-    def of(self, cls: type[WireStruct]) -> type[Struct]:
-        if cls not in self._begun:
-            self._begun[cls] = _Refused  # what a type that contains itself gets there
-            self._begun[cls] = self._build(cls)
-        return self._begun[cls]
-
-    def _build(self, cls: type[WireStruct]) -> type[Struct]:
-        needed = _needed_when_ordinary(cls)
-        # All of them, in their order: a decoder looks for each key where the one before was, so order is speed.
-        fields = [self._redefined(cls, field, field.name in needed) for field in msgspec.structs.fields(cls)]
-        return msgspec.defstruct(
-            cls.__name__,
-            fields,
-            bases=(cls,),
-            module=cls.__module__,
-            namespace={
-                "public_type": cls,
-                "__doc__": cls.__doc__,
-                "__qualname__": cls.__qualname__,
-                "__repr__": _repr_as_public,
-            },
-            kw_only=True,
-            eq=False,
-            forbid_unknown_fields=True,
-        )
-
-    def _redefined(self, cls: type[WireStruct], field: msgspec.structs.FieldInfo, needed: bool) -> tuple[str, Any, Any]:
-        options: dict[str, Any] = {"name": field.encode_name}
-        if not needed and field.default is not msgspec.NODEFAULT:
-            options["default"] = field.default
-        elif not needed and field.default_factory is not msgspec.NODEFAULT:
-            options["default_factory"] = field.default_factory
-        annotation = _narrowed(cls, field.name, field.type)
-        return field.name, self._in_annotation(annotation), msgspec.field(**options)
-
-    def _in_annotation(self, annotation: Any) -> Any:
-        """*annotation* with a twin in place of each wire type."""
-        if is_wire_type(annotation):
-            return self.of(annotation)
-        annotation = getattr(annotation, "__value__", annotation)  # the statement `type Name = ...`
-        origin, args = typing.get_origin(annotation), typing.get_args(annotation)
-        if origin is Annotated:
-            return Annotated[(self._in_annotation(args[0]), *args[1:])]
-        twins = tuple(map(self._in_annotation, args))
-        if all(map(operator.is_, args, twins)):
-            return annotation
-        if origin in (types.UnionType, typing.Union):
-            return typing.Union[twins]  # noqa: UP007
-        return origin[twins]
-
-
-def _repr_as_public(twin: WireStruct) -> str:
-    # A twin has fewer defaults, so its own repr would leave out less.
-    public = cast("type[WireStruct]", twin.public_type)
-    return repr(public(**{name: getattr(twin, name) for name in twin.__struct_fields__}))
-
-
-def _needed_when_ordinary(cls: type[WireStruct]) -> frozenset[str]:
-    return frozenset(name for base in cls.__mro__ for name in _PRESENT_WHEN_ORDINARY.get(base, ()))
-
-
-def _narrowed(cls: type[WireStruct], name: str, annotation: Any) -> Any:
-    declares = next(base for base in cls.__mro__ if name in inspect.get_annotations(base))
-    return _NARROWED.get(declares, {}).get(name, annotation)
+    return msgspec.json.Decoder(cast("type[StructT]", strict_twin(cast("Any", wire_type))))
