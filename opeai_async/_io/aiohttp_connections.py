@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import HttpProcessingError
 
 from opeai_async._io.aiohttp_body import take_over
 from opeai_async._io.patience import Patience
@@ -23,16 +24,19 @@ if TYPE_CHECKING:
     from aiohttp.http_parser import RawResponseMessage
 
 MAX_CONCURRENT_CONNECTS = 128
+MAX_FRAMING_BYTES = 256 * 1024
 
 SENDING: ContextVar[Sending] = ContextVar("opeai_asyncSENDING")
 
 
 class Handler(ResponseHandler):
-    """A connection that knows how many requests it has served, and counts what it reads.
+    """A connection that knows how many requests it has served, counts what it reads, and says when a body is lost.
 
     aiohttp does not tell half a head from none: its Python parser forgets it, and so do both after a RST. Of a head
     and a malformed body in one read, it loses the head too, so it gets them one after the other. What comes behind a
-    body in the same read, it takes for the next answer's beginning, and says nothing.
+    body in the same read, it takes for the next answer's beginning, and says nothing. When a body's framing turns out
+    malformed, it closes the connection, but the reader of the body sleeps on; and it never wakes for framing without
+    end, such as a chunk extension.
 
     Attributes:
         served: How many requests it was given to.
@@ -45,12 +49,15 @@ class Handler(ResponseHandler):
     _head_ends_at = 0
     _last = b""
     _message: RawResponseMessage | None = None
+    _body_bytes = 0
+    _grew_at = 0
 
     def begin(self) -> None:
         """Another request gets this connection."""
         self.served += 1
         self._is_after_head = False
         self._message = None
+        self._grew_at = self.bytes_read
 
     def has_rest(self) -> bool:
         """Whether more has come than the last answer."""
@@ -78,6 +85,21 @@ class Handler(ResponseHandler):
                 super().data_received(data[:end])
                 data = data[end:]
         super().data_received(data)
+        if (body := self._payload) is None:
+            return
+        if body.total_bytes != self._body_bytes:
+            self._body_bytes, self._grew_at = body.total_bytes, self.bytes_read
+        elif self.bytes_read - self._grew_at > MAX_FRAMING_BYTES and self.transport is not None:
+            self.transport.close()
+            self.set_exception(HttpProcessingError(message="framing without end"))
+
+    def set_exception(self, exc: BaseException, *cause: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The connection has failed; called by aiohttp. Tells whoever reads a body, where aiohttp does not."""
+        super().set_exception(exc, *cause)
+        body = self._payload
+        if isinstance(exc, HttpProcessingError) and body is not None and not body.is_eof() and not body.exception():
+            body.set_exception(HttpProcessingError(message=exc.message))
+            self._payload = None  # else the end of the connection, which follows, would take the place of the reason
 
 
 class Request(aiohttp.ClientRequest):
@@ -124,7 +146,7 @@ class Connector(aiohttp.TCPConnector):
                 connection = await super().connect(*args, **kwargs)
                 protocol = connection.protocol
                 reused = getattr(protocol, "served", 0) > 0
-                if protocol is None or (reused and _has_spoken(protocol)):
+                if protocol is None or (reused and _is_spoiled(protocol)):
                     connection.close()
                 elif reused and sending.fresh_only:
                     set_aside.append(connection)
@@ -141,16 +163,20 @@ class Connector(aiohttp.TCPConnector):
 
     async def _create_connection(self, *args: Any, **kwargs: Any) -> ResponseHandler:
         limit_s = SENDING.get().connect_s
-        async with self._connects, Patience(limit_s):
-            return await super()._create_connection(*args, **kwargs)
+        async with self._connects:
+            with Patience(limit_s):
+                return await super()._create_connection(*args, **kwargs)
 
 
-def _has_spoken(protocol: ResponseHandler, *, fresh: bool = False) -> bool:
+def _is_spoiled(protocol: ResponseHandler) -> bool:
+    """Whether a connection that was used is at its end, or the loop has read more of it than was asked for."""
+    return protocol.should_close or (isinstance(protocol, Handler) and protocol.has_rest())
+
+
+def _has_spoken(protocol: ResponseHandler, *, fresh: bool) -> bool:
     """Whether a connection is at its end, or has brought anything; the loop may not have read it yet."""
     transport = protocol.transport
-    if protocol.should_close or transport is None:
-        return True
-    if not fresh and isinstance(protocol, Handler) and protocol.has_rest():
+    if transport is None or protocol.should_close or (not fresh and _is_spoiled(protocol)):
         return True
     if fresh and transport.get_extra_info("ssl_object") is not None:
         return False  # what is in the socket may be the session tickets of the handshake

@@ -11,14 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import io
-import math
 import ssl
 from collections.abc import AsyncGenerator, Callable
-from urllib.parse import urlsplit
 
 import aiohttp
-import anyio
-from aiohttp.http_exceptions import HttpProcessingError
 
 from opeai_async._core.http import Request, ResponseHead
 from opeai_async._core.retry import Cause
@@ -33,10 +29,7 @@ from opeai_async.errors import ClientClosedError, ConfigurationError, InvalidRes
 READ_BUFFER_BYTES = 64 * 1024
 DRAIN_S = 0.1
 DRAIN_BYTES = 64 * 1024
-SWEEP_S = 0.5
 BIG_BODY_BYTES = 1024 * 1024
-# What a second of it may bring without a byte of the body.
-MAX_FRAMING_BYTES = 256 * 1024
 
 _NO_CLOCKS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 
@@ -71,10 +64,9 @@ class AiohttpTransport:
         self._session: aiohttp.ClientSession | None = None
         self._keeper: AsyncGenerator[None, None] | None = None
         self._slots: Slots | None = None
-        self._sends: set[anyio.CancelScope] = set()
+        self._sends: set[Patience] = set()
         self._open: set[AiohttpResponse] = set()
         self._drains: set[asyncio.Task[None]] = set()
-        self._sweep: asyncio.TimerHandle | None = None
 
     @property
     def open_responses(self) -> int:
@@ -84,22 +76,25 @@ class AiohttpTransport:
     async def send(self, request: Request, *, connect_s: float, pool_s: float) -> AiohttpResponse:
         """Send *request* and wait for the head of the response."""
         session = await self._session_of_this_loop()
-        with anyio.CancelScope() as scope:
-            self._sends.add(scope)
-            try:
+        patience = Patience()
+        self._sends.add(patience)
+        try:
+            with patience:
                 if self._slots is not None:
                     await self._slots.take(pool_s, lambda: len(self._open))
-                return await self._send_in_slot(session, request, connect_s)
-            finally:
-                self._sends.discard(scope)
-        raise SendError(_client_closed(), Cause.FINAL)  # only aclose() cancels the scope
+                return await self._send_in_slot(session, request, connect_s, patience)
+        except TimeoutError:  # aclose() has ended it, if it was not the limit
+            failure = headers_timeout(request.head_s) if patience.is_over else SendError(_client_closed(), Cause.FINAL)
+            raise failure from None
+        finally:
+            self._sends.discard(patience)
 
     async def aclose(self) -> None:
         """Abort every open response, then close every connection."""
         self._check_loop(asyncio.get_running_loop())
         self._closed = True
-        for scope in list(self._sends):
-            scope.cancel()
+        for sending in list(self._sends):
+            sending.now()
         # Responses first: session.close() would strand a reader for ever.
         for response in list(self._open):
             response.abort(BodyError("the client was closed", Cause.FINAL))
@@ -115,20 +110,15 @@ class AiohttpTransport:
     # --- sending ---------------------------------------------------------------------------------------------------
 
     async def _send_in_slot(
-        self, session: aiohttp.ClientSession, request: Request, connect_s: float
+        self, session: aiohttp.ClientSession, request: Request, connect_s: float, patience: Patience
     ) -> AiohttpResponse:
-        patience = Patience(math.inf)
         try:
-            async with patience:
-                response = await self._response(session, request, connect_s, lambda: patience.begin(request.head_s))
-        except BaseException as exc:
+            response = await self._response(session, request, connect_s, lambda: patience.begin(request.head_s))
+        except BaseException:
             if self._slots is not None:
                 self._slots.free()
-            if isinstance(exc, TimeoutError) and patience.is_over:
-                raise headers_timeout(request.head_s) from None
             raise
         self._open.add(response)
-        self._start_sweeping()
         if self._closed:  # by aclose(), in the very moment in which the head arrived
             response.abort(BodyError("the client was closed", Cause.FINAL))
         return response
@@ -136,8 +126,7 @@ class AiohttpTransport:
     async def _response(
         self, session: aiohttp.ClientSession, request: Request, connect_s: float, on_connected: Callable[[], None]
     ) -> AiohttpResponse:
-        host = urlsplit(request.url).hostname or "the server"
-        sending = Sending(host, connect_s, on_connected, via_proxy=self._proxy is not None)
+        sending = Sending(request.url, connect_s, on_connected, via_proxy=self._proxy is not None)
         while True:
             try:
                 response = AiohttpResponse(await self._post(session, request, sending), self, sending)
@@ -196,7 +185,7 @@ class AiohttpTransport:
             raise SendError(exc, Cause.FINAL) from None
         # The first request, or the first of a new loop after the old one was closed with everything on it.
         self._loop = loop
-        self._sends, self._open, self._drains, self._sweep = set(), set(), set(), None
+        self._sends, self._open, self._drains = set(), set(), set()
         self._slots = None if self._max_connections is None else Slots(self._max_connections)
         self._session = session = self._new_session()
         self._keeper = closed_with_loop(session, self._open)
@@ -225,9 +214,6 @@ class AiohttpTransport:
             self._open.remove(response)
             if self._slots is not None:
                 self._slots.free()
-        if not self._open and self._sweep is not None:
-            self._sweep.cancel()
-            self._sweep = None
 
     def drain(self, response: AiohttpResponse) -> None:
         """Read what little may be left of *response* in the background, so that its connection is reused."""
@@ -235,30 +221,17 @@ class AiohttpTransport:
         self._drains.add(task)
         task.add_done_callback(self._drains.discard)
 
-    def _start_sweeping(self) -> None:
-        if self._sweep is None:
-            self._sweep = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep_stranded)
-
-    def _sweep_stranded(self) -> None:
-        """Wake readers whom aiohttp forgot: a bad chunk size closes the connection, but tells nobody."""
-        self._sweep = None
-        for response in list(self._open):
-            response.wake_if_stranded()
-        if self._open:
-            self._start_sweeping()
-
 
 class AiohttpResponse:
     """An open response; ``head`` has its status and headers."""
 
-    __slots__ = ("_content", "_ended", "_error", "_raw", "_sending", "_swept", "_transport", "head")
+    __slots__ = ("_content", "_ended", "_error", "_raw", "_sending", "_transport", "head")
 
     def __init__(self, raw: aiohttp.ClientResponse, transport: AiohttpTransport, sending: Sending) -> None:
         self._raw = raw
         self._content = raw.content
         self._transport = transport
         self._sending = sending
-        self._swept = sending.count_bytes(), raw.content.total_bytes
         headers = {name.lower(): ", ".join(raw.headers.getall(name)) for name in raw.headers}
         self.head = ResponseHead(raw.status, raw.url.host or "", headers)
         self._error: BodyError | None = None
@@ -336,24 +309,6 @@ class AiohttpResponse:
             pass
         finally:
             self.abort()
-
-    def wake_if_stranded(self) -> None:
-        """Tell a waiting read what aiohttp does not: that its connection is gone (the C parser of 3.14.5).
-
-        Or that it brings much, and of the body nothing: chunk extensions without end.
-        """
-        connection, content = self._raw.connection, self._content
-        if connection is None or content.is_eof() or content.exception() is not None:
-            return
-        # Not is_connected(): a connection about to close may still tell its reader about a proper end.
-        if connection.protocol is None or not connection.protocol.connected:
-            content.set_exception(HttpProcessingError(message="bad chunk size"))
-            return
-        came, body = self._swept
-        self._swept = self._sending.count_bytes(), content.total_bytes
-        if self._swept[1] == body and self._swept[0] - came > MAX_FRAMING_BYTES:
-            content.set_exception(HttpProcessingError(message="chunk extensions without end"))
-            connection.close()
 
 
 def _spoke_first(sending: Sending) -> SendError:

@@ -247,7 +247,7 @@ class Exchange:
         request = dataclasses.replace(self._request, headers=headers, head_s=head_s)
         waits_s = limits.pool_s + limits.connect_s + head_s  # in case that the transport does not look at its clocks
         try:
-            async with Patience(min(total_left_s, waits_s)):
+            with Patience(min(total_left_s, waits_s)):
                 return await self._wiring.transport.send(request, connect_s=limits.connect_s, pool_s=limits.pool_s)
         except TimeoutError:
             if waits_s < total_left_s:

@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from opeai_async._core.redact import redact
 from opeai_async._core.retry import Cause
@@ -23,8 +24,6 @@ class Sending:
     """What is learned about one request while it is sent.
 
     Attributes:
-        host: The host of the URL.
-        where: For messages: that, and whether there is a proxy before it.
         connect_s: Limit for a connection, in seconds.
         on_connected: Called when there is one.
         reused: Whether its connection had served a request before.
@@ -37,24 +36,34 @@ class Sending:
     __slots__ = (
         "_bytes",
         "_is_ours",
+        "_url",
+        "_via_proxy",
         "connect_s",
         "count_bytes",
         "fresh_only",
-        "host",
         "on_connected",
         "reused",
         "spoiled",
         "transport",
-        "where",
     )
 
-    def __init__(self, host: str, connect_s: float, on_connected: Callable[[], None], *, via_proxy: bool) -> None:
-        self.host = host
-        self.where = f"{host} through the proxy" if via_proxy else host
+    def __init__(self, url: str, connect_s: float, on_connected: Callable[[], None], *, via_proxy: bool) -> None:
+        self._url = url
+        self._via_proxy = via_proxy
         self.connect_s = connect_s
         self.on_connected = on_connected
         self.fresh_only = False
         self.start()
+
+    @property
+    def host(self) -> str:
+        """The host of the URL."""
+        return urlsplit(self._url).hostname or "the server"
+
+    @property
+    def where(self) -> str:
+        """For messages: the host, and whether there is a proxy before it."""
+        return f"{self.host} through the proxy" if self._via_proxy else self.host
 
     def start(self) -> None:
         """Forget the connection of the try before."""

@@ -18,8 +18,6 @@ from operator import length_hint
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self
 
-import anyio
-
 from opeai_async._core.accumulator import Accumulator
 from opeai_async._core.api_errors import failed_answer, failure_of
 from opeai_async._core.dialect import Dialect
@@ -29,6 +27,7 @@ from opeai_async._core.retry import Cause, Failure
 from opeai_async._core.timeouts import Expiry
 from opeai_async._io.exchange import Exchange
 from opeai_async._io.opening import Opening
+from opeai_async._io.patience import Cut
 from opeai_async._io.read_options import ReadOptions
 from opeai_async._io.reader import BodyReader, ReadExpired, is_running_here, on_loop
 from opeai_async._io.timing import stream_timeout, timing
@@ -72,7 +71,7 @@ class ChatCompletionStream(Generic[ChunkT]):
         self._options = options
         self._exchange: Exchange | None = None
         self._reader: BodyReader | None = None
-        self._scope: anyio.CancelScope | None = None
+        self._scope: Cut | None = None
         self._opening: Opening | None = None
         self._dialect = Dialect(options.dialect)
         self._parser: StreamParser[ChunkT] | None = None
@@ -155,7 +154,7 @@ class ChatCompletionStream(Generic[ChunkT]):
                 if self._opening is not None:
                     await self._open_apart(self._the_exchange().open)
                     return
-                with anyio.CancelScope() as self._scope:
+                with Cut() as self._scope:
                     self._take(await self._the_exchange().open())
             except OpeAIError as exc:
                 self._finish(End.ERROR, exc)
@@ -327,7 +326,7 @@ class ChatCompletionStream(Generic[ChunkT]):
         else:
             self._finish(End.CLOSED)
         if self._scope is not None:
-            self._scope.cancel()
+            self._scope.now()
         if self._opening is not None:
             self._opening.abandon()
 

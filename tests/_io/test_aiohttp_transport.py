@@ -24,7 +24,8 @@ from opeai_async import (
     StreamTruncatedError,
     Timeouts,
 )
-from opeai_async._io.aiohttp_transport import DRAIN_S, MAX_FRAMING_BYTES, SWEEP_S
+from opeai_async._io.aiohttp_connections import MAX_FRAMING_BYTES
+from opeai_async._io.aiohttp_transport import DRAIN_S
 from opeai_async.testing import OpeAIServer
 from tests.support.chunks import ANSWER, BODY, COMPLETION, DONE, FINISH, event, events
 from tests.support.clients import texts
@@ -256,7 +257,7 @@ async def test_a_silent_answer_on_a_connection_that_has_brought_much():
             await call.send(plain(big, kind=b"application/json"))
             return
         await call.send(HEAD)
-        await asyncio.sleep(3 * SWEEP_S)
+        await asyncio.sleep(0.02)
         await call.send(chunked(ANSWER), LAST)
 
     async with RawServer(answer) as server, client_of(server, max_retries=0) as client:
@@ -266,7 +267,7 @@ async def test_a_silent_answer_on_a_connection_that_has_brought_much():
 
 
 async def test_chunk_extensions_without_end():
-    """Much comes, and of the body nothing: that ends within moments, not with a clock."""
+    """Much comes, and of the body nothing: that ends at once, not with a clock."""
 
     async def answer(call):
         await call.send(HEAD, b"5;")
@@ -274,7 +275,7 @@ async def test_chunk_extensions_without_end():
             await call.send(b"x" * MAX_FRAMING_BYTES)
 
     async with RawServer(answer) as server, client_of(server, max_retries=0) as client:
-        with pytest.raises(StreamInterruptedError, match="chunk extensions without end"):
+        with pytest.raises(StreamInterruptedError, match="framing of the body is malformed|cut before its end"):
             await drain(stream_of(client))
 
 

@@ -14,24 +14,24 @@ from opeai_async._io.patience import Patience
 async def test_what_is_in_time() -> None:
     """Nothing happens, and no timer is left."""
     for limit_s in (60, math.inf):
-        async with Patience(limit_s):
+        with Patience(limit_s):
             await asyncio.sleep(0)
     with pytest.raises(KeyError):
-        async with Patience(60):
+        with Patience(60):
             raise KeyError
 
 
 async def test_what_is_not() -> None:
     """It ends as `asyncio.timeout` does."""
     with pytest.raises(TimeoutError):
-        async with Patience(0.01):
+        with Patience(0.01):
             await asyncio.Event().wait()
 
 
 async def test_an_answer_that_waits_for_a_busy_loop() -> None:
     """What held the loop up is not the server's fault."""
     loop, answer = asyncio.get_running_loop(), asyncio.Event()
-    async with Patience(0.1):
+    with Patience(0.1):
         loop.call_later(0.15, answer.set)
         await asyncio.sleep(0)
         time.sleep(0.3)  # noqa: ASYNC251 - the busy loop
@@ -49,6 +49,6 @@ async def test_a_loop_that_is_always_busy() -> None:
     loop = asyncio.get_running_loop()
     handle = loop.call_soon(hold_up)
     with pytest.raises(TimeoutError):
-        async with Patience(0.2):
+        with Patience(0.2):
             await asyncio.Event().wait()
     handle.cancel()

@@ -6,7 +6,8 @@ and with aiohttp's own reader of bodies.
 
 | trap                                    | cure                                             | test                                                      |
 |-----------------------------------------|--------------------------------------------------|-----------------------------------------------------------|
-| bad chunk size: the reader sleeps on    | `AiohttpResponse.wake_if_stranded`               | test_aiohttp_transport: malformed_chunk_size *            |
+| bad chunk size: the reader sleeps on    | `Handler.set_exception`                          | test_aiohttp_transport: malformed_chunk_size *            |
+| framing without end wakes nobody        | `Handler.data_received`                          | test_aiohttp_transport: chunk_extensions_without_end *    |
 | session.close() strands readers         | `AiohttpTransport.aclose` aborts responses first | test_aiohttp_transport: closing_the_client_wakes *        |
 | abandoned responses are never collected | `ChatCompletionStream.__del__`                   | test_aiohttp_transport: left_closes...leave_by_drop *     |
 | stray answers are given to the next     | `Connector.connect`, `Request.write_bytes`       | a_stray_answer..., unsolicited_bytes_at_random_moments *  |
@@ -221,7 +222,7 @@ async def test_bytes_that_arrived_before_the_error():
 
 
 async def test_a_waiting_stream_has_one_timer():
-    """Of the reader; and one that looks after all streams. None of aiohttp's, which would end a long stream."""
+    """Of the reader. None of aiohttp's, which would end a long stream."""
     async with OpeAIServer() as server, server.client() as client:
         server.stall("one two three", after=3)
         before = footprint().timers
@@ -234,7 +235,7 @@ async def test_a_waiting_stream_has_one_timer():
                 for timer in footprint().timers - before
                 if is_of(timer, "opeai_async", "aiohttp.client", "aiohttp.helpers")
             ]
-            assert sorted(timer._callback.__name__ for timer in added) == ["_on_timer", "_sweep_stranded"]
+            assert sorted(timer._callback.__name__ for timer in added) == ["_on_timer"]
             reading.cancel()
             await asyncio.wait([reading])
 
@@ -480,7 +481,7 @@ async def test_half_a_head_and_a_reset():
 IS_INNER = "OPEAI_ASYNC_INNER_TESTS"
 
 IN_THE_TRANSPORTS_FILE = (
-    "malformed closing_the_client_wakes leave_by_drop unsolicited cut_delivers short ends_with reused "
+    "malformed extensions closing_the_client_wakes leave_by_drop unsolicited cut_delivers short ends_with reused "
     "redirect late half_a_head rubbish has_not_read"
 )
 
