@@ -53,8 +53,7 @@ class ReasoningSource:
         """
         for name, text in found.items():
             self._under.setdefault(name, _Text()).add(text)
-        names = [name for name in (self.name, *found) if name in found]
-        chosen = next((name for name in names if name == self.name or not self._is_copy(name)), None)
+        chosen = self.name if self.name in found else next((name for name in found if not self._is_copy(name)), None)
         if chosen is not None:
             self.name = chosen
             self._read.add(found[chosen])

@@ -225,7 +225,7 @@ def _reasoning_alias(delta: JSONObject) -> bool:
     """
     if "reasoning" not in delta:
         return False
-    if delta["reasoning"] is not None:
+    if delta["reasoning"] is not None and not delta.get("reasoning_content"):
         delta["reasoning_content"] = delta["reasoning"]
     if not delta["reasoning"]:
         del delta["reasoning"]

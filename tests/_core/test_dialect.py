@@ -109,6 +109,11 @@ DELTAS: dict[str, tuple[Deltas, dict[str, Any], tuple[str, ...]]] = {
         {"reasoning_content": "ab"},
         ("reasoning_alias",),
     ),
+    "reasoning empty beside text": (
+        [{"reasoning_content": "r", "reasoning": ""}, {"reasoning_content": "s", "reasoning": {}}],
+        {"reasoning_content": "rs"},
+        ("reasoning_alias",),
+    ),
     "reasoning null": ([{"content": "a", "reasoning": None}], {"content": "a"}, ("reasoning_alias",)),
     "reasoning as an object": (
         [{"reasoning": [{"text": "a", "signature": "s"}]}, {"reasoning": [{"content": "b"}, "c", {"x": 1}, 5]}],
