@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
 
 from opeai_async._core.dialect import Dialect
 from opeai_async._core.sse import ServerSentEvent
-from opeai_async._core.twins import strict_twin
+from opeai_async._core.twins import DECODE_ERRORS, strict_twin
+from opeai_async._core.vendor_twins import LIBRARY, VendorFields
 from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.completion import ChatCompletion
 
@@ -29,9 +30,6 @@ CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
 StructT = TypeVar("StructT", bound=Struct)
 
 DONE = b"[DONE]"
-
-# msgspec raises the last two as they are (seen on 0.22): malformed UTF-8 in a string, and nesting too deep.
-DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class ChunkDecoder(Generic[ChunkT]):
@@ -45,6 +43,7 @@ class ChunkDecoder(Generic[ChunkT]):
     def __init__(self, chunk_type: type[ChunkT], dialect: Dialect) -> None:
         self._chunk_type = chunk_type
         self._decode = strict_decode(chunk_type)
+        self._vendor_fields = VendorFields(chunk_type, LIBRARY)
         self._dialect = dialect
         self._needs_no_care = False
 
@@ -66,10 +65,26 @@ class ChunkDecoder(Generic[ChunkT]):
         try:
             chunk = self._decode(payload)
         except DECODE_ERRORS:
-            return self._dialect.read_chunk(payload, self._chunk_type)
+            return self._decode_refused(payload)
         if self._needs_no_care or self._with_care([chunk]) is not None:
             return chunk
         return self._dialect.read_chunk(payload, self._chunk_type)
+
+    def _decode_refused(self, payload: bytes) -> ChunkT | None:
+        wider = self._vendor_fields.guess(payload, has_alias=self._dialect.has_reasoning_alias)
+        if wider is not None:
+            self._widen(wider)
+            return self.decode(payload)
+        chunk = self._dialect.read_chunk(payload, self._chunk_type)
+        if chunk is not None:
+            wider = self._vendor_fields.learn(chunk, has_alias=self._dialect.has_reasoning_alias)
+            if wider is not None:
+                self._widen(wider)
+        return chunk
+
+    def _widen(self, decode: Callable[[bytes], ChunkT]) -> None:
+        self._decode = decode
+        self._needs_no_care = self._needs_no_care and not self._vendor_fields.have_alias
 
     def _with_care(self, chunks: list[ChunkT]) -> list[ChunkT] | None:
         """*chunks*, once the dialect knows of them; None if it wants to read them itself.
@@ -77,9 +92,12 @@ class ChunkDecoder(Generic[ChunkT]):
         It needs to know where a stream's reasoning comes from. That is told by its first text, as long as all is
         ordinary; where it comes under another name, the dialect also looks for copies under the usual one.
         """
+        deltas = [choice.delta for chunk in chunks for choice in chunk.choices]
+        if self._vendor_fields.have_alias:
+            return chunks if self._dialect.saw_aliased(deltas) else None
         if self._dialect.reasons_elsewhere:
-            return None if any(map(_reasons, chunks)) else chunks
-        for delta in (choice.delta for chunk in chunks for choice in chunk.choices):
+            return None if any(delta.reasoning_content for delta in deltas) else chunks
+        for delta in deltas:
             has_content = bool(delta.reasoning_content or delta.content)
             self._needs_no_care = self._needs_no_care or has_content
             self._dialect.saw_ordinary(delta.reasoning_content, has_content=has_content)
@@ -97,10 +115,6 @@ class ChunkDecoder(Generic[ChunkT]):
         if event.event.lower() == "error":
             raise self._dialect.read_error_event(event.data)
         return self._dialect.read_named_event(event.event, event.data, self._chunk_type)
-
-
-def _reasons(chunk: ChatCompletionChunk) -> bool:
-    return any(choice.delta.reasoning_content for choice in chunk.choices)
 
 
 def decode_completion(body: bytes, completion_type: type[CompletionT], dialect: Dialect) -> CompletionT:

@@ -31,6 +31,7 @@ from opeai_async._core.reasoning_source import ReasoningSource
 from opeai_async._core.redact import redact
 from opeai_async._core.rules import RULES_BY_LEVEL, text_of, text_of_details
 from opeai_async.errors import InvalidResponseError, StreamDecodeError, StreamServerError
+from opeai_async.types.chunk import ChoiceDelta
 
 StructT = TypeVar("StructT", bound=Struct)
 DialectMode = Literal["repair", "strict"]
@@ -136,6 +137,26 @@ class Dialect:
         self._has_deltas = self._has_deltas or has_content
         if reasoning:
             self._reasoning.saw_ordinary(reasoning)
+
+    @property
+    def has_reasoning_alias(self) -> bool:
+        """Whether the stream's deltas have ``reasoning``, and this was noted."""
+        return "reasoning_alias" in self.quirks
+
+    def saw_aliased(self, deltas: list[ChoiceDelta]) -> bool:
+        """The fast tier has read *deltas*, each with reasoning under one name at most.
+
+        Returns:
+            Whether this was right. If not, nothing is remembered: a copy may be among it.
+        """
+        found = [_reasoning_of(delta) for delta in deltas if delta.reasoning_content]
+        names = {name for texts in found for name in texts if name != "reasoning_details"}
+        if not names <= {self._reasoning.name or next(iter(names), None)}:
+            return False
+        for texts in found:
+            self._reasoning.choose(texts)
+        self._has_deltas = self._has_deltas or any(delta.content or delta.reasoning_content for delta in deltas)
+        return True
 
     def note(self, quirk: str, *, excerpt: str = "") -> None:
         """Remember that *quirk* was met.
@@ -353,6 +374,14 @@ class Dialect:
                 break
             self.note("field_of_other_type")
         raise refuse(reason)
+
+
+def _reasoning_of(delta: ChoiceDelta) -> dict[str, str]:
+    """The texts of a delta with reasoning under one name, and perhaps in details, by name."""
+    texts = {"reasoning" if "reasoning" in delta.extra else "reasoning_content": delta.reasoning_content or ""}
+    if "reasoning_details" in delta.extra and (details := text_of_details(delta.extra)):
+        texts["reasoning_details"] = details
+    return texts
 
 
 def _dicts(value: Any) -> list[JSONObject]:

@@ -25,8 +25,11 @@ from opeai_async.types.chunk import ChatCompletionChunk, ChunkChoice, ToolCallDe
 from opeai_async.types.common import CompletionUsage, WireStruct
 from opeai_async.types.completion import ChatCompletion, ChatCompletionMessage, Choice, FunctionCall, ToolCall
 
+# msgspec raises the last two as they are (seen on 0.22): malformed UTF-8 in a string, and nesting too deep.
+DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 # Fields that have a default for users, but whose absence on the wire means that something needs repair.
-_PRESENT_WHEN_ORDINARY: dict[type, frozenset[str]] = {
+NEEDED_WHEN_ORDINARY: dict[type, frozenset[str]] = {
     ChatCompletionChunk: frozenset({"choices"}),
     ChatCompletion: frozenset({"choices"}),
     ChunkChoice: frozenset({"index", "delta"}),
@@ -97,7 +100,7 @@ def redefined(
 ) -> tuple[str, Any, Any]:
     """*field* of *cls* as a twin has it: for ``msgspec.defstruct``."""
     options: dict[str, Any] = {"name": field.encode_name}
-    needed = any(field.name in _PRESENT_WHEN_ORDINARY.get(base, ()) for base in cls.__mro__)
+    needed = any(field.name in NEEDED_WHEN_ORDINARY.get(base, ()) for base in cls.__mro__)
     if not needed and field.default is not msgspec.NODEFAULT:
         options["default"] = field.default
     elif not needed and field.default_factory is not msgspec.NODEFAULT:
