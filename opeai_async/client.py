@@ -21,7 +21,7 @@ from opeai_async._core.config import (
 from opeai_async._core.dialect import DialectMode
 from opeai_async._core.encode import encode_request
 from opeai_async._core.http import Request
-from opeai_async._core.redact import HiddenStr, Secret, hidden_values
+from opeai_async._core.redact import HiddenStr, Secret, hidden_values, secrets_in
 from opeai_async._core.retry import Cause, RetryBudget, RetryPolicy
 from opeai_async._core.sse import DEFAULT_MAX_EVENT_BYTES
 from opeai_async._core.think import ReasoningTags
@@ -146,13 +146,8 @@ class AsyncOpeAI:
             check_proxy(proxy)
             proxy = HiddenStr(proxy)  # it may hold a password
         self._url = endpoint(self.base_url, "chat/completions", default_query)
-        self._headers = {
-            "Authorization": HiddenStr(f"Bearer {secret.reveal()}"),
-            "Content-Type": "application/json",
-            "Accept-Encoding": "identity",
-            "User-Agent": f"opeai_async/{__version__}",
-        }
-        self._default_headers = check_headers(default_headers, "default_headers")
+        self._headers = _base_headers(secret, check_headers(default_headers, "default_headers"))
+        self._secrets = secrets_in(self._headers[True])
         self._wiring = Wiring(
             transport=transport or _LazyTransport(max_connections, ssl_context, proxy),
             secret=secret,
@@ -183,16 +178,17 @@ class AsyncOpeAI:
         self, params: Mapping[str, Any], options: CallOptions, *, stream: bool, usage: bool
     ) -> Callable[[], Exchange]:
         """Check and encode a call now; what is returned begins it."""
-        headers = {**self._headers, "Accept": "text/event-stream" if stream else "application/json"}
-        extra_headers = check_headers(options.get("extra_headers") or {}, "extra_headers")
-        for more in filter(None, (self._default_headers, extra_headers)):
-            headers = merged_headers(headers, more)
+        headers, secrets = self._headers[stream], self._secrets
+        if extra_headers := options.get("extra_headers"):
+            headers = merged_headers(headers, check_headers(extra_headers, "extra_headers"))
+            secrets |= secrets_in(headers)
         query = options.get("extra_query")
         request = Request(
             method="POST",
             url=_with_query(self._url, query) if query else self._url,
             headers=headers,
             body=encode_request(params, stream=stream, include_usage=usage, extra_body=options.get("extra_body")),
+            secrets=secrets,
             wants_stream=stream,
         )
         limits = resolve(self.timeouts | options.get("timeouts"), stream=stream)
@@ -325,6 +321,8 @@ class Completions:
 class _LazyTransport:
     """The aiohttp transport, imported when the first request is sent."""
 
+    keeps_limits = True
+
     def __init__(self, max_connections: int | None, ssl_context: ssl.SSLContext | None, proxy: str | None) -> None:
         self._make: Callable[[], Transport] = lambda: _aiohttp_transport(max_connections, ssl_context, proxy)
         self._made: Transport | None = None
@@ -357,8 +355,8 @@ _OPTION_NAMES = frozenset(CallOptions.__annotations__)
 
 def _split(params: CreateParams) -> tuple[dict[str, Any], CallOptions]:
     """The API's parameters, and the call's options."""
-    fields = {name: value for name, value in params.items() if name not in _OPTION_NAMES}
-    options = {name: value for name, value in params.items() if name in _OPTION_NAMES}
+    fields = dict(params)
+    options = {name: fields.pop(name) for name in _OPTION_NAMES & fields.keys()}
     return fields, cast("CallOptions", options)
 
 
@@ -366,6 +364,18 @@ def _hidden(params: CreateParams) -> CreateParams:
     """*params* with headers that no repr shows: traceback printers show locals, and some servers take a key there."""
     headers = params.get("extra_headers")
     return params if not headers else {**params, "extra_headers": hidden_values(headers)}
+
+
+def _base_headers(secret: Secret, more: Mapping[str, str]) -> dict[bool, dict[str, str]]:
+    """What each request carries, by whether it asks for a stream."""
+    own = {
+        "Authorization": HiddenStr(f"Bearer {secret.reveal()}"),
+        "Content-Type": "application/json",
+        "Accept-Encoding": "identity",
+        "User-Agent": f"opeai_async/{__version__}",
+    }
+    accepted = {True: "text/event-stream", False: "application/json"}
+    return {stream: merged_headers({**own, "Accept": accepted[stream]}, more) for stream in accepted}
 
 
 def _secret(api_key: str | None) -> Secret:

@@ -367,6 +367,8 @@ class TestLifetime:
             def __init__(self):
                 self.sent, self.closed = [], 0
 
+            keeps_limits = False
+
             async def send(self, request, *, connect_s, pool_s):
                 self.sent.append((request, connect_s, pool_s))
                 raise ConfigurationError("enough")

@@ -75,7 +75,7 @@ class TestTheRequest:
         assert (request.method, request.path, request.query) == ("POST", "/v1/chat/completions", "")
         assert request.json == {"model": "m", "messages": HELLO}
         headers = dict(request.headers)
-        assert len(headers.pop("idempotency-key")) == 36
+        assert len(headers.pop("idempotency-key")) == 32
         assert headers == {
             "host": server.base_url.removeprefix("http://").removesuffix("/v1"),
             "authorization": f"Bearer {server.api_key}",

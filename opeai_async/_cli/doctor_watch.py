@@ -130,19 +130,23 @@ class WatchedResponse:
         """Status and headers."""
         return self._response.head
 
-    def read_nowait(self) -> bytes:
+    def read_nowait(self) -> bytes | None:
         """As the response does."""
         data = self._response.read_nowait()
-        self._seen.add(data)
+        if data is not None:
+            self._see(data)
         return data
 
     async def read(self) -> bytes:
         """As the response does."""
         began_s = time.monotonic()
         data = await self._response.read()
-        self._seen.add(data, time.monotonic() - began_s)
-        self._seen.has_ended = self._seen.has_ended or not data
+        self._see(data, time.monotonic() - began_s)
         return data
+
+    def _see(self, data: bytes, waited_s: float = 0.0) -> None:
+        self._seen.add(data, waited_s)
+        self._seen.has_ended = self._seen.has_ended or not data
 
     def release(self) -> None:
         """As the response does."""
@@ -165,6 +169,11 @@ class WatchingTransport:
         self._transport = transport
         self.seen: list[Seen] = []
         self.last: Seen | None = None
+
+    @property
+    def keeps_limits(self) -> bool:
+        """As the transport does."""
+        return self._transport.keeps_limits
 
     async def send(self, request: Request, *, connect_s: float, pool_s: float) -> Response:
         """As the transport does."""

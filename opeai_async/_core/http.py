@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
+from msgspec import Struct
 
 from opeai_async._core.redact import redact
 
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-amzn-requestid", "cf-ray")
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Request:
+class Request(Struct, frozen=True):
     """One HTTP request, ready to send.
 
     Attributes:
         url: Absolute, with the query; that is not in the repr, because some servers take a key there.
         headers: Complete; not in the repr, because one of them holds the key.
         body: The encoded JSON; not in the repr, because it holds the prompt.
+        secrets: The keys among the headers: no error or log may show them.
         wants_stream: Whether an event stream was asked for.
         head_s: Seconds to wait for the response's head once the connection is there.
     """
@@ -27,6 +29,7 @@ class Request:
     url: str
     headers: Mapping[str, str]
     body: bytes
+    secrets: frozenset[str] = frozenset()
     wants_stream: bool = False
     head_s: float = math.inf
 
@@ -34,8 +37,7 @@ class Request:
         return f"<Request {self.method} {self.url.partition('?')[0]}>"
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseHead:
+class ResponseHead(Struct, frozen=True):
     """Status and headers of a response.
 
     Attributes:
@@ -45,7 +47,7 @@ class ResponseHead:
 
     status: int
     host: str = ""
-    headers: dict[str, str] = field(default_factory=dict[str, str])
+    headers: dict[str, str] = msgspec.field(default_factory=dict[str, str])
 
     @property
     def request_id(self) -> str | None:

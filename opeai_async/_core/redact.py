@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 from opeai_async._core.json_types import is_array, is_object
@@ -80,10 +80,10 @@ def redact(text: str, *secrets: str) -> str:
     return _KEY_LIKE.sub(_MASK, text)
 
 
-def secrets_in(headers: Mapping[str, str]) -> tuple[str, ...]:
+def secrets_in(headers: Mapping[str, str]) -> frozenset[str]:
     """The keys that *headers* carry, a call's own among them."""
     values = (value for name, value in headers.items() if name.lower() in _KEY_HEADERS)
-    return tuple(HiddenStr(value.rpartition(" ")[2]) for value in values)
+    return frozenset(HiddenStr(value.rpartition(" ")[2]) for value in values)
 
 
 def scrub(error: OpeAIError, key: str) -> None:
@@ -105,12 +105,29 @@ def _without(key: str, value: Any) -> Any:
 
 def masked(text: str, key: str) -> str:
     """*text* without *key*, in upper or lower case, and without the first half of it, as a cut excerpt may end in."""
-    shortest = max(len(key) // 2, _MIN_SECRET_LENGTH)
+    shortest = _shortest_part(key)
     for length in range(len(key), shortest - 1, -1):
-        if key[:shortest].lower() not in text.lower():
+        if not _has_part(text, key):
             break
         text = re.sub(re.escape(key[:length]), _MASK, text, flags=re.IGNORECASE)
     return text
+
+
+def masked_values(texts: dict[str, str], keys: Iterable[str]) -> dict[str, str]:
+    """*texts* without the *keys* in their values; *texts* itself if none is there, which one search tells."""
+    together = "\n".join(texts.values())  # no key has a line break
+    for key in keys:
+        if _has_part(together, key):
+            texts = {name: masked(text, key) for name, text in texts.items()}
+    return texts
+
+
+def _has_part(text: str, key: str) -> bool:
+    return key[: _shortest_part(key)].lower() in text.lower()
+
+
+def _shortest_part(key: str) -> int:
+    return max(len(key) // 2, _MIN_SECRET_LENGTH)
 
 
 def _what_is_wrong(value: str) -> str:

@@ -7,6 +7,7 @@ the connection lives (bytes) but not that the model does (content).
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, NamedTuple, TypeAlias
 
@@ -79,8 +80,9 @@ _STREAM_DEFAULTS = Limits(5.0, 10.0, 300.0, 300.0, 60.0, 300.0, math.inf, 2.0)
 _REQUEST_DEFAULTS = Limits(5.0, 10.0, 600.0, 300.0, 60.0, 300.0, 600.0, 2.0)
 
 
+@functools.lru_cache(maxsize=256)
 def resolve(timeouts: Timeouts, *, stream: bool) -> Limits:
-    """Every limit as a number."""
+    """Every limit as a number; remembered, because a service has few of them and asks with each call."""
     defaults = _STREAM_DEFAULTS if stream else _REQUEST_DEFAULTS
     return Limits(*(_seconds(getattr(timeouts, name), getattr(defaults, name)) for name in Limits._fields))
 

@@ -37,12 +37,17 @@ _NO_CLOCKS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, 
 class AiohttpTransport:
     """Sends requests over pooled connections. Needs no event loop until the first request.
 
+    Attributes:
+        keeps_limits: True.
+
     Args:
         max_connections: Bound on responses open at once; None for no bound.
         ssl_context: Trust and client certificates; None for the system's trust.
         proxy: URL of an HTTP proxy; the environment's proxies are not used.
         keepalive_s: How long an idle connection is kept.
     """
+
+    keeps_limits = True
 
     def __init__(
         self,
@@ -237,12 +242,12 @@ class AiohttpResponse:
         self._error: BodyError | None = None
         self._ended = False
 
-    def read_nowait(self) -> bytes:
-        """All that has arrived and was not read yet; ``b""`` if that is nothing."""
+    def read_nowait(self) -> bytes | None:
+        """All that has arrived and was not read yet; ``b""`` at the end of the body, None if there is nothing yet."""
         if self._error is not None:
             raise self._error
         try:
-            return self._content.read_nowait()
+            return self._content.read_nowait() or (b"" if self._content.at_eof() else None)
         except BODY_ERRORS as exc:
             return self._rescued(exc)
 

@@ -14,6 +14,7 @@ from opeai_async._core.parser import MAX_JSON_BYTES
 from opeai_async._core.retry import Cause, Failure
 from opeai_async._core.think import ReasoningTags, split_completion
 from opeai_async._core.whole_body import read_completion
+from opeai_async._io import log
 from opeai_async._io.exchange import Exchange
 from opeai_async._io.reader import BodyReader, ReadExpired
 from opeai_async._io.timing import timing
@@ -91,6 +92,8 @@ class _Call:
         return NO_META if self._reader is None else self._exchange.meta(self._reader.head, quirks)
 
     def log_end(self, outcome: str, error: OpeAIError | None = None, quirks: tuple[str, ...] = ()) -> None:
+        if not log.is_on():
+            return
         begun_at = None if self._reader is None else self._reader.first_byte_at
         times = timing(self._exchange.started_at, begun_at, finished_at=self._exchange.loop.time())
         self._exchange.log_end(outcome, error, self._reader, timing=times, quirks=quirks)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
+import os
 import random
-import uuid
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -22,7 +23,7 @@ import msgspec
 from opeai_async._core.api_errors import excerpt, status_error
 from opeai_async._core.body import invalid_response
 from opeai_async._core.http import Request, ResponseHead
-from opeai_async._core.redact import Secret, masked, redact, scrub, secrets_in
+from opeai_async._core.redact import Secret, masked_values, redact, scrub
 from opeai_async._core.retry import Cause, Failure, RetryBudget, RetryPolicy, parse_should_retry
 from opeai_async._core.timeouts import Limits
 from opeai_async._io import log
@@ -108,9 +109,8 @@ class Exchange:
         self._limits = limits
         self._policy = policy
         self._headers = dict(request.headers)
-        if not any(name.lower() == "idempotency-key" for name in self._headers):
-            self._headers["Idempotency-Key"] = str(uuid.uuid4())
-        self._keys = {wiring.secret.reveal(), *secrets_in(request.headers)}
+        if "idempotency-key" not in map(str.lower, self._headers):
+            self._headers["Idempotency-Key"] = os.urandom(16).hex()
         self._attempts: list[AttemptRecord] = []
         self._delay_s = 0.0
         self._resume_at: float | None = None
@@ -153,7 +153,7 @@ class Exchange:
 
     def meta(self, head: ResponseHead, quirks: tuple[str, ...] = ()) -> ResponseMeta:
         """What is known about the exchange that brought *head*."""
-        headers = {name: self._masked(value) for name, value in head.headers.items()}
+        headers = masked_values(head.headers, self._keys)
         return ResponseMeta(
             request_id=self._without_key(head.request_id),
             status_code=head.status,
@@ -211,16 +211,16 @@ class Exchange:
             raise
         if isinstance(result, _Failed):
             record = self._record(begun_at, result.status, type(result.error).__name__)
-            request_id = getattr(result.error, "request_id", None)
         else:
-            record, request_id = self._record(begun_at, result.head.status), result.head.request_id
+            record = self._record(begun_at, result.head.status)
         self._attempts.append(record)
-        self._log_attempt(record, request_id)
+        self._log_attempt(record, result)
         return result
 
-    def _log_attempt(self, record: AttemptRecord, request_id: str | None = None) -> None:
+    def _log_attempt(self, record: AttemptRecord, result: BodyReader | _Failed | None = None) -> None:
         if log.is_on():
-            log.attempt_ended(self._request, record, self._without_key(request_id))
+            answer = result.error if isinstance(result, _Failed) else result and result.head
+            log.attempt_ended(self._request, record, self._without_key(getattr(answer, "request_id", None)))
 
     def _record(self, begun_at: float, status: int | None = None, error: str | None = None) -> AttemptRecord:
         return AttemptRecord(
@@ -231,24 +231,26 @@ class Exchange:
             elapsed_s=self.loop.time() - begun_at,
         )
 
+    @property
+    def _keys(self) -> set[str]:
+        return {self._wiring.secret.reveal(), *self._request.secrets}
+
     def _without_key(self, text: str | None) -> str | None:
         return None if text is None else redact(text, *self._keys)
-
-    def _masked(self, text: str) -> str:
-        for key in self._keys:
-            text = masked(text, key)
-        return text
 
     async def _send(self) -> Response | _Failed:
         now = self.loop.time()
         total_left_s = self.started_at + self._limits.total_s - now
         headers = {**self._headers, ATTEMPT_HEADER: str(len(self._attempts) + 1)}
-        limits, head_s = self._limits, self._limits.response_headers_s
-        request = dataclasses.replace(self._request, headers=headers, head_s=head_s)
-        waits_s = limits.pool_s + limits.connect_s + head_s  # in case that the transport does not look at its clocks
+        limits, transport, head_s = self._limits, self._wiring.transport, self._limits.response_headers_s
+        waits_s = math.inf if transport.keeps_limits else limits.pool_s + limits.connect_s + head_s
+        # Each clock costs a timer: none for what another one ends before.
+        request = msgspec.structs.replace(
+            self._request, headers=headers, head_s=head_s if head_s < total_left_s else math.inf
+        )
         try:
             with Patience(min(total_left_s, waits_s)):
-                return await self._wiring.transport.send(request, connect_s=limits.connect_s, pool_s=limits.pool_s)
+                return await transport.send(request, connect_s=limits.connect_s, pool_s=limits.pool_s)
         except TimeoutError:
             if waits_s < total_left_s:
                 late = headers_timeout(head_s)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
+
+from msgspec import Struct
 
 from opeai_async._core.dialect import DialectMode
 from opeai_async._core.parser import MAX_STREAM_BYTES
@@ -14,8 +15,7 @@ from opeai_async.types.chunk import ChatCompletionChunk
 ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadOptions(Generic[ChunkT]):
+class ReadOptions(Struct, Generic[ChunkT], frozen=True, kw_only=True):
     """How a stream reads.
 
     Attributes:

@@ -81,7 +81,7 @@ class BodyReader:
             await asyncio.sleep(0)  # others are served, and the timer; nothing is lost, for nothing was taken yet
         try:
             data = self._response.read_nowait()
-            if not data:
+            if data is None:
                 self._bytes_at_once = 0
                 data = await self._read_waiting()
         except BodyError:

@@ -25,6 +25,7 @@ from opeai_async._core.outcome import TRUNCATED, End, Outcome, outcome_of, quirk
 from opeai_async._core.parser import StreamParser
 from opeai_async._core.retry import Cause, Failure
 from opeai_async._core.timeouts import Expiry
+from opeai_async._io import log
 from opeai_async._io.exchange import Exchange
 from opeai_async._io.opening import Opening
 from opeai_async._io.patience import Cut
@@ -276,7 +277,6 @@ class ChatCompletionStream(Generic[ChunkT]):
             reader.abort()
             return
         options = self._options
-        self._dialect.forget()  # what an attempt that failed has taught does not count
         self._parser = StreamParser(
             reader.head,
             options.chunk_type,
@@ -297,6 +297,7 @@ class ChatCompletionStream(Generic[ChunkT]):
         if self._reader is not None:
             self._reader.abort()
         self._parser, self._end, self._end_error, self._end_failure, self._finished_at = None, None, None, None, None
+        self._dialect.forget()  # what an attempt that failed has taught does not count
         try:
             await self._open_apart(lambda: exchange.reopen(error, failure))
         except OpeAIError as exc:
@@ -403,7 +404,7 @@ class ChatCompletionStream(Generic[ChunkT]):
         if self._outcome in (Outcome.FAILED, Outcome.TRUNCATED) and error is not None:
             # A copy, because the traceback of what is raised leads back to this stream.
             self._error = copy.copy(self._with_facts(error))
-        if self._exchange is not None:
+        if self._exchange is not None and log.is_on():
             self._exchange.log_end(
                 self._outcome,
                 self._error,

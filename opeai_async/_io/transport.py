@@ -47,8 +47,8 @@ class Response(Protocol):
         """Status and headers."""
         ...
 
-    def read_nowait(self) -> bytes:
-        """All that has arrived and was not read yet, ``b""`` if nothing; raises ``BodyError`` as ``read`` does."""
+    def read_nowait(self) -> bytes | None:
+        """What ``read`` would return without waiting, or None; raises ``BodyError`` as that does."""
         ...
 
     async def read(self) -> bytes:
@@ -73,11 +73,16 @@ class Response(Protocol):
 class Transport(Protocol):
     """Sends requests."""
 
+    @property
+    def keeps_limits(self) -> bool:
+        """Whether the limits of ``send`` can be relied upon; if not, whoever calls has a clock for the sum of them."""
+        ...
+
     async def send(self, request: Request, *, connect_s: float, pool_s: float) -> Response:
         """Send *request* and wait for the head of the response.
 
         Each wait has its limit, in seconds, ``math.inf`` for none: for a slot, then for a connection, then, from the
-        moment there is one, ``request.head_s`` for the head. Whoever calls waits no longer than for the sum of them.
+        moment there is one, ``request.head_s`` for the head.
 
         Raises:
             SendError: If no response came.

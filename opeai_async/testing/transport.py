@@ -59,7 +59,10 @@ class ScriptedTransport:
     Attributes:
         requests: All that was sent, in order.
         responses: What was answered, in order; see `ScriptedResponse.end`.
+        keeps_limits: False, because of the limits only that for the head matters here.
     """
+
+    keeps_limits = False
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
@@ -139,8 +142,8 @@ class ScriptedResponse:
         self._error: BodyError | None = None
         self._due: float | None = None
 
-    def read_nowait(self) -> bytes:
-        """The next bytes, unless a pause comes before them."""
+    def read_nowait(self) -> bytes | None:
+        """The next bytes, ``b""`` at the end; None if a pause comes before them."""
         self._pass_what_is_over()
         if self._error is None and self._steps and isinstance(self._steps[0], Break):
             self._error = BodyError(self._steps[0].reason)
@@ -148,11 +151,11 @@ class ScriptedResponse:
             raise self._error
         if self._steps and isinstance(self._steps[0], bytes):
             return self._take()
-        return b""
+        return None if self._steps else b""
 
     async def read(self) -> bytes:
         """The next bytes, after the pauses before them; ``b""`` at the end."""
-        while not (data := self.read_nowait()) and self._steps:
+        while (data := self.read_nowait()) is None:
             await _happened(self._aborted, self._due)
         return data
 

@@ -1,7 +1,6 @@
 """The values that cross between the floors."""
 
-import dataclasses
-
+import msgspec
 import pytest
 
 from opeai_async._core.http import Request, ResponseHead
@@ -17,7 +16,7 @@ def test_the_repr_of_a_request_shows_neither_key_nor_prompt():
         wants_stream=True,
     )
     assert repr(request) == str(request) == "<Request POST https://host/v1/chat/completions>"
-    assert dataclasses.replace(request, body=b"").url.endswith("?api-key=canary1")
+    assert msgspec.structs.replace(request, body=b"").url.endswith("?api-key=canary1")
 
 
 @pytest.mark.parametrize(
