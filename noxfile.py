@@ -102,7 +102,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(python=ONE_PYTHON)
 def bench_peers(session: nox.Session) -> None:
-    """The benchmarks with other SDKs installed beside this one; arguments after -- as for bench."""
+    """The benchmarks with other SDKs beside this one; arguments after --, such as --picture benchmarks/ratios.svg."""
     _install_wheel(session, "bench", "bench-peers")
     session.run("python", "-m", "benchmarks", *session.posargs)
 

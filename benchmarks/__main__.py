@@ -1,112 +1,147 @@
-"""``python -m benchmarks [names...] [--repeats 5] [--json]``."""
+"""``python -m benchmarks [names...] [--repeats 5] [--json] [--picture FILE]``; ``--help`` tells the rest."""
 
 import argparse
 import asyncio
+import datetime
 import platform
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
-import msgspec
-
-from benchmarks import accumulate, burst, construct, decode, encode, frames, imports, read_buffer, request, short, sse
+from benchmarks import (
+    accumulate,
+    big_events,
+    burst,
+    construct,
+    decode,
+    encode,
+    first_chunk,
+    frames,
+    imports,
+    length,
+    memory,
+    open_streams,
+    paced,
+    picture,
+    read_buffer,
+    request,
+    segments,
+    short,
+    sse,
+)
 from benchmarks import tools as tool_calls
-from benchmarks.lab import MIN_REPEATS, Answered, Question, Row, ask
+from benchmarks.lab import Question
+from benchmarks.measure import MIN_REPEATS, ask
+from benchmarks.peers import PEERS
+from benchmarks.report import Answered, Report, load, table
 
 QUESTIONS: dict[str, Question] = {
     module.QUESTION.name: module.QUESTION
     for module in (
         burst,
         frames,
+        segments,
         accumulate,
         tool_calls,
+        length,
+        big_events,
         request,
         short,
+        first_chunk,
+        paced,
+        open_streams,
+        memory,
         encode,
+        imports,
+        construct,
         sse,
         decode,
         read_buffer,
-        imports,
-        construct,
     )
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Ask the questions that were named, or all, and print a table for each."""
+    """Ask the questions that were named, or all; print a table for each, or JSON, and draw what is asked for."""
     options = _options(arguments)
-    names = options.names or list(QUESTIONS)
-    machine = _machine()
-    if not options.json:
-        print(f"{machine}; CPU of the client process, medians of interleaved rounds\n")
-    answers: list[Answered] = []
-    for name in names:
-        answered = asyncio.run(ask(QUESTIONS[name], options.repeats))
-        answers.append(answered)
-        if not options.json:
-            print(table(answered), flush=True)
+    if options.picture:
+        picture.require_matplotlib()  # before an hour of measuring, not after it
+    report = _saved(options) if options.saved else _measured(options)
     if options.json:
-        print(as_json(machine, answers))
+        print(report.as_json())
+    if options.picture:
+        picture.draw(report, options.picture)
 
 
-def table(answered: Answered) -> str:
-    """The figures for people, one contender per line."""
-    question = answered.question
-    bases = [base for base in question.bases if base in answered.rows[0].ratios]
-    heads = ["", f"us/{question.unit}", "least", "wall", *(f"/ {base}" for base in bases)]
-    lines = [heads, *(_cells(row, bases) for row in answered.rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    drawn = ["  ".join(_aligned(line, widths)).rstrip() for line in lines]
-    notes = [f"  {note}" for note in answered.notes]
-    return "\n".join([f"{question.name}: {question.title} ({answered.rounds} rounds)", *drawn, *notes, ""])
+def _measured(options: argparse.Namespace) -> Report:
+    report = _begun(_machine(), datetime.datetime.now(datetime.UTC).date().isoformat(), options)
+    for name in options.names or QUESTIONS:
+        asked = ask(QUESTIONS[name], options.repeats, share=options.share, peers=options.peers)
+        _take(report, asyncio.run(asked), options)
+    return report
 
 
-def as_json(machine: str, answers: Sequence[Answered]) -> str:
-    """The figures for programs."""
-    questions = [
-        {
-            "name": answered.question.name,
-            "title": answered.question.title,
-            "unit": answered.question.unit,
-            "rounds": answered.rounds,
-            "contenders": [msgspec.to_builtins(row) for row in answered.rows],
-            "notes": answered.notes,
-        }
-        for answered in answers
-    ]
-    return msgspec.json.format(msgspec.json.encode({"machine": machine, "questions": questions})).decode()
+def _saved(options: argparse.Namespace) -> Report:
+    saved = load(options.saved)
+    report = _begun(saved.machine, saved.date, options)
+    for answered in saved.questions:
+        if not options.names or answered.name in options.names:
+            _take(report, answered, options)
+    return report
+
+
+def _begun(machine: str, date: str, options: argparse.Namespace) -> Report:
+    if not options.json:
+        print(f"{date}, {machine}; medians of interleaved rounds\n")
+    return Report(machine=machine, date=date, questions=[])
+
+
+def _take(report: Report, answered: Answered, options: argparse.Namespace) -> None:
+    report.questions.append(answered)
+    if not options.json:
+        print(table(answered), flush=True)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="How fast it is.")
     parser.add_argument("names", nargs="*", metavar="name", help=f"which questions: {', '.join(QUESTIONS)}")
     parser.add_argument("--repeats", type=int, default=MIN_REPEATS, help=f"fewer than {MIN_REPEATS} prove nothing")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--peers", type=_peers, help=f"these only, or none: {', '.join(PEERS)}; default: the installed")
+    parser.add_argument("--share", type=float, default=1.0, help="of the work, for a quick look; 1 is all of it")
+    parser.add_argument("--json", action="store_true", help="print JSON and no tables")
+    parser.add_argument("--from", dest="saved", type=Path, metavar="FILE.json", help="measure nothing, take these")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the main ratios; .svg, .png or .pdf")
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.names if name not in QUESTIONS]:
         parser.error(f"no question is called {', '.join(unknown)}; there are {', '.join(QUESTIONS)}")
     if options.repeats < 1:
         parser.error(f"--repeats is {options.repeats}, expected 1 or more")
+    if not 0 < options.share <= 1:
+        parser.error(f"--share is {options.share}, expected more than 0 and at most 1")
     return options
 
 
+def _peers(text: str) -> frozenset[str]:
+    names = frozenset() if text == "none" else frozenset(name.strip() for name in text.split(","))
+    if unknown := sorted(names - PEERS.keys()):
+        raise argparse.ArgumentTypeError(f"no peer is called {', '.join(unknown)}; there are {', '.join(PEERS)}")
+    return names
+
+
 def _machine() -> str:
-    packages = ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "msgspec"))
-    return f"Python {platform.python_version()} on {sys.platform} {platform.machine()}, {packages}"
+    packages = [f"{name} {found}" for name in _PACKAGES if (found := _version(name))]
+    return f"Python {platform.python_version()} on {sys.platform} {platform.machine()}, {', '.join(packages)}"
 
 
-def _cells(row: Row, bases: Sequence[str]) -> list[str]:
-    costs = (row.cpu_us, row.cpu_min_us, row.wall_us)
-    return [row.name, *map(_microseconds, costs), *(f"{row.ratios[base]:.2f}" for base in bases)]
+_PACKAGES = ("aiohttp", "msgspec", *sorted({peer.package for peer in PEERS.values()} - {"aiohttp"}))
 
 
-def _microseconds(value: float) -> str:
-    return f"{value:.3f}" if value < 10 else f"{value:,.1f}"
-
-
-def _aligned(line: Sequence[str], widths: Sequence[int]) -> list[str]:
-    first, *others = zip(line, widths, strict=True)
-    return [f"{first[0]:<{first[1]}}", *(f"{cell:>{width}}" for cell, width in others)]
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 if __name__ == "__main__":

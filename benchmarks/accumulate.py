@@ -7,13 +7,15 @@ at a time, 0.4 us each, of which about 0.25 us is looking at fields that few chu
 from collections.abc import Sequence
 
 from benchmarks.generators import text_answer
-from benchmarks.lab import Contender, Lab, Question
-from benchmarks.server import STREAM_CHUNKS
+from benchmarks.lab import Contender, Lab, Question, Target
 from benchmarks.streaming import accumulating
+
+CHUNKS = 20_000
 
 
 async def _contenders(lab: Lab) -> Sequence[Contender]:
-    return await accumulating(lab, "burst", STREAM_CHUNKS, len(text_answer(STREAM_CHUNKS).content))
+    chunks = lab.scaled(CHUNKS, least=10)
+    return await accumulating(lab, "burst", chunks, characters=lambda count: len(text_answer(count).content))
 
 
 QUESTION = Question(
@@ -23,4 +25,5 @@ QUESTION = Question(
     bases=("limit", "floor"),
     turns=2,
     contenders=_contenders,
+    targets=(Target(of="opeai_async, completion()", at_most=1.15),),
 )

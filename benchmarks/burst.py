@@ -7,11 +7,24 @@ parser once per HTTP chunk. Of ours, decoding is 0.6 us, accumulating 0.4, takin
 0.4), ``__anext__`` 0.15, freeing a batch 0.13. Clocks, limits and outcome are per read and do not show.
 """
 
-from functools import partial
+from collections.abc import Sequence
 
-from benchmarks.lab import Question
-from benchmarks.server import STREAM_CHUNKS
+from benchmarks.generators import text_answer
+from benchmarks.lab import Contender, Lab, Question, Target
 from benchmarks.streaming import reading
+
+CHUNKS = 20_000
+
+
+async def contenders(lab: Lab, response: str) -> Sequence[Contender]:
+    """Those who read that response, which says what ``text_answer`` says."""
+    chunks = lab.scaled(CHUNKS, least=10)
+    return await reading(lab, response, chunks, characters=lambda count: len(text_answer(count).content))
+
+
+async def _contenders(lab: Lab) -> Sequence[Contender]:
+    return await contenders(lab, "burst")
+
 
 QUESTION = Question(
     name="burst",
@@ -19,5 +32,6 @@ QUESTION = Question(
     unit="chunk",
     bases=("limit", "floor"),
     turns=2,
-    contenders=partial(reading, response="burst", chunks=STREAM_CHUNKS),
+    contenders=_contenders,
+    targets=(Target(of="opeai_async, chunks", at_most=1.00), Target(of="opeai_async, batches()", at_most=1.00)),
 )

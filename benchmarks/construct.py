@@ -4,20 +4,26 @@ Found: 25 to 50 us, against 38 ms for the openai package, which makes its TLS co
 """
 
 from collections.abc import Sequence
+from functools import partial
 
-from benchmarks.lab import KEY, Contender, Lab, Question, computation
+from benchmarks.lab import KEY, Contender, Lab, Question, Target, computation
+from benchmarks.peers import CONSTRUCT, installed
 from opeai_async import AsyncOpeAI
+
+TIMES = 500
+PEERS_TIMES = 5
+MOST_US = 1000
 
 
 async def _contenders(lab: Lab) -> Sequence[Contender]:
-    contenders = [computation("opeai_async", lambda: AsyncOpeAI(KEY), times=500)]
-    try:
-        from openai import AsyncOpenAI
-    except ImportError:
-        lab.skip("openai: not installed (dependency group bench-peers)")
-    else:
-        contenders.append(computation("openai", lambda: AsyncOpenAI(api_key=KEY), times=10))
-    return contenders
+    base_url = lab.base_url("whole", 1)
+    return [
+        computation("opeai_async", lambda: AsyncOpeAI(KEY), times=lab.scaled(TIMES)),
+        *(
+            computation(peer.name, partial(peer, base_url), times=PEERS_TIMES, is_peer=True)
+            for peer in installed(lab.peers, lab.note, CONSTRUCT)
+        ),
+    ]
 
 
 QUESTION = Question(
@@ -27,4 +33,5 @@ QUESTION = Question(
     bases=("opeai_async",),
     turns=3,
     contenders=_contenders,
+    targets=(Target(of="opeai_async", to="", at_most=MOST_US),),
 )

@@ -125,7 +125,7 @@ def decoding(name: str, decode: Callable[[bytes], object], payloads: list[bytes]
 
 
 async def _contenders(lab: Lab) -> Sequence[Contender]:
-    payloads = text_answer(CHUNKS).payloads
+    payloads = text_answer(lab.scaled(CHUNKS, least=10)).payloads
     plain = msgspec.json.Decoder(ChatCompletionChunk).decode
     contenders = [
         decoding("plain", plain, payloads),

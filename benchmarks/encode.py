@@ -8,6 +8,7 @@ json.dumps takes 1.25 ms. The difference: 0.31 ms to look at each message in Pyt
 for the name of the field that holds vendor fields.
 """
 
+import json
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -15,10 +16,14 @@ from typing import Any
 import msgspec
 
 from benchmarks.generators import MODEL, conversation
-from benchmarks.lab import Contender, Lab, Question, computation
+from benchmarks.lab import Contender, Lab, Question, Target, computation
+from benchmarks.request import requesting
 from opeai_async._core.encode import encode_request
 
 SIZES = (1, 100, 1000)
+SENT = 1000
+SENT_TIMES = 20
+ANSWER_BYTES = 100
 _TIMES = {1: 2000, 100: 200, 1000: 20}
 
 
@@ -28,12 +33,17 @@ async def _contenders(lab: Lab) -> Sequence[Contender]:
         params: dict[str, Any] = {"model": MODEL, "messages": conversation(size), "temperature": 0.5}
         bare = partial(msgspec.json.encode, params)
         checked = partial(encode_request, params, stream=True, include_usage=True)
-        group = f"{size:,} messages" if size > 1 else "1 message"
+        group, times = f"{size:,} messages" if size > 1 else "1 message", lab.scaled(_TIMES[size])
         contenders += [
-            computation("limit", bare, times=_TIMES[size], group=group),
-            computation("opeai_async", checked, times=_TIMES[size], group=group),
+            computation("limit", bare, times=times, group=group),
+            computation("json.dumps", partial(json.dumps, params), times=times, group=group),
+            computation("opeai_async", checked, times=times, group=group),
         ]
-    return contenders
+    messages, group = conversation(SENT), f"{SENT:,} messages, sent"
+    return [
+        *contenders,
+        *await requesting(lab, ANSWER_BYTES, messages, times=lab.scaled(SENT_TIMES), group=group),
+    ]
 
 
 QUESTION = Question(
@@ -43,4 +53,5 @@ QUESTION = Question(
     bases=("limit",),
     turns=5,
     contenders=_contenders,
+    targets=(Target(of="1,000 messages, opeai_async", to="", at_most=1000),),
 )

@@ -5,6 +5,7 @@ pieces of prose and code in many scripts, with the escapes that JSON needs, in a
 the payloads stands what a reader must make of them, so that a contender that loses text is found out.
 """
 
+import base64
 import json
 import random
 from collections.abc import Iterable
@@ -12,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MODEL = "deepseek-v4-flash"
+KEY = "sk-benchmark"
+MESSAGES = [{"role": "user", "content": "hello"}]
 DONE_EVENT = b"data: [DONE]\n\n"
 
 # Pieces as a tokenizer cuts them: with the blank in front, inside words, with quotes, newlines, tabs and backslashes;
@@ -87,13 +90,23 @@ def tools_answer(chunks: int, *, seed: int = 2) -> Answer:
 def whole_answer(content_bytes: int, *, seed: int = 3) -> tuple[bytes, str]:
     """The body of a non-streamed answer with about *content_bytes* of content; and the content."""
     envelope = _Envelope(random.Random(seed))
-    content = ""
-    while len(content.encode()) < content_bytes:
-        content += "".join(envelope.pieces(1))
+    pieces: list[str] = []
+    size = 0
+    while size < content_bytes:
+        pieces += envelope.pieces(1)
+        size += len(pieces[-1].encode())
+    content = "".join(pieces)
     message = {"role": "assistant", "content": content}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
     body = envelope.fields("chat.completion") | {"choices": [choice], "usage": _usage(content_bytes // 4)}
     return _json(body), content
+
+
+def big_answer(content_bytes: int, *, seed: int = 5) -> Answer:
+    """An answer in one chunk whose content is *content_bytes* of base64, as a picture or a file comes."""
+    envelope = _Envelope(random.Random(seed))
+    content = base64.b64encode(envelope.random.randbytes(content_bytes * 3 // 4 + 3)).decode()[:content_bytes]
+    return Answer([envelope.chunk({"role": "assistant", "content": content}, "stop")], content=content)
 
 
 def conversation(messages: int, *, seed: int = 4) -> list[dict[str, Any]]:

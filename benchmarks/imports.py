@@ -1,10 +1,10 @@
-"""What does importing cost? CPU of a fresh interpreter, less that of one that imports nothing.
+"""What does importing cost, and the first request of a fresh process? CPU, less that of one that imports nothing.
 
 The promise: ``import opeai_async`` loads no aiohttp and costs at most twice ``import msgspec``. ``AsyncOpeAI`` is what
-the first use of the client adds; aiohttp is loaded by the first request.
+the first use of the client adds; aiohttp is loaded by the first request, whose limit imports aiohttp, msgspec and anyio
+and posts by hand.
 
-Found: ``import opeai_async`` is 0.4 to 0.5 of ``import msgspec``, which it does not even load before a name is used.
-``AsyncOpeAI`` is 4.2 to 4.5 times msgspec, asyncio alone 1.6 to 1.8. aiohttp is loaded by neither.
+MEASURED
 """
 
 import asyncio
@@ -12,8 +12,11 @@ import resource
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 
-from benchmarks.lab import ROOT, Contender, Lab, Question
+from benchmarks.generators import KEY, MESSAGES, MODEL
+from benchmarks.lab import CPU, ROOT, Contender, Lab, Question, Target, python
+from benchmarks.peers import PEERS, installed
 
 STATEMENTS = {
     "msgspec": "import msgspec",
@@ -22,15 +25,41 @@ STATEMENTS = {
     "asyncio": "import asyncio",
     "aiohttp + msgspec + anyio": "import aiohttp, msgspec, anyio",
 }
+# An answer awaited from BASE_URL: as little as can be written, and ours.
+FIRST_REQUESTS = {
+    "limit": f"""
+import asyncio, aiohttp, anyio, msgspec
+async def main():
+    body = msgspec.json.encode({{"model": {MODEL!r}, "messages": {MESSAGES!r}}})
+    headers = {{"Authorization": "Bearer {KEY}", "Content-Type": "application/json"}}
+    async with aiohttp.ClientSession() as session:
+        async with session.post(BASE_URL + "/chat/completions", data=body, headers=headers) as response:
+            assert msgspec.json.decode(await response.read())["choices"]
+asyncio.run(main())
+""",
+    "opeai_async": f"""
+import asyncio
+from opeai_async import AsyncOpeAI
+async def main():
+    async with AsyncOpeAI({KEY!r}, base_url=BASE_URL) as client:
+        completion = await client.chat.completions.create(model={MODEL!r}, messages={MESSAGES!r})
+        assert completion.choices
+asyncio.run(main())
+""",
+}
 PROCESSES = 2
+PEERS_ROUNDS = 2
+ANSWER_BYTES = 1024
 _SHOW_MODULES = "import sys; before = set(sys.modules); {}; print(*sorted(set(sys.modules) - before))"
 
 
-def cpu_of(statement: str) -> float:
-    """CPU seconds of an interpreter that runs *statement*."""
+def cpu_of(command: Sequence[str]) -> float:
+    """CPU seconds of that command."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run((sys.executable, "-c", statement), cwd=ROOT, check=True)
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise RuntimeError(f"{command[-1]!r} ended with {done.returncode}: {done.stderr.decode()[-300:]}")
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
@@ -41,22 +70,30 @@ def modules_of(statement: str) -> list[str]:
 
 
 async def _contenders(lab: Lab) -> Sequence[Contender]:
-    contenders = [_import(name, statement) for name, statement in STATEMENTS.items()]
-    try:
-        import openai  # noqa: F401
-    except ImportError:
-        lab.skip("openai: not installed (dependency group bench-peers)")
-    else:
-        contenders.append(_import("openai", "import openai"))
-    return contenders
+    base_url, times = lab.base_url("whole", ANSWER_BYTES), lab.scaled(PROCESSES)
+
+    def contender(group: str, name: str, code: str) -> Contender:
+        run = partial(_run, python(code), times)
+        rounds = PEERS_ROUNDS if name in PEERS else None
+        return Contender(name=name, run=run, units=times, group=group, is_peer=name in PEERS, rounds=rounds)
+
+    peers = [peer for peer in installed(lab.peers, lab.note) if peer.package != "aiohttp"]
+    requests = {name: f"BASE_URL = {base_url!r}\n{code}" for name, code in FIRST_REQUESTS.items()}
+    for peer in peers:
+        requests[peer.name] = f"from benchmarks.peers import first_request; first_request({peer.name!r}, {base_url!r})"
+    return [
+        *(contender("import", name, code) for name, code in STATEMENTS.items()),
+        *(contender("import", peer.name, peer.import_code) for peer in peers if peer.name == peer.package),
+        *(contender("first request", name, code) for name, code in requests.items()),
+    ]
 
 
-def _import(name: str, statement: str) -> Contender:
-    async def run() -> float:
+async def _run(command: Sequence[str], times: int) -> dict[str, float]:
+    def measured() -> float:
         # A bare interpreter and the importing one take turns.
-        return await asyncio.to_thread(lambda: sum(cpu_of(statement) - cpu_of("pass") for _ in range(PROCESSES)))
+        return sum(cpu_of(command) - cpu_of(python("pass")) for _ in range(times))
 
-    return Contender(name=name, run=run, units=PROCESSES)
+    return {CPU: await asyncio.to_thread(measured) / times * 1e6}
 
 
 def _notes() -> list[str]:
@@ -70,9 +107,13 @@ def _notes() -> list[str]:
 
 QUESTION = Question(
     name="imports",
-    title="importing, in a fresh interpreter",
-    unit="import",
-    bases=("msgspec",),
+    title="importing, and one request, in a fresh interpreter",
+    unit="process",
+    bases=("msgspec", "limit"),
     contenders=_contenders,
+    targets=(
+        Target(of="import, opeai_async", to="import, msgspec", at_most=2.0),
+        Target(of="first request, opeai_async", to="first request, limit", at_most=1.15),
+    ),
     notes=_notes,
 )

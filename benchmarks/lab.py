@@ -1,21 +1,9 @@
-"""How every question is measured.
-
-Server and client are two processes, and what counts is the CPU time (user and system) of the client process; wall time
-stands beside it. The contenders of a question take turns, each round in another order, so that a machine that slows
-down or warms up does so for all of them. A ratio is taken within each round, and the median of the rounds is shown:
-on a noisy machine ratios hold where microseconds do not.
-
-*floor* is aiohttp reading the body and throwing it away. *limit* is a bare loop over aiohttp's ``iter_any()``, split
-at blank lines and decoded into the same public Structs by one msgspec decoder: no errors, retries, timeouts or CRLF.
-"""
+"""What a question is, who contends, and the laboratory they do it in."""
 
 import asyncio
-import gc
-import statistics
 import subprocess
 import sys
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,11 +11,17 @@ from typing import Any
 
 import aiohttp
 
+from benchmarks.generators import KEY
+from benchmarks.peers import Peer, open_peers
+from benchmarks.report import Figure, label
 from opeai_async import AsyncOpeAI
 
 ROOT = Path(__file__).parents[1]
-KEY = "sk-benchmark"
-MIN_REPEATS = 5
+# What is ten times away from everything else needs no fine measuring.
+PEERS_ROUNDS = 3
+
+CPU = "CPU"
+WALL = "wall"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,20 +29,47 @@ class Contender:
     """One way to do the work of a question.
 
     Attributes:
-        run: Does it once. What is awaited may be a number, which is then taken as the CPU seconds it cost.
-        units: How many units (chunks, requests) that is; costs are given per unit.
+        run: Does it once. What is awaited may be figures by name, which count instead of those measured from outside.
+        units: How many units (chunks, requests) that is; CPU and wall time are given per unit.
         group: Contenders are compared within their group, where a question has several (such as sizes).
+        is_peer: Whether it is not ours: its failure is a note and does not end the run, and ``PEERS_ROUNDS`` suffice.
+        rounds: Where given, it takes part in so many rounds only, without one that does not count: for the slowest.
     """
 
     name: str
-    run: Callable[[], Awaitable[float | None]]
-    units: int
+    run: Callable[[], Awaitable[Mapping[str, float] | None]]
+    units: float
     group: str = ""
+    is_peer: bool = False
+    rounds: int | None = None
 
     @property
     def label(self) -> str:
         """Its name in the whole table."""
-        return f"{self.group}, {self.name}" if self.group else self.name
+        return label(self.group, self.name)
+
+    def takes_part_in(self, number: int) -> bool:
+        """Whether it runs in that round; number 0 does not count."""
+        if self.rounds is not None:
+            return 1 <= number <= self.rounds
+        return not self.is_peer or number <= PEERS_ROUNDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What a contender promises.
+
+    Attributes:
+        of: The label of the contender.
+        to: The label of the contender it is compared to; empty for a promise in the figure's own unit.
+        at_most: The largest ratio, or number, that keeps the promise.
+        figure: The name of the figure; empty for the question's first.
+    """
+
+    of: str
+    at_most: float
+    to: str = "limit"
+    figure: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +77,13 @@ class Question:
     """What one file asks.
 
     Attributes:
-        unit: What costs are given per.
+        unit: What CPU and wall time are given per.
         bases: Names of the contenders that ratios are taken to.
         turns: Rounds per repeat: where a round is short, many of them even out the noise of a machine.
         contenders: Makes them, in a laboratory that stays open as long as they run.
+        targets: What is promised.
+        figures: What is known of a contender, what counts first: ``times`` and what contenders tell of themselves;
+            ``times`` alone if none are named.
         notes: Lines to print beneath the table.
     """
 
@@ -69,28 +93,17 @@ class Question:
     bases: tuple[str, ...]
     contenders: Callable[["Lab"], Awaitable[Sequence[Contender]]]
     turns: int = 1
+    targets: Sequence[Target] = ()
+    figures: tuple[Figure, ...] = ()
     notes: Callable[[], list[str]] = list
 
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """What one contender cost, in microseconds per unit; medians over the rounds."""
-
-    name: str
-    cpu_us: float
-    cpu_min_us: float
-    wall_us: float
-    ratios: dict[str, float]
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "figures", self.figures or times(self.unit))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answered:
-    """A question with its figures."""
-
-    question: Question
-    rounds: int
-    rows: list[Row]
-    notes: list[str]
+def times(unit: str) -> tuple[Figure, ...]:
+    """What is measured from outside: CPU and wall time per unit."""
+    return Figure(name=CPU, unit=f"us/{unit}", compared=True), Figure(name=WALL, unit=f"us/{unit}")
 
 
 @dataclass
@@ -98,127 +111,95 @@ class Lab:
     """A running server, and clients of it that are closed at the end.
 
     Attributes:
-        skipped: Why a contender is missing, to be printed.
+        share: Of the work that is done: 1 is all of it.
+        peers: Names of those that take part; None for all that are installed.
+        notes: Why a contender is missing, and what else is worth printing.
     """
 
     port: int
     closing: AsyncExitStack
-    skipped: list[str] = field(default_factory=list)
+    share: float = 1.0
+    peers: frozenset[str] | None = None
+    notes: list[str] = field(default_factory=list)
 
-    def base_url(self, response: str) -> str:
-        """Where a client is sent to get that response."""
-        return f"http://127.0.0.1:{self.port}/{response}/v1"
+    def scaled(self, count: int, least: int = 1) -> int:
+        """This lab's share of *count* units of work, and at least *least*."""
+        return max(least, round(count * self.share))
+
+    def base_url(self, response: str, size: int) -> str:
+        """Where a client is sent to get the response of that name and size."""
+        return f"http://127.0.0.1:{self.port}/{response}/{size}/v1"
 
     async def session(self, **options: Any) -> aiohttp.ClientSession:
         """A plain aiohttp session."""
         return await self.closing.enter_async_context(aiohttp.ClientSession(**options))
 
-    async def client(self, response: str) -> AsyncOpeAI:
+    async def client(self, base_url: str, **options: Any) -> AsyncOpeAI:
         """Our client, with all defaults, limits and clocks on."""
-        client = AsyncOpeAI(KEY, base_url=self.base_url(response))
-        return await self.closing.enter_async_context(client)
+        return await self.closing.enter_async_context(AsyncOpeAI(KEY, base_url=base_url, **options))
 
-    async def openai_client(self, response: str) -> Any:
-        """The client of the ``openai`` package, or None where that is not installed."""
-        try:
-            from openai import AsyncOpenAI
-        except ImportError:
-            self.skip("openai: not installed (dependency group bench-peers)")
-            return None
-        client = AsyncOpenAI(api_key=KEY, base_url=self.base_url(response), max_retries=0)
-        return await self.closing.enter_async_context(client)
+    async def open_peers(self, base_url: str, doing: str = "") -> list[Peer]:
+        """The peers that can do that; the others are noted."""
+        return await open_peers(base_url, self.closing, self.peers, self.note, doing)
 
-    def skip(self, why: str) -> None:
-        """Note once that a contender is missing."""
-        if why not in self.skipped:
-            self.skipped.append(why)
+    def note(self, what: str) -> None:
+        """Print *what* beneath the table, once."""
+        if what not in self.notes:
+            self.notes.append(what)
 
 
 @asynccontextmanager
-async def open_lab() -> AsyncIterator[Lab]:
+async def open_lab(share: float = 1.0, peers: frozenset[str] | None = None) -> AsyncIterator[Lab]:
     """A laboratory; its server ends with it."""
-    # Not "-m benchmarks.server": in a safe-path environment the current directory is not searched.
-    code = f"import sys; sys.path.append({str(ROOT)!r}); from benchmarks.server import main; main()"
-    command = (sys.executable, "-c", code)
-    process = await asyncio.create_subprocess_exec(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(
+        *python("from benchmarks.server import main; main()"), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     assert process.stdin is not None
     assert process.stdout is not None
     try:
         port = int(await process.stdout.readline())
         async with AsyncExitStack() as closing:
-            yield Lab(port, closing)
+            yield Lab(port, closing, share, peers)
     finally:
         process.stdin.close()
         await process.wait()
 
 
-async def ask(question: Question, repeats: int) -> Answered:
-    """Measure all contenders of *question*, in *repeats* times its turns, after one round that does not count."""
-    rounds = repeats * question.turns
-    async with open_lab() as lab:
-        contenders = list(await question.contenders(lab))
-        costs = [Costs(contender) for contender in contenders]
-        for number in range(rounds + 1):
-            turn = number % len(costs)
-            for cost in costs[turn:] + costs[:turn]:
-                cpu_s, wall_s = await _measured(cost.contender)
-                if number:
-                    cost.note(cpu_s, wall_s)
-        rows = [_row(cost, costs, question.bases) for cost in costs]
-        return Answered(question=question, rounds=rounds, rows=rows, notes=lab.skipped + question.notes())
+def python(code: str) -> tuple[str, ...]:
+    """The command that runs *code* in a fresh interpreter that finds these files."""
+    # Not "-m benchmarks...": in a safe-path environment the current directory is not searched.
+    return (sys.executable, "-c", f"import sys; sys.path.append({str(ROOT)!r}); {code}")
 
 
-class Costs:
-    """What one contender cost in each round, in microseconds per unit."""
-
-    def __init__(self, contender: Contender) -> None:
-        self.contender = contender
-        self.cpu_us: list[float] = []
-        self.wall_us: list[float] = []
-
-    def note(self, cpu_s: float, wall_s: float) -> None:
-        """Remember one round."""
-        self.cpu_us.append(cpu_s / self.contender.units * 1e6)
-        self.wall_us.append(wall_s / self.contender.units * 1e6)
-
-
-async def _measured(contender: Contender) -> tuple[float, float]:
-    """CPU and wall seconds of one run, begun with an empty collector and an idle loop."""
-    await asyncio.sleep(0)
-    gc.collect()
-    gc.freeze()  # what others left alive is nobody's burden
-    cpu, wall = time.process_time(), time.perf_counter()
-    told = await contender.run()
-    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    gc.unfreeze()
-    return (cpu if told is None else told), wall
-
-
-def _row(cost: Costs, costs: Sequence[Costs], bases: Sequence[str]) -> Row:
-    rivals = {other.contender.name: other for other in costs if other.contender.group == cost.contender.group}
-    return Row(
-        name=cost.contender.label,
-        cpu_us=statistics.median(cost.cpu_us),
-        cpu_min_us=min(cost.cpu_us),
-        wall_us=statistics.median(cost.wall_us),
-        ratios={
-            base: statistics.median(map(_ratio, cost.cpu_us, rivals[base].cpu_us)) for base in bases if base in rivals
-        },
-    )
-
-
-def _ratio(cost: float, base: float) -> float:
-    return cost / base if base > 0 else float("nan")
-
-
-def computation(name: str, compute: Callable[[], object], *, times: int, units: int = 1, group: str = "") -> Contender:
+def computation(
+    name: str, compute: Callable[[], object], *, times: int, units: int = 1, group: str = "", is_peer: bool = False
+) -> Contender:
     """A contender that needs no I/O: *compute* called *times* times, each for *units* units."""
 
     async def run() -> None:
         for _ in range(times):
             compute()
 
-    return Contender(name=name, run=run, units=times * units, group=group)
+    return Contender(name=name, run=run, units=times * units, group=group, is_peer=is_peer)
+
+
+def repeated(
+    name: str,
+    work: Callable[[], Awaitable[object]],
+    times: int,
+    *,
+    units: float = 1,
+    group: str = "",
+    is_peer: bool = False,
+    rounds: int | None = None,
+) -> Contender:
+    """A contender that does *work* *times* times in a row, each for *units* units."""
+
+    async def run() -> None:
+        for _ in range(times):
+            await work()
+
+    return Contender(name=name, run=run, units=times * units, group=group, is_peer=is_peer, rounds=rounds)
 
 
 def check(got: object, expected: object, what: str) -> None:

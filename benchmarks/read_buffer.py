@@ -11,27 +11,22 @@ beyond noise.
 from collections.abc import Sequence
 from functools import partial
 
-import aiohttp
+from benchmarks.lab import Contender, Lab, Question
+from benchmarks.streaming import checked, limit
 
-from benchmarks.lab import Contender, Lab, Question, check
-from benchmarks.server import STREAM_CHUNKS
-from benchmarks.streaming import limit
-
+CHUNKS = 20_000
 SIZES_KIB = (16, 64, 256)
 
 
 async def _contenders(lab: Lab) -> Sequence[Contender]:
     contenders: list[Contender] = []
+    chunks = lab.scaled(CHUNKS)
     for response in ("burst", "frames"):
         for kib in SIZES_KIB:
             session = await lab.session(read_bufsize=kib * 1024)
-            run = partial(_run, session, lab.base_url(response))
-            contenders.append(Contender(name=f"{kib} KiB", run=run, units=STREAM_CHUNKS, group=response))
+            read = partial(limit, session, lab.base_url(response, chunks))
+            contenders.append(checked(f"{kib} KiB", read, chunks, chunks, group=response))
     return contenders
-
-
-async def _run(session: aiohttp.ClientSession, base_url: str) -> None:
-    check(await limit(session, base_url), STREAM_CHUNKS, "the number of chunks")
 
 
 QUESTION = Question(

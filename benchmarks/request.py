@@ -1,69 +1,90 @@
-"""What does a whole request cost? One answer of 1 KB, awaited; the connection is warm.
+"""What does a whole request cost? One answer of 1 KB or of 100 KB, awaited; the connection is warm.
 
-Found (two noisy cores; ratios to the limit): ours 1.5 to 1.6, the openai package 8; the limit's own decode is a
-tenth. What we add is spread thin: parameters checked and encoded, clocks, the record of the attempt, headers as a
-dict.
+MEASURED
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
+import aiohttp
 import msgspec
 
-from benchmarks.generators import MODEL, whole_answer
-from benchmarks.lab import KEY, Contender, Lab, Question, check
-from benchmarks.server import WHOLE_BYTES
-from benchmarks.streaming import MESSAGES
-from opeai_async import ChatCompletion
+from benchmarks.generators import KEY, MESSAGES, MODEL, whole_answer
+from benchmarks.lab import Contender, Lab, Question, Target, check, repeated
+from opeai_async import AsyncOpeAI, ChatCompletion
 
-TIMES = 200
+SIZES = {"1 KB": 1024, "100 KB": 100 * 1024}
+TIMES = {"1 KB": 200, "100 KB": 50}
+# A peer takes up to 40 times as long.
+PEERS_SHARE = 4
 
 _HEADERS = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
 _decode = msgspec.json.Decoder(ChatCompletion).decode
 
 
+async def floor(session: aiohttp.ClientSession, base_url: str, messages: Sequence[object]) -> bytes:
+    """Send a request and read the body."""
+    body = msgspec.json.encode({"model": MODEL, "messages": messages})
+    async with session.post(f"{base_url}/chat/completions", data=body, headers=_HEADERS) as response:
+        return await response.read()
+
+
+async def limit(session: aiohttp.ClientSession, base_url: str, messages: Sequence[object]) -> str | None:
+    """The same, decoded."""
+    return _decode(await floor(session, base_url, messages)).choices[0].message.content
+
+
+async def ours(client: AsyncOpeAI, messages: Sequence[object]) -> str | None:
+    """``await client.chat.completions.create(...)``."""
+    completion = await client.chat.completions.create(model=MODEL, messages=messages)
+    return completion.choices[0].message.content
+
+
+async def requesting(
+    lab: Lab, content_bytes: int, messages: Sequence[object], *, times: int, group: str
+) -> list[Contender]:
+    """Floor, limit, ours and the peers, who send *messages* and await so much content, *times* times."""
+    base_url, expected = lab.base_url("whole", content_bytes), whole_answer(content_bytes)[1]
+    session, client = await lab.session(), await lab.client(base_url)
+    few = max(1, times // PEERS_SHARE)
+    return [
+        repeated("floor", partial(floor, session, base_url, messages), times, group=group),
+        _checked("limit", partial(limit, session, base_url, messages), expected, times, group),
+        _checked("opeai_async", partial(ours, client, messages), expected, times, group),
+        *(
+            _checked(peer.name, partial(peer.create, messages), expected, few, group, is_peer=True)
+            for peer in await lab.open_peers(base_url)
+        ),
+    ]
+
+
+def _checked(
+    name: str,
+    request: Callable[[], Awaitable[str | None]],
+    expected: str,
+    times: int,
+    group: str,
+    *,
+    is_peer: bool = False,
+) -> Contender:
+    async def once() -> None:
+        check(await request(), expected, "the content")
+
+    return repeated(name, once, times, group=group, is_peer=is_peer)
+
+
 async def _contenders(lab: Lab) -> Sequence[Contender]:
-    base_url = lab.base_url("whole")
-    session, client = await lab.session(), await lab.client("whole")
-    expected = whole_answer(WHOLE_BYTES)[1]
-
-    async def read_body() -> bytes:
-        body = msgspec.json.encode({"model": MODEL, "messages": MESSAGES})
-        async with session.post(f"{base_url}/chat/completions", data=body, headers=_HEADERS) as response:
-            return await response.read()
-
-    async def floor() -> None:
-        await read_body()
-
-    async def limit() -> None:
-        check(_decode(await read_body()).choices[0].message.content, expected, "the content")
-
-    async def ours() -> None:
-        completion = await client.chat.completions.create(model=MODEL, messages=MESSAGES)
-        check(completion.choices[0].message.content, expected, "the content")
-
-    contenders = [_repeated("floor", floor), _repeated("limit", limit), _repeated("opeai_async, create()", ours)]
-    if (peer := await lab.openai_client("whole")) is not None:
-
-        async def openai() -> None:
-            completion = await peer.chat.completions.create(model=MODEL, messages=MESSAGES)
-            check(completion.choices[0].message.content, expected, "the content")
-
-        contenders.append(_repeated("openai, create()", openai))
+    contenders: list[Contender] = []
+    for group, size in SIZES.items():
+        contenders += await requesting(lab, size, MESSAGES, times=lab.scaled(TIMES[group]), group=group)
     return contenders
-
-
-def _repeated(name: str, request: Callable[[], Awaitable[None]]) -> Contender:
-    async def run() -> None:
-        for _ in range(TIMES):
-            await request()
-
-    return Contender(name=name, run=run, units=TIMES)
 
 
 QUESTION = Question(
     name="request",
-    title="one request, answered with 1 KB of content; 200 in a row on a warm connection",
+    title="one request, answered with 1 KB or 100 KB of content; many in a row on a warm connection",
     unit="request",
     bases=("limit", "floor"),
     contenders=_contenders,
+    targets=(Target(of="1 KB, opeai_async", to="1 KB, limit", at_most=1.5),),
 )

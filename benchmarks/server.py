@@ -1,56 +1,20 @@
-"""The server of the benchmarks, a process of its own: it writes prebuilt bytes and thinks as little as possible.
+"""The server of the benchmarks, a process of its own that thinks as little as possible.
 
-``python -m benchmarks.server`` prints its port and runs until its standard input closes. A URL names what it answers:
-``/burst/v1/chat/completions`` gets ``RESPONSES["burst"]``, whatever was asked. A response is one write, so the server
-is idle while the client works.
+It prints its port and runs until its standard input closes. A URL names what it answers, whatever was asked:
+``/burst/20000/v1/chat/completions`` gets the response of that name and size, in one write or paced.
 """
 
 import asyncio
-import functools
 import re
 import sys
-from collections.abc import Callable
 
-from benchmarks.generators import Answer, cut, in_http_chunks, text_answer, tools_answer, whole_answer
+from benchmarks.pacing import INTERVALS_S, FirstAlone, Paced
+from benchmarks.responses import response_to
+from benchmarks.soak_server import raise_file_limit
 
-STREAM_CHUNKS = 20_000
-TOOL_CHUNKS = 20_000
-FRAME_BYTES = 16 * 1024
-WHOLE_BYTES = 1024
-SHORT_CHUNKS = 10
+BACKLOG = 8192
 
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE).search
-
-
-def one_http_chunk_per_event(answer: Answer) -> bytes:
-    """A response in which each event is one HTTP chunk, as servers that flush each token write it."""
-    return _head("text/event-stream", b"Transfer-Encoding: chunked") + in_http_chunks(answer.events)
-
-
-def in_frames(answer: Answer) -> bytes:
-    """A response in frames of 16 KiB that do not care where events end, as proxies write it."""
-    frames = cut(b"".join(answer.events), FRAME_BYTES)
-    return _head("text/event-stream", b"Transfer-Encoding: chunked") + in_http_chunks(frames)
-
-
-def whole(body: bytes) -> bytes:
-    """A response that is one JSON body."""
-    return _head("application/json", b"Content-Length: %d" % len(body)) + body
-
-
-RESPONSES: dict[str, Callable[[], bytes]] = {
-    "burst": lambda: one_http_chunk_per_event(text_answer(STREAM_CHUNKS)),
-    "frames": lambda: in_frames(text_answer(STREAM_CHUNKS)),
-    "tools": lambda: one_http_chunk_per_event(tools_answer(TOOL_CHUNKS)),
-    "short": lambda: one_http_chunk_per_event(text_answer(SHORT_CHUNKS)),
-    "whole": lambda: whole(whole_answer(WHOLE_BYTES)[0]),
-}
-
-
-@functools.cache
-def response_to(name: str) -> bytes:
-    """The prebuilt response of that name."""
-    return RESPONSES[name]()
 
 
 class Answering(asyncio.Protocol):
@@ -58,17 +22,30 @@ class Answering(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._received = b""
+        self._writing: Paced | FirstAlone | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._writing is not None:
+            self._writing.stop()
+
     def data_received(self, data: bytes) -> None:
         self._received += data
         while (end := self._end_of_request()) is not None:
             request, self._received = self._received[:end], self._received[end:]
-            name = request.split(b"/", 2)[1].decode()
-            self._transport.write(response_to(name))
+            _, name, size, _ = request.split(b"/", 3)
+            self._answer(name.decode(), int(size))
+
+    def _answer(self, name: str, size: int) -> None:
+        if name in INTERVALS_S:
+            self._writing = Paced(self._transport, name, size)
+        elif name == "first":
+            self._writing = FirstAlone(self._transport, size)
+        else:
+            self._transport.write(response_to(name, size))
 
     def _end_of_request(self) -> int | None:
         """Where the first request ends in what was received; None if it is not complete."""
@@ -83,21 +60,16 @@ class Answering(asyncio.Protocol):
 async def serve() -> None:
     """Print the port; run until standard input closes."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Answering, "127.0.0.1", 0)
+    # asyncio sets TCP_NODELAY where it made the listener itself; not where it is given one of socket.create_server.
+    server = await loop.create_server(Answering, "127.0.0.1", 0, backlog=BACKLOG)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.buffer.read)
     server.close()
 
 
-def _head(content_type: str, framing: bytes) -> bytes:
-    return b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nX-Request-Id: req_bench\r\n%b\r\n\r\n" % (
-        content_type.encode(),
-        framing,
-    )
-
-
 def main() -> None:
     """Serve until the standard input closes."""
+    raise_file_limit()
     asyncio.run(serve())
 
 

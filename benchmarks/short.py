@@ -8,16 +8,18 @@ tenth the accumulator, and the rest is spread over opening (attempt, timeout, ca
 from collections.abc import Sequence
 from dataclasses import replace
 
-from benchmarks.lab import Contender, Lab, Question
-from benchmarks.server import SHORT_CHUNKS
+from benchmarks.generators import text_answer
+from benchmarks.lab import Contender, Lab, Question, Target
 from benchmarks.streaming import reading
 
+CHUNKS = 10
 TIMES = 200
 
 
 async def _contenders(lab: Lab) -> Sequence[Contender]:
-    contenders = await reading(lab, "short", SHORT_CHUNKS, times=TIMES)
-    return [replace(contender, units=TIMES) for contender in contenders]
+    times, characters = lab.scaled(TIMES), len(text_answer(CHUNKS).content)
+    contenders = await reading(lab, "burst", CHUNKS, characters=lambda _: characters, times=times)
+    return [replace(contender, units=contender.units / CHUNKS) for contender in contenders]
 
 
 QUESTION = Question(
@@ -26,4 +28,5 @@ QUESTION = Question(
     unit="stream",
     bases=("limit", "floor"),
     contenders=_contenders,
+    targets=(Target(of="opeai_async, chunks", at_most=1.4), Target(of="opeai_async, batches()", at_most=1.4)),
 )

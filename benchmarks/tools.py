@@ -7,15 +7,19 @@ method call to find the call it belongs to.
 from collections.abc import Sequence
 
 from benchmarks.generators import tools_answer
-from benchmarks.lab import Contender, Lab, Question
-from benchmarks.server import TOOL_CHUNKS
+from benchmarks.lab import Contender, Lab, Question, Target
 from benchmarks.streaming import accumulating
+
+CHUNKS = 20_000
 
 
 async def _contenders(lab: Lab) -> Sequence[Contender]:
-    answer = tools_answer(TOOL_CHUNKS)
-    arguments = sum(len(call[2]) for call in answer.tool_calls)
-    return await accumulating(lab, "tools", TOOL_CHUNKS, len(answer.content) + len(answer.reasoning) + arguments)
+    return await accumulating(lab, "tools", lab.scaled(CHUNKS, least=100), characters=_characters)
+
+
+def _characters(chunks: int) -> int:
+    answer = tools_answer(chunks)
+    return len(answer.content) + len(answer.reasoning) + sum(len(call[2]) for call in answer.tool_calls)
 
 
 QUESTION = Question(
@@ -25,4 +29,5 @@ QUESTION = Question(
     bases=("limit", "floor"),
     turns=2,
     contenders=_contenders,
+    targets=(Target(of="opeai_async, completion()", at_most=1.20),),
 )

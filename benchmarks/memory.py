@@ -1,0 +1,136 @@
+"""What does an open stream hold? 1,000 streams on plain TCP that wait after their first chunk.
+
+Each contender has a process of its own. The first figure is what the process grew by in the eyes of the system (RSS),
+the second what Python objects take of it, by tracemalloc, which does not see what aiohttp's parser, asyncio's sockets
+and malloc itself hold; it is told by a second process, for watching costs memory too.
+
+MEASURED
+"""
+
+import asyncio
+import gc
+import os
+import sys
+import tracemalloc
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+
+import msgspec
+
+from benchmarks.lab import Contender, Lab, Question, Target, python
+from benchmarks.open_streams import affordable
+from benchmarks.peers import PEERS
+from benchmarks.report import Figure
+from benchmarks.soak_gauges import rss_mib
+from benchmarks.soak_server import raise_file_limit
+from benchmarks.ways import FLOOR, Way, names, open_way
+
+STREAMS = 1_000
+WARM_STREAMS = 20
+RSS = Figure(name="RSS", unit="KB/stream", compared=True)
+OBJECTS = Figure(name="objects", unit="KB/stream", compared=True)
+PEERS_ROUNDS = 1
+OPEN_LIMIT_S = 30
+
+
+class Growth(msgspec.Struct):
+    """What a process grew by while it opened its streams, in bytes."""
+
+    rss: float
+    objects: float
+
+
+def grow(name: str, base_url: str, streams: int, watched: bool) -> None:
+    """Open so many streams that wait after their first chunk, print the growth, and end this process.
+
+    Args:
+        watched: Whether tracemalloc looks on; the other number means little then.
+    """
+    raise_file_limit()
+    if watched:
+        tracemalloc.start()
+    asyncio.run(_grow(name, base_url, streams))
+
+
+async def _grow(name: str, base_url: str, streams: int) -> None:
+    way = await open_way(Lab(0, AsyncExitStack()), base_url, name)
+    tasks = await _open(way, WARM_STREAMS)
+    rss, objects = _held()
+    tasks += await _open(way, streams)
+    rss_now, objects_now = _held()
+    growth = Growth(rss=rss_now - rss, objects=objects_now - objects)
+    print(msgspec.json.encode(growth).decode(), flush=True)
+    # Not cancelled and closed: there are packages that read a cancelled stream to its end, and this one has none.
+    os._exit(0)
+
+
+async def _open(way: Way, streams: int) -> list[asyncio.Task[None]]:
+    """So many streams that have brought their first chunk and wait for the next."""
+    first_chunks = asyncio.Semaphore(0)
+    tasks = [asyncio.ensure_future(way.read(lambda _: first_chunks.release())) for _ in range(streams)]
+    opened = 0
+    try:
+        async with asyncio.timeout(OPEN_LIMIT_S):
+            for opened in range(streams):  # noqa: B007 - told below
+                await first_chunks.acquire()
+    except TimeoutError:
+        print(f"only {opened} of {streams} streams are open after {OPEN_LIMIT_S} s", file=sys.stderr, flush=True)
+        os._exit(1)
+    return tasks
+
+
+def _held() -> tuple[float, int]:
+    gc.collect()
+    return rss_mib() * 1024 * 1024, tracemalloc.get_traced_memory()[0]
+
+
+async def _run(name: str, base_url: str, streams: int) -> dict[str, float]:
+    alone, watched = await asyncio.gather(
+        _grown(name, base_url, streams, watched=False), _grown(name, base_url, streams, watched=True)
+    )
+    return {RSS.name: alone.rss / 1000 / streams, OBJECTS.name: watched.objects / 1000 / streams}
+
+
+async def _grown(name: str, base_url: str, streams: int, *, watched: bool) -> Growth:
+    code = f"from benchmarks.memory import grow; grow({name!r}, {base_url!r}, {streams}, {watched})"
+    process = await asyncio.create_subprocess_exec(
+        *python(code), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        told, error = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        raise RuntimeError(f"the process of {name} ended with {process.returncode}: {error.decode()[-100:].strip()}")
+    # Some packages print lines of their own.
+    return msgspec.json.decode(told.splitlines()[-1], type=Growth)
+
+
+async def _contenders(lab: Lab) -> Sequence[Contender]:
+    streams = affordable(lab.scaled(STREAMS, least=10), lab)
+    base_url = lab.base_url("hold", 2)
+    return [
+        Contender(
+            name=name,
+            run=partial(_run, name, base_url, streams),
+            units=streams,
+            is_peer=name in PEERS,
+            rounds=PEERS_ROUNDS if name in PEERS else None,
+        )
+        for name in names(lab)
+        if name != FLOOR
+    ]
+
+
+QUESTION = Question(
+    name="memory",
+    title=f"{STREAMS:,} streams that wait after their first chunk, each contender in a fresh process",
+    unit="stream",
+    bases=("limit",),
+    figures=(RSS, OBJECTS),
+    contenders=_contenders,
+    targets=(Target(of="opeai_async, chunks", at_most=1.3), Target(of="opeai_async, batches()", at_most=1.3)),
+)

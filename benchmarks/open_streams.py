@@ -1,0 +1,68 @@
+"""What do thousands of slow streams cost? 5,000 opened at once, each with a chunk a second, 5 chunks in all.
+
+Each round has a client of its own, so that opening 5,000 connections is part of it. Every chunk must arrive. Both
+processes need a file per stream: where the machine allows fewer, there are fewer streams and a note.
+
+MEASURED
+"""
+
+import resource
+import time
+from collections.abc import Sequence
+from functools import partial
+
+from benchmarks.lab import CPU, Contender, Lab, Question, Target
+from benchmarks.many import check_delivered, read_all
+from benchmarks.peers import PEERS
+from benchmarks.soak_server import raise_file_limit
+from benchmarks.ways import fresh_way, names
+
+STREAMS = 5_000
+CHUNKS = 5
+# What a process keeps open beside its streams.
+OTHER_FILES = 200
+# A round of the slowest peer takes a minute.
+PEERS_ROUNDS = 1
+
+
+def affordable(streams: int, lab: Lab) -> int:
+    """How many of so many streams the limit on open files allows in this process, and so in the server's."""
+    files = raise_file_limit()
+    if files == resource.RLIM_INFINITY or files >= streams + OTHER_FILES:
+        return streams
+    lab.note(f"{files - OTHER_FILES:,} streams and not {streams:,}: a process may have {files:,} files here")
+    return files - OTHER_FILES
+
+
+async def _contenders(lab: Lab) -> Sequence[Contender]:
+    streams, chunks = affordable(lab.scaled(STREAMS), lab), lab.scaled(CHUNKS)
+    return [
+        Contender(
+            name=name,
+            run=partial(_run, lab, name, streams, chunks),
+            units=streams,
+            is_peer=name in PEERS,
+            rounds=PEERS_ROUNDS if name in PEERS else None,
+        )
+        for name in names(lab)
+    ]
+
+
+async def _run(lab: Lab, name: str, streams: int, chunks: int) -> dict[str, float]:
+    texts: list[str] = []
+    async with fresh_way(lab, lab.base_url("slow", chunks), name) as way:
+        began = time.process_time()
+        await read_all(way, [texts.append] * streams)
+        cpu = time.process_time() - began
+    check_delivered(way, len(texts), streams * chunks)
+    return {CPU: cpu / streams * 1e6}
+
+
+QUESTION = Question(
+    name="open_streams",
+    title=f"{STREAMS:,} streams opened at once, a chunk a second, {CHUNKS} chunks each",
+    unit="stream",
+    bases=("limit", "floor"),
+    contenders=_contenders,
+    targets=(Target(of="opeai_async, chunks", at_most=1.2), Target(of="opeai_async, batches()", at_most=1.2)),
+)
