@@ -150,12 +150,13 @@ class Dialect:
             Whether this was right. If not, nothing is remembered: a copy may be among it.
         """
         found = [_reasoning_of(delta) for delta in deltas if delta.reasoning_content]
-        names = {name for texts in found for name in texts if name != "reasoning_details"}
-        if not names <= {self._reasoning.name or next(iter(names), None)}:
-            return False
-        for texts in found:
-            self._reasoning.choose(texts)
-        self._has_deltas = self._has_deltas or any(delta.content or delta.reasoning_content for delta in deltas)
+        if found:
+            source = self._reasoning.name or next(iter(found[0]))
+            if any(next(iter(texts)) != source for texts in found):
+                return False
+            for texts in found:
+                self._reasoning.choose(texts)
+        self._has_deltas = self._has_deltas or bool(found) or any(delta.content for delta in deltas)
         return True
 
     def note(self, quirk: str, *, excerpt: str = "") -> None:

@@ -10,12 +10,15 @@ the first text is known: what begins with that, under another name, counts as a 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 
 _START_CHARS = 1000
 
 
 class _Text:
     """How a text begins, and how long it is."""
+
+    __slots__ = ("length", "start")
 
     def __init__(self) -> None:
         self.start = ""
@@ -37,7 +40,7 @@ class ReasoningSource:
     def __init__(self) -> None:
         self.name: str | None = None
         self._read = _Text()
-        self._under: dict[str, _Text] = {}
+        self._under: defaultdict[str, _Text] = defaultdict(_Text)
 
     def saw_ordinary(self, text: str) -> None:
         """*text* was read from ``reasoning_content`` by the fast tier, and more may follow that is not told here."""
@@ -52,7 +55,7 @@ class ReasoningSource:
             found: The text by name, none of them empty.
         """
         for name, text in found.items():
-            self._under.setdefault(name, _Text()).add(text)
+            self._under[name].add(text)
         chosen = self.name if self.name in found else next((name for name in found if not self._is_copy(name)), None)
         if chosen is not None:
             self.name = chosen

@@ -251,8 +251,9 @@ def _reasoning_object(delta: JSONObject) -> bool:
 def text_of_details(delta: JSONObject) -> str:
     """The reasoning in ``reasoning_details``: their texts and summaries, but nothing encrypted."""
     details = delta.get("reasoning_details")
-    items = filter(is_object, details) if is_array(details) else ()
-    return "".join(text_of(item.get("text") or item.get("summary")) for item in items)
+    if not is_array(details):
+        return ""
+    return "".join([text_of(item.get("text") or item.get("summary")) for item in details if is_object(item)])
 
 
 def _tool_calls_object(delta: JSONObject) -> bool:

@@ -260,14 +260,13 @@ def _gatherer(names: tuple[str, ...], *, may_have_alias: bool) -> Callable[[byte
 
     def gather(payload: bytes, values: tuple[Any, ...]) -> dict[str, Any]:
         extra = dict(zip(names, values))  # noqa: B905 - they are of one length, and to check it costs
-        if has_alias and not extra[_ALIAS]:  # it says nothing
-            extra[_ALIAS] = UNSET
-        elif UNSET not in values:
-            _check_order(payload, keys)
-            return extra
-        present = {name: value for name, value in extra.items() if value is not UNSET}
-        _check_order(payload, [key_of[name] for name in present])
-        return present or NO_EXTRA
+        if has_alias and not extra[_ALIAS]:
+            del extra[_ALIAS]  # it says nothing
+        if UNSET in extra.values():
+            extra = {name: value for name, value in extra.items() if value is not UNSET}
+        if len(extra) > 1:
+            _check_order(payload, keys if len(extra) == len(keys) else [key_of[name] for name in extra])
+        return extra or NO_EXTRA
 
     return gather
 
@@ -285,7 +284,7 @@ def _check_order(payload: bytes, keys: list[bytes]) -> None:
         at = payload.find(key)
         if at < 0 or payload.find(key, at + 1) >= 0 or payload.find(following, 0, at) >= 0:
             raise NotPlainError
-    if len(keys) > 1 and b"\\" in payload and b"\\u00" in payload:
+    if b"\\" in payload and b"\\u00" in payload:
         raise NotPlainError
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opeai_async._core import decode as decode_module
@@ -145,6 +145,7 @@ def vendor_streams(draw: st.DrawFn) -> list[bytes]:
     return [encoded(chunk()) for _ in range(draw(st.integers(1, 8)))]
 
 
+@settings(max_examples=60)  # each makes twins
 @given(payloads=vendor_streams(), size=st.integers(1, 4))
 def test_both_tiers_agree_on_vendor_fields(payloads: list[bytes], size: int) -> None:
     """Whatever fields come at whatever level, a stream that learns gives what the tolerant tier gives."""
