@@ -1,12 +1,9 @@
 """The one place where bytes become Structs: the fast tier.
 
-A *strict twin* of each wire type has the same fields but refuses what is out of the ordinary: a field nobody named, a
-missing ``choices``, a tool call without ``index``, an empty ``usage``. So one typed decode does the work and all the
-checking, and costs the same as a decode without checks. What the twin refuses goes to the tolerant tier
-(``dialect.py``), which repairs it, keeps unnamed fields in ``extra`` and finds error objects. Twins are private
-subclasses; they compare, print and pickle as the class that users know.
-
-A twin may refuse more than it must: that costs time, and nothing else.
+Each wire type has a *strict twin* (``twins.py``) that refuses what is out of the ordinary, so one typed decode does the
+work and all the checking. What it refuses goes to the tolerant tier (``dialect.py``), which repairs it, keeps unnamed
+fields in ``extra`` and finds error objects. Where a server sends such fields all the time, a wider twin that knows them
+(``vendor_twins.py``) takes the strict one's place for the rest of the stream.
 """
 
 from __future__ import annotations
