@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import ssl
 from collections.abc import Callable, Mapping
@@ -193,7 +194,7 @@ class AsyncOpeAI:
         )
         limits = resolve(self.timeouts | options.get("timeouts"), stream=stream)
         policy = _policy(self.retry, options.get("max_retries"))
-        return lambda: Exchange(self._wiring, request, limits, policy)
+        return functools.partial(Exchange, self._wiring, request, limits, policy)
 
 
 class Chat:

@@ -38,6 +38,23 @@ class Accumulator:
         note: Called with the name of each oddity that shows only where chunks are put together.
     """
 
+    __slots__ = (
+        "_built",
+        "_choices",
+        "_chunks",
+        "_created",
+        "_ended",
+        "_extra",
+        "_fingerprint",
+        "_id",
+        "_max_index",
+        "_model",
+        "_note",
+        "_plain_type",
+        "_service_tier",
+        "_usage",
+    )
+
     def __init__(self, *, max_index: int = MAX_INDEX, note: Note = lambda _: None) -> None:
         self._max_index = max_index
         self._note = note
@@ -50,6 +67,7 @@ class Accumulator:
         self._usage: CompletionUsage | None = None
         self._extra = ExtraParts(latest_wins=True)
         self._choices: dict[int, _ChoiceParts] = {}
+        self._ended = 0
         self._built: ChatCompletion | None = None
         self._plain_type: type[object] | None = None
 
@@ -72,7 +90,12 @@ class Accumulator:
     @property
     def finished(self) -> bool:
         """Whether there is a choice and each one that began has its finish_reason."""
-        return bool(self._choices) and all(parts.finish_reason for parts in self._choices.values())
+        return 0 < len(self._choices) == self._ended
+
+    @property
+    def ended(self) -> int:
+        """How many choices have their finish_reason."""
+        return self._ended
 
     @property
     def finish_reasons(self) -> list[str]:
@@ -134,7 +157,7 @@ class Accumulator:
                     if delta.tool_calls:
                         parts.add_tool_calls(delta.tool_calls)
                     if choice.finish_reason is not None:
-                        parts.finish(choice.finish_reason)
+                        self._ended += parts.finish(choice.finish_reason)
                     if (
                         delta.role
                         or choice.logprobs is not None
@@ -237,14 +260,16 @@ class _ChoiceParts:
         for delta in deltas:
             self.calls.add(delta)
 
-    def finish(self, reason: str) -> None:
-        """Take a finish_reason, be it an empty one."""
+    def finish(self, reason: str) -> bool:
+        """Take a finish_reason, be it an empty one; returns whether the choice has ended by it."""
         if not reason:
             self.note("finish_empty")
-            return
+            return False
+        is_first = self.finish_reason is None
         self.finish_reason = reason
         if self.calls is not None:
             self.calls.finish()
+        return is_first
 
     def add_rare(self, choice: ChunkChoice, delta: ChoiceDelta) -> None:
         """What few chunks carry."""

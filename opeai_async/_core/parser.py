@@ -45,6 +45,23 @@ class StreamParser(Generic[ChunkT]):
         bytes_fed: Bytes of the body so far.
     """
 
+    __slots__ = (
+        "_begun",
+        "_chunk_type",
+        "_decoder",
+        "_dialect",
+        "_head",
+        "_kept",
+        "_kept_bytes",
+        "_kind",
+        "_max_stream_bytes",
+        "_sse",
+        "_thinking",
+        "bytes_fed",
+        "done",
+        "error",
+    )
+
     def __init__(
         self,
         head: ResponseHead,

@@ -63,6 +63,26 @@ class SSEDecoder:
     See https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
     """
 
+    __slots__ = (
+        "_bare_events",
+        "_bom_checked",
+        "_data_bytes",
+        "_data_lines",
+        "_event_fields",
+        "_event_type",
+        "_id_buffer",
+        "_last_event_id",
+        "_line",
+        "_line_bytes",
+        "_max_event_bytes",
+        "_ordinary",
+        "_refused",
+        "_retry_ms",
+        "_skip_lf",
+        "_tail",
+        "_tail_bytes",
+    )
+
     def __init__(
         self,
         *,
@@ -73,8 +93,8 @@ class SSEDecoder:
         if max_event_bytes < 1:
             raise ValueError(f"max_event_bytes must be at least 1, not {max_event_bytes}")
         self._max_event_bytes = max_event_bytes
-        self._event_fields = frozenset(name.encode() for name in event_fields)
-        self._bare_events = frozenset(name.encode() for name in bare_events)
+        self._event_fields = tuple(name.encode() for name in event_fields)
+        self._bare_events = tuple(name.encode() for name in bare_events)
         self._ordinary = True
         self._tail: list[bytes] = []
         self._tail_bytes = 0

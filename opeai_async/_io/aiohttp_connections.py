@@ -43,14 +43,25 @@ class Handler(ResponseHandler):
         bytes_read: How many bytes it has brought.
     """
 
-    served = 0
-    bytes_read = 0
-    _is_after_head = False
-    _head_ends_at = 0
-    _last = b""
-    _message: RawResponseMessage | None = None
-    _body_bytes = 0
-    _grew_at = 0
+    # Not in the instance's dict, which aiohttp has filled up to where it would double.
+    __slots__ = (
+        "_body_bytes",
+        "_grew_at",
+        "_head_ends_at",
+        "_is_after_head",
+        "_last",
+        "_message",
+        "bytes_read",
+        "served",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self.served = self.bytes_read = 0
+        self._body_bytes = self._grew_at = self._head_ends_at = 0
+        self._is_after_head = False
+        self._last = b""
+        self._message: RawResponseMessage | None = None
 
     def begin(self) -> None:
         """Another request gets this connection."""
@@ -157,8 +168,7 @@ class Connector(aiohttp.TCPConnector):
                 unused.release()
         if isinstance(protocol, Handler):
             protocol.begin()
-            count, turn = lambda: protocol.bytes_read, protocol.served
-            sending.begin(protocol.transport, count, lambda: protocol.served == turn, reused=reused)
+            sending.begin(protocol, reused=reused)
         return connection
 
     async def _create_connection(self, *args: Any, **kwargs: Any) -> ResponseHandler:

@@ -136,6 +136,7 @@ class AiohttpTransport:
             try:
                 response = AiohttpResponse(await self._post(session, request, sending), self, sending)
                 if not sending.spoiled or (not sending.reused and response.head.status >= 400):
+                    sending.settle()
                     if has_ambiguous_length(response.head):
                         sending.abort()  # aiohttp may have pooled it already; its Python parser does not ask
                     return response

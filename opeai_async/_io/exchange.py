@@ -44,6 +44,7 @@ from opeai_async.types.meta import AttemptRecord, ResponseMeta, StreamTiming
 MAX_ERROR_BODY_BYTES = 64 * 1024
 ERROR_BODY_S = 10.0
 ATTEMPT_HEADER = "X-Opeai-Attempt"
+IDEMPOTENCY_HEADER = "Idempotency-Key"
 
 
 class Pauses:
@@ -103,14 +104,26 @@ class Exchange:
         policy: When to try again.
     """
 
+    __slots__ = (
+        "_attempts",
+        "_call_id",
+        "_delay_s",
+        "_limits",
+        "_policy",
+        "_request",
+        "_resume_at",
+        "_spent",
+        "_wiring",
+        "loop",
+        "started_at",
+    )
+
     def __init__(self, wiring: Wiring, request: Request, limits: Limits, policy: RetryPolicy) -> None:
         self._wiring = wiring
         self._request = request
         self._limits = limits
         self._policy = policy
-        self._headers = dict(request.headers)
-        if "idempotency-key" not in map(str.lower, self._headers):
-            self._headers["Idempotency-Key"] = os.urandom(16).hex()
+        self._call_id = os.urandom(16).hex()
         self._attempts: list[AttemptRecord] = []
         self._delay_s = 0.0
         self._resume_at: float | None = None
@@ -147,9 +160,13 @@ class Exchange:
         self._attempts[-1] = msgspec.structs.replace(self._attempts[-1], error=type(error).__name__)
 
     def succeeded(self) -> None:
-        """The call brought something to hand out: what its retries had cost goes back to the budget."""
+        """The call brought something to hand out: what its retries had cost goes back to the budget.
+
+        There will be no other attempt, so what was asked is let go of: a prompt may be large, and the answer long.
+        """
         self._wiring.budget.refund(self._spent)
         self._spent = 0
+        self._request = msgspec.structs.replace(self._request, headers={}, body=b"")
 
     def meta(self, head: ResponseHead, quirks: tuple[str, ...] = ()) -> ResponseMeta:
         """What is known about the exchange that brought *head*."""
@@ -241,13 +258,10 @@ class Exchange:
     async def _send(self) -> Response | _Failed:
         now = self.loop.time()
         total_left_s = self.started_at + self._limits.total_s - now
-        headers = {**self._headers, ATTEMPT_HEADER: str(len(self._attempts) + 1)}
         limits, transport, head_s = self._limits, self._wiring.transport, self._limits.response_headers_s
         waits_s = math.inf if transport.keeps_limits else limits.pool_s + limits.connect_s + head_s
         # Each clock costs a timer: none for what another one ends before.
-        request = msgspec.structs.replace(
-            self._request, headers=headers, head_s=head_s if head_s < total_left_s else math.inf
-        )
+        request = self._numbered(head_s if head_s < total_left_s else math.inf)
         try:
             with Patience(min(total_left_s, waits_s)):
                 return await transport.send(request, connect_s=limits.connect_s, pool_s=limits.pool_s)
@@ -259,6 +273,13 @@ class Exchange:
             return _Failed(APITimeoutError(message, phase="total", timeout_s=limits.total_s), Failure(Cause.FINAL))
         except SendError as exc:
             return _Failed(exc.error, Failure(exc.cause))
+
+    def _numbered(self, head_s: float) -> Request:
+        """The request of the next attempt."""
+        headers = {**self._request.headers, ATTEMPT_HEADER: str(len(self._attempts) + 1)}
+        if IDEMPOTENCY_HEADER.lower() not in map(str.lower, headers):
+            headers[IDEMPOTENCY_HEADER] = self._call_id
+        return msgspec.structs.replace(self._request, headers=headers, head_s=head_s)
 
     async def _checked(self, response: Response) -> BodyReader | _Failed:
         reader = BodyReader(response, self._limits, self.started_at)

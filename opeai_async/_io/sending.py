@@ -20,14 +20,29 @@ from opeai_async.errors import PoolTimeoutError
 _CERTIFICATE_ALERT = re.compile("ALERT_(.*CERTIFICATE.*|UNKNOWN_CA|ACCESS_DENIED)")  # RFC 8446 6.2
 
 
+class Connection(Protocol):
+    """A connection, as far as a request cares.
+
+    Attributes:
+        bytes_read: How many bytes it has brought, to this request and others.
+        served: How many requests it was given to.
+    """
+
+    bytes_read: int
+    served: int
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """None where it is lost."""
+        ...
+
+
 class Sending:
     """What is learned about one request while it is sent.
 
     Attributes:
         connect_s: Limit for a connection, in seconds.
-        on_connected: Called when there is one.
         reused: Whether its connection had served a request before.
-        count_bytes: Says how many bytes its connection has brought, to this request and others.
         fresh_only: Whether it shall not go out on such a connection again.
         spoiled: Whether the server has spoken, or hung up, on that connection before it was asked.
         transport: That connection; None while there is none.
@@ -35,13 +50,13 @@ class Sending:
 
     __slots__ = (
         "_bytes",
-        "_is_ours",
+        "_connection",
+        "_on_connected",
+        "_turn",
         "_url",
         "_via_proxy",
         "connect_s",
-        "count_bytes",
         "fresh_only",
-        "on_connected",
         "reused",
         "spoiled",
         "transport",
@@ -50,8 +65,8 @@ class Sending:
     def __init__(self, url: str, connect_s: float, on_connected: Callable[[], None], *, via_proxy: bool) -> None:
         self._url = url
         self._via_proxy = via_proxy
+        self._on_connected = on_connected
         self.connect_s = connect_s
-        self.on_connected = on_connected
         self.fresh_only = False
         self.start()
 
@@ -69,32 +84,31 @@ class Sending:
         """Forget the connection of the try before."""
         self.reused = self.spoiled = False
         self.transport: asyncio.Transport | None = None
-        self.count_bytes: Callable[[], int] = int
-        self._is_ours: Callable[[], bool] = bool
-        self._bytes = 0
+        self._connection: Connection | None = None
+        self._turn = self._bytes = 0
 
-    def begin(
-        self,
-        transport: asyncio.Transport | None,
-        count_bytes: Callable[[], int],
-        is_ours: Callable[[], bool],
-        *,
-        reused: bool,
-    ) -> None:
-        """The request will go out on *transport*; *is_ours* is true until another one has that connection."""
-        self.reused, self.transport = reused, transport
-        self.count_bytes, self._bytes = count_bytes, count_bytes()
-        self._is_ours = is_ours
-        self.on_connected()
+    def begin(self, connection: Connection, *, reused: bool) -> None:
+        """The request will go out on *connection*; calls what was to be called then."""
+        self.reused, self.transport = reused, connection.transport
+        self._connection, self._turn, self._bytes = connection, connection.served, connection.bytes_read
+        self._on_connected()
+
+    def settle(self) -> None:
+        """The answer has come, and the request will not go out again: what it was is let go of."""
+        self._on_connected = _nothing
 
     def has_answer(self) -> bool:
         """Whether the server has sent anything since ``begin``."""
-        return self.count_bytes() != self._bytes
+        return self._connection is not None and self._connection.bytes_read != self._bytes
 
     def abort(self) -> None:
         """Close the connection, unless it is another request's by now."""
-        if self.transport is not None and self._is_ours():
+        if self.transport is not None and self._connection is not None and self._connection.served == self._turn:
             self.transport.abort()
+
+
+def _nothing() -> None:
+    """Is done where nothing more is to be done."""
 
 
 class Slots:

@@ -246,12 +246,14 @@ class ChatCompletionStream(Generic[ChunkT]):
             # It counts for more than an end that the same read brought: the answer cannot be rebuilt.
             self._batch, self._ready, self._accumulated, self._end = [], iter(()), 0, None
             self._will_end(End.ERROR, exc)
+        if handed_out == len(self._batch):  # a waiting stream does not keep what it brought last
+            self._batch, self._ready, self._accumulated = [], iter(()), 0
         if self._reader is not None and self._is_finished():
             self._reader.saw_chunks(content=True, finished=True)
 
     def _is_finished(self) -> bool:
         """Whether as many choices as were asked for have ended, so that only usage and ``[DONE]`` may follow."""
-        return self._accumulator.finished and len(self._accumulator.finish_reasons) >= self._options.choices
+        return self._accumulator.finished and self._accumulator.ended >= self._options.choices
 
     # --- opening, and opening again --------------------------------------------------------------------------------
 
@@ -259,6 +261,7 @@ class ChatCompletionStream(Generic[ChunkT]):
         """The one that was begun, if any: a second try has the same clock and the same idempotency key."""
         if self._exchange is None:
             self._exchange = self._make_exchange()
+            del self._make_exchange  # it holds the prompt
         return self._exchange
 
     async def _open_apart(self, opener: Callable[[], Coroutine[Any, Any, BodyReader]]) -> None:
