@@ -110,7 +110,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--peers", type=_peers, help=f"these only, or none: {', '.join(PEERS)}; default: the installed")
     parser.add_argument("--share", type=float, default=1.0, help="of the work, for a quick look; 1 is all of it")
     parser.add_argument("--json", action="store_true", help="print JSON and no tables")
-    parser.add_argument("--from", dest="saved", type=Path, metavar="FILE.json", help="measure nothing, take these")
+    parser.add_argument(
+        "--from",
+        dest="saved",
+        type=Path,
+        action="append",
+        metavar="FILE.json",
+        help="measure nothing, take what --json printed; several files are taken together",
+    )
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the main ratios; .svg, .png or .pdf")
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.names if name not in QUESTIONS]:

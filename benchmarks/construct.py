@@ -1,6 +1,7 @@
 """What does making a client cost? No I/O, no TLS context, no event loop is needed; the promise is at most 1 ms.
 
-Found: 25 to 50 us, against 38 ms for the openai package, which makes its TLS context here.
+Found (two busy cores): 25 to 50 us, against 46 ms for openai (35 over aiohttp), 31 for groq and 93 for mistralai, which
+make their TLS contexts here. litellm has no client.
 """
 
 from collections.abc import Sequence

@@ -1,11 +1,12 @@
 """What does encoding a request cost? Conversations of 1, 100 and 1,000 messages of about 200 characters.
 
-The limit is one ``msgspec.json.encode`` of the same dict, unchecked. The issue's promise: 1,000 messages in well under
-1 ms. Costs are per request.
+The limit is one ``msgspec.json.encode`` of the same dict, unchecked. The promise: 1,000 messages in well under 1 ms.
+*sent* is the whole request, answered with a few bytes: the peers have no way to encode without sending.
 
-Found (two noisy cores): at best 0.73 ms for 1,000 messages (235 KB) against 0.24 ms for the bare encode, and
-json.dumps takes 1.25 ms. The difference: 0.31 ms to look at each message in Python, and 0.11 ms to search the body
-for the name of the field that holds vendor fields.
+Found (two busy cores): 0.57 ms for 1,000 messages (235 KB) against 0.24 ms for the bare encode, and json.dumps takes
+1.5 ms. The difference is to look at each message in Python, and to search the body for the name of the field that holds
+vendor fields. Sent, ratios to the limit: ours 1.84, by hand with json 4.8, openai 480 (390 over aiohttp), groq 440,
+litellm 560, mistralai 630: a quarter to a third of a second in which the event loop does nothing else.
 """
 
 import json

@@ -48,7 +48,7 @@ asyncio.run(main())
 """,
 }
 PROCESSES = 2
-PEERS_ROUNDS = 2
+PEERS_ROUNDS = 1
 ANSWER_BYTES = 1024
 _SHOW_MODULES = "import sys; before = set(sys.modules); {}; print(*sorted(set(sys.modules) - before))"
 

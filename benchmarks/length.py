@@ -3,7 +3,10 @@
 Chunks, batches, the final message, and a snapshot asked for at each chunk: in all of them the cost of a chunk shall
 not depend on how many came before.
 
-MEASURED
+Found (two busy cores): a chunk of 100,000 costs 0.75 to 0.88 of one of 1,000, whose stream has a request to pay as
+well. Not so with a snapshot at each chunk: 15 us in 1,000 and in 10,000 chunks, 46 in 100,000 (3.2 times as much), for
+each snapshot joins the text so far anew, which is a copy of 400 KB at the end. openai, which always makes one, takes
+500 us, litellm 900 to 1,000.
 """
 
 from collections.abc import Sequence

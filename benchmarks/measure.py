@@ -81,7 +81,11 @@ async def _run(cost: Costs, number: int, lab: Lab) -> bool:
     except Exception as error:
         if not contender.is_peer:
             raise
-        late = f"not done after {PEER_LIMIT_S} s" if isinstance(error, TimeoutError) else str(error)[:120]
+        late = (
+            f"not done after {PEER_LIMIT_S} s"
+            if isinstance(error, TimeoutError)
+            else " ".join(str(error).split())[:120]
+        )
         lab.note(f"{contender.label}: failed: {type(error).__name__}: {late}")
         return False
     if number:

@@ -30,12 +30,14 @@ class Peer:
         name: What it is called in tables.
         package: What is installed and imported.
         import_code: Imports it.
+        connections: How many it opens at most by default; more streams than that wait for each other.
         cannot: What it has no way to do, and why.
     """
 
     name: ClassVar[str]
     package: ClassVar[str]
     import_code: ClassVar[str]
+    connections: ClassVar[int] = 1_000
     cannot: ClassVar[dict[str, str]] = {}
 
     def __init__(self, base_url: str) -> None:
@@ -177,6 +179,7 @@ class Groq(Peer):
     name = "groq"
     package = "groq"
     import_code = "import groq"
+    connections = 100
     cannot: ClassVar[dict[str, str]] = {COMPLETION: "puts no stream together"}
 
     def __init__(self, base_url: str) -> None:
@@ -202,6 +205,7 @@ class Mistral(Peer):
     name = "mistralai"
     package = "mistralai"
     import_code = "from mistralai.client import Mistral"
+    connections = 100
     cannot: ClassVar[dict[str, str]] = {COMPLETION: "puts no stream together"}
 
     def __init__(self, base_url: str) -> None:

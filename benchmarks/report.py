@@ -90,13 +90,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.format(msgspec.json.encode(self)).decode()
 
 
-def load(path: Path) -> Report:
-    """The report that was saved from ``--json``.
+def load(paths: Sequence[Path]) -> Report:
+    """The report that was saved from ``--json``, or several as one: of two answers to a question the later file's.
 
     Raises:
-        msgspec.ValidationError: If the file holds something else.
+        msgspec.ValidationError: If a file holds something else.
     """
-    return msgspec.json.decode(path.read_bytes(), type=Report)
+    reports = [msgspec.json.decode(path.read_bytes(), type=Report) for path in paths]
+    questions = {answered.name: answered for report in reports for answered in report.questions}
+    return Report(machine=reports[-1].machine, date=reports[-1].date, questions=list(questions.values()))
 
 
 def label(group: str, name: str) -> str:

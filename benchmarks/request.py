@@ -1,6 +1,9 @@
 """What does a whole request cost? One answer of 1 KB or of 100 KB, awaited; the connection is warm.
 
-MEASURED
+Found (two busy cores; ratios to the limit): with 1 KB ours 1.5 to 1.9, by hand with aiohttp's own json 1.05, openai 12
+(9 over aiohttp), groq 9, litellm 23, mistralai 46; with 100 KB ours 1.3, the others 1.3, 5 to 7, 12 and 22. The limit's
+own decode is a tenth. What we add is spread thin: parameters checked and encoded, clocks, the record of the attempt,
+headers as a dict.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

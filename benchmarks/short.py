@@ -1,6 +1,7 @@
 """What does a short stream cost from request to end? 10 chunks, 200 streams in a row on a warm connection.
 
-Found (two noisy cores; ratios to the limit): ours 1.6 to 1.85, the openai package 13. By the profile, of what we add
+Found (two busy cores; ratios to the limit): ours 1.6 to 2.1, a loop over lines and json.loads 1.5, openai 19 (14 over
+aiohttp), groq 14, litellm 37, mistralai 60. By the profile, of what we add
 to aiohttp's own request about a sixth is checking and encoding the request and resolving its limits, less than a
 tenth the accumulator, and the rest is spread over opening (attempt, timeout, cancel scope, sweep timer) and ending.
 """

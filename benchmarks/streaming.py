@@ -1,6 +1,7 @@
 """The contenders that read whole streams as fast as they come; shared by the questions about them."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 
 import aiohttp
@@ -20,7 +21,7 @@ _HEADERS = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"
 decode = msgspec.json.Decoder(ChatCompletionChunk).decode
 
 
-def post(session: aiohttp.ClientSession, base_url: str) -> "aiohttp.client._RequestContextManager":
+def post(session: aiohttp.ClientSession, base_url: str) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
     """The request of floor and limit."""
     return session.post(f"{base_url}/chat/completions", data=_BODY, headers=_HEADERS)
 

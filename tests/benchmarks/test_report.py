@@ -1,5 +1,6 @@
 """What a run found is the same in tables, in JSON, and after it was saved."""
 
+import msgspec
 import pytest
 
 from benchmarks.__main__ import main
@@ -55,7 +56,19 @@ def test_a_saved_report_is_read_back(tmp_path):
     """A picture, or a table, can be made from it on another day."""
     path = tmp_path / "saved.json"
     path.write_text(report().as_json())
-    assert load(path) == report()
+    assert load([path]) == report()
+
+
+def test_a_question_that_was_asked_again(tmp_path):
+    """The later file's answer counts, in the place of the earlier one's."""
+    again = msgspec.structs.replace(answered("burst"), rounds=99)
+    later = Report(machine="another machine", date="2026-02-01", questions=[again])
+    paths = [tmp_path / "one.json", tmp_path / "two.json"]
+    for path, saved in zip(paths, [report(), later], strict=True):
+        path.write_text(saved.as_json())
+    told = load(paths)
+    assert told.date == "2026-02-01"
+    assert [(asked.name, asked.rounds) for asked in told.questions] == [("burst", 99), ("frames", 5)]
 
 
 def test_tables_from_a_saved_report(tmp_path, capsys):
