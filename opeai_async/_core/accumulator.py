@@ -129,16 +129,16 @@ class Accumulator:
         kind: type[ChatCompletionChunk] = type(batch[0])
         if kind is self._plain_type or not names_vendor_fields(kind):
             self._plain_type = kind
-            self._add_all(batch)
+            self._add_all(batch, has_rare=not (kind.is_plain and len(set(map(type, batch))) == 1))
             return
         for chunk in batch:
-            self._add_all([chunk])
+            self._add_all([chunk], has_rare=True)
             self._extra.add(named_fields(chunk))
             for choice in chunk.choices:
                 self._choices[choice.index].add_named(choice, choice.delta)
 
-    def _add_all(self, chunks: list[ChatCompletionChunk]) -> None:
-        # One loop without calls: what few chunks carry is asked for in one condition, which costs a third of a call.
+    def _add_all(self, chunks: list[ChatCompletionChunk], *, has_rare: bool) -> None:
+        # One loop without calls: what few chunks carry is asked for in one condition, and not at all in a plain batch.
         self._built = None
         count, parts = 0, _NO_PARTS
         index: int | None = None
@@ -158,18 +158,20 @@ class Accumulator:
                         parts.add_tool_calls(delta.tool_calls)
                     if choice.finish_reason is not None:
                         self._ended += parts.finish(choice.finish_reason)
-                    if (
-                        delta.role
-                        or choice.logprobs is not None
-                        or delta.refusal is not None
-                        or delta.annotations
-                        or delta.audio is not None
-                        or delta.function_call is not None
-                        or delta.extra is not NO_EXTRA
-                        or choice.extra is not NO_EXTRA
+                    if delta.role or (
+                        has_rare
+                        and (
+                            choice.logprobs is not None
+                            or delta.refusal is not None
+                            or delta.annotations
+                            or delta.audio is not None
+                            or delta.function_call is not None
+                            or delta.extra is not NO_EXTRA
+                            or choice.extra is not NO_EXTRA
+                        )
                     ):
                         parts.add_rare(choice, delta)
-                if chunk.usage is not None or chunk.service_tier or chunk.extra is not NO_EXTRA:
+                if chunk.usage is not None or (has_rare and (chunk.service_tier or chunk.extra is not NO_EXTRA)):
                     self._add_rare(chunk)
         finally:
             self._chunks += count

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from opeai_async._core.dialect import Dialect
 from opeai_async._core.sse import ServerSentEvent
-from opeai_async._core.twins import DECODE_ERRORS, strict_twin
+from opeai_async._core.twins import DECODE_ERRORS, plain_twin, strict_twin
 from opeai_async._core.vendor_twins import LIBRARY, VendorFields
 from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.completion import ChatCompletion
@@ -37,10 +37,13 @@ class ChunkDecoder(Generic[ChunkT]):
         dialect: What the tolerant tier remembers of this stream.
     """
 
+    __slots__ = ("_chunk_type", "_decode", "_dialect", "_is_plain", "_needs_no_care", "_vendor_fields")
+
     def __init__(self, chunk_type: type[ChunkT], dialect: Dialect) -> None:
         self._chunk_type = chunk_type
-        self._decode = strict_decode(chunk_type)
-        self._vendor_fields = VendorFields(chunk_type, LIBRARY)
+        self._decode = plain_decode(chunk_type)
+        self._is_plain = True
+        self._vendor_fields: VendorFields | None = None
         self._dialect = dialect
         self._needs_no_care = False
 
@@ -49,7 +52,10 @@ class ChunkDecoder(Generic[ChunkT]):
         try:
             chunks = list(map(self._decode, payloads))
         except DECODE_ERRORS:
-            return None
+            if not self._is_plain:
+                return None
+            self._take_rare_fields()
+            return self.decode_ordinary(payloads)
         return chunks if self._needs_no_care else self._with_care(chunks)
 
     def decode(self, payload: bytes) -> ChunkT | None:
@@ -62,26 +68,37 @@ class ChunkDecoder(Generic[ChunkT]):
         try:
             chunk = self._decode(payload)
         except DECODE_ERRORS:
-            return self._decode_refused(payload)
+            if not self._is_plain:
+                return self._decode_refused(payload)
+            self._take_rare_fields()
+            return self.decode(payload)
         if self._needs_no_care or self._with_care([chunk]) is not None:
             return chunk
         return self._dialect.read_chunk(payload, self._chunk_type)
 
+    def _take_rare_fields(self) -> None:
+        """The stream is no plain one; from now on it is not taken for one."""
+        self._is_plain = False
+        self._decode = strict_decode(self._chunk_type)
+
     def _decode_refused(self, payload: bytes) -> ChunkT | None:
-        wider = self._vendor_fields.guess(payload, has_alias=self._dialect.has_reasoning_alias)
+        if self._vendor_fields is None:
+            self._vendor_fields = VendorFields(self._chunk_type, LIBRARY)
+        vendor_fields = self._vendor_fields
+        wider = vendor_fields.guess(payload, has_alias=self._dialect.has_reasoning_alias)
         if wider is not None:
-            self._widen(wider)
+            self._widen(wider, vendor_fields)
             return self.decode(payload)
         chunk = self._dialect.read_chunk(payload, self._chunk_type)
         if chunk is not None:
-            wider = self._vendor_fields.learn(chunk, has_alias=self._dialect.has_reasoning_alias)
+            wider = vendor_fields.learn(chunk, has_alias=self._dialect.has_reasoning_alias)
             if wider is not None:
-                self._widen(wider)
+                self._widen(wider, vendor_fields)
         return chunk
 
-    def _widen(self, decode: Callable[[bytes], ChunkT]) -> None:
+    def _widen(self, decode: Callable[[bytes], ChunkT], vendor_fields: VendorFields) -> None:
         self._decode = decode
-        self._needs_no_care = self._needs_no_care and not self._vendor_fields.have_alias
+        self._needs_no_care = self._needs_no_care and not vendor_fields.have_alias
 
     def _with_care(self, chunks: list[ChunkT]) -> list[ChunkT] | None:
         """*chunks*, once the dialect knows of them; None if it wants to read them itself.
@@ -90,14 +107,15 @@ class ChunkDecoder(Generic[ChunkT]):
         ordinary; where it comes under another name, the dialect also looks for copies under the usual one.
         """
         deltas = [choice.delta for chunk in chunks for choice in chunk.choices]
-        if self._vendor_fields.have_alias:
+        if self._vendor_fields is not None and self._vendor_fields.have_alias:
             return chunks if self._dialect.saw_aliased(deltas) else None
         if self._dialect.reasons_elsewhere:
             return None if any(delta.reasoning_content for delta in deltas) else chunks
         for delta in deltas:
-            has_content = bool(delta.reasoning_content or delta.content)
-            self._needs_no_care = self._needs_no_care or has_content
-            self._dialect.saw_ordinary(delta.reasoning_content, has_content=has_content)
+            if delta.reasoning_content or delta.content:
+                self._needs_no_care = True
+                self._dialect.saw_ordinary(delta.reasoning_content)
+                break
         return chunks
 
     def decode_event(self, event: ServerSentEvent) -> ChunkT | None:
@@ -141,10 +159,19 @@ def decode_chunk(data: bytes | str) -> ChatCompletionChunk:
 
 def strict_decode(wire_type: type[StructT]) -> Callable[[bytes], StructT]:
     """A function that decodes JSON into *wire_type*, and refuses what is out of the ordinary."""
-    return cast("Callable[[bytes], StructT]", strict_decoder(wire_type).decode)
+    return strict_decoder(wire_type).decode
+
+
+def strict_decoder(wire_type: type[StructT]) -> msgspec.json.Decoder[StructT]:
+    """A decoder of *wire_type* that refuses what is out of the ordinary."""
+    return _decoder(wire_type, strict_twin)
+
+
+def plain_decode(chunk_type: type[StructT]) -> Callable[[bytes], StructT]:
+    """As ``strict_decode``, but it refuses what few streams carry, too."""
+    return _decoder(chunk_type, plain_twin).decode
 
 
 @functools.lru_cache(maxsize=128)
-def strict_decoder(wire_type: type[StructT]) -> msgspec.json.Decoder[StructT]:
-    """A decoder of *wire_type* that refuses what is out of the ordinary."""
-    return msgspec.json.Decoder(cast("type[StructT]", strict_twin(cast("Any", wire_type))))
+def _decoder(wire_type: type[Any], twin_of: Callable[[type[Any]], type[Struct]]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(twin_of(wire_type))

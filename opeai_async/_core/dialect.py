@@ -113,6 +113,8 @@ class Dialect:
         beside_error: What the payload of the last error said beside it, as a chunk.
     """
 
+    __slots__ = ("_call_indexes", "_has_deltas", "_reasoning", "beside_error", "mode", "quirks")
+
     def __init__(self, mode: DialectMode = "repair") -> None:
         self.mode: DialectMode = mode
         self.quirks: dict[str, None] = {}
@@ -132,9 +134,9 @@ class Dialect:
         """Whether the stream's reasoning does not come as ``reasoning_content``."""
         return self._reasoning.name not in (None, "reasoning_content")
 
-    def saw_ordinary(self, reasoning: str | None, *, has_content: bool) -> None:
-        """The fast tier has read a delta, and *reasoning* in its ``reasoning_content``."""
-        self._has_deltas = self._has_deltas or has_content
+    def saw_ordinary(self, reasoning: str | None) -> None:
+        """The fast tier has read the first text of the stream's deltas: *reasoning*, or content."""
+        self._has_deltas = True
         if reasoning:
             self._reasoning.saw_ordinary(reasoning)
 

@@ -37,6 +37,8 @@ class ReasoningSource:
         name: The field it is read from; None as long as there was none.
     """
 
+    __slots__ = ("_read", "_under", "name")
+
     def __init__(self) -> None:
         self.name: str | None = None
         self._read = _Text()

@@ -4,7 +4,8 @@ A twin has the same fields as its type, but no room for a field that nobody name
 without ``index``, an empty ``usage``. So one typed decode does the work and all the checking, and costs the same as a
 decode without checks. Twins are private subclasses; they compare, print and pickle as the class that users know.
 
-A twin may refuse more than it must: that costs time, and nothing else.
+A twin may refuse more than it must: that costs time, and nothing else. A *plain* twin of a chunk uses that: it refuses
+what few streams carry at all, such as logprobs, and whoever gets such a chunk need not look for it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from opeai_async._core.json_types import is_wire_type
-from opeai_async.types.chunk import ChatCompletionChunk, ChunkChoice, ToolCallDelta
+from opeai_async.types.chunk import ChatCompletionChunk, ChoiceDelta, ChunkChoice, ToolCallDelta
 from opeai_async.types.common import CompletionUsage, WireStruct
 from opeai_async.types.completion import ChatCompletion, ChatCompletionMessage, Choice, FunctionCall, ToolCall
 
@@ -51,6 +52,14 @@ _NARROWED: dict[type, dict[str, Any]] = {
 }
 
 
+# What a plain twin has no room for.
+_RARE: dict[type, frozenset[str]] = {
+    ChatCompletionChunk: frozenset({"service_tier"}),
+    ChunkChoice: frozenset({"logprobs"}),
+    ChoiceDelta: frozenset({"refusal", "annotations", "audio", "function_call"}),
+}
+
+
 class _Refused(Struct, forbid_unknown_fields=True):
     """Stands where a twin wants no value at all: no object on the wire becomes one."""
 
@@ -63,13 +72,26 @@ def strict_twin(wire_type: type[WireStruct]) -> type[Struct]:
     return _Twins().of(wire_type)
 
 
-class _Twins:
-    """Builds strict twins of a type and of all wire types its fields mention."""
+@functools.lru_cache(maxsize=256)
+def plain_twin(wire_type: type[WireStruct]) -> type[Struct]:
+    """The twin of *wire_type*, a chunk, without the fields that few streams carry; ``is_plain`` is true of it."""
+    return _Twins(plain=True).of(wire_type)
 
-    def __init__(self) -> None:
+
+class _Twins:
+    """Builds strict twins of a type and of all wire types its fields mention.
+
+    Args:
+        plain: Whether to build plain ones, where they differ.
+    """
+
+    def __init__(self, *, plain: bool = False) -> None:
         self._begun: dict[type[WireStruct], type[Struct]] = {}
+        self._plain = plain
 
     def of(self, cls: type[WireStruct]) -> type[Struct]:
+        if self._plain and not issubclass(cls, tuple(_RARE)):
+            return strict_twin(cls)
         if cls not in self._begun:
             self._begun[cls] = _Refused  # what a type that contains itself gets there
             self._begun[cls] = self._build(cls)
@@ -77,7 +99,7 @@ class _Twins:
 
     def _build(self, cls: type[WireStruct]) -> type[Struct]:
         # All of them, in their order: a decoder looks for each key where the one before was, so order is speed.
-        fields = [redefined(cls, field, self.of) for field in msgspec.structs.fields(cls)]
+        fields = [redefined(cls, field, self.of, plain=self._plain) for field in msgspec.structs.fields(cls)]
         return msgspec.defstruct(
             cls.__name__,
             fields,
@@ -85,6 +107,7 @@ class _Twins:
             module=cls.__module__,
             namespace={
                 "public_type": cls,
+                "is_plain": self._plain,
                 "__doc__": cls.__doc__,
                 "__qualname__": cls.__qualname__,
                 "__repr__": _repr_as_public,
@@ -96,16 +119,21 @@ class _Twins:
 
 
 def redefined(
-    cls: type[WireStruct], field: msgspec.structs.FieldInfo, twin_of: Callable[[type[WireStruct]], type[Struct]]
+    cls: type[WireStruct],
+    field: msgspec.structs.FieldInfo,
+    twin_of: Callable[[type[WireStruct]], type[Struct]],
+    *,
+    plain: bool = False,
 ) -> tuple[str, Any, Any]:
     """*field* of *cls* as a twin has it: for ``msgspec.defstruct``."""
     options: dict[str, Any] = {"name": field.encode_name}
     needed = any(field.name in NEEDED_WHEN_ORDINARY.get(base, ()) for base in cls.__mro__)
+    refused = plain and any(field.name in _RARE.get(base, ()) for base in cls.__mro__)
     if not needed and field.default is not msgspec.NODEFAULT:
         options["default"] = field.default
     elif not needed and field.default_factory is not msgspec.NODEFAULT:
         options["default_factory"] = field.default_factory
-    annotation = _narrowed(cls, field.name, field.type)
+    annotation = None if refused else _narrowed(cls, field.name, field.type)
     return field.name, _in_annotation(annotation, twin_of), msgspec.field(**options)
 
 

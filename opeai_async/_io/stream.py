@@ -31,7 +31,7 @@ from opeai_async._io.opening import Opening
 from opeai_async._io.patience import Cut
 from opeai_async._io.read_options import ReadOptions
 from opeai_async._io.reader import BodyReader, ReadExpired, is_running_here, on_loop
-from opeai_async._io.timing import stream_timeout, timing
+from opeai_async._io.timing import has_content, stream_timeout, timing
 from opeai_async._io.transport import BodyError
 from opeai_async._io.views import Batches, Texts
 from opeai_async.errors import (
@@ -217,7 +217,7 @@ class ChatCompletionStream(Generic[ChunkT]):
         if self._outcome is not Outcome.OPEN:  # cancel() was called while it was waiting
             return []
         batch = parser.feed(data) if data else parser.end()
-        begins = self._first_content_at is None and any(map(_has_content, batch))
+        begins = self._first_content_at is None and any(map(has_content, batch))
         if begins:
             self._first_content_at = self._now()
         if parser.error is not None:
@@ -494,9 +494,3 @@ class ChatCompletionStream(Generic[ChunkT]):
 
     def _now(self) -> float:
         return self._exchange.loop.time() if self._exchange is not None else 0.0
-
-
-def _has_content(chunk: ChatCompletionChunk) -> bool:
-    return any(
-        choice.delta.content or choice.delta.reasoning_content or choice.delta.tool_calls for choice in chunk.choices
-    )

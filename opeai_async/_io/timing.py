@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from opeai_async._core.timeouts import Expiry
 from opeai_async.errors import StreamTimeoutError
+from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.meta import StreamTiming
 
 
@@ -37,3 +38,12 @@ def stream_timeout(expiry: Expiry) -> StreamTimeoutError:
         phase=expiry.phase,
         timeout_s=expiry.limit_s,
     )
+
+
+def has_content(chunk: ChatCompletionChunk) -> bool:
+    """Whether *chunk* brings anything that a model has said."""
+    for choice in chunk.choices:
+        delta = choice.delta
+        if delta.content or delta.reasoning_content or delta.tool_calls:
+            return True
+    return False

@@ -46,8 +46,9 @@ class WireStruct(
     ``completion_type``.
     """
 
-    # Where a Struct is a private twin (see _core/decode.py), the class that users know.
+    # Where a Struct is a private twin (see _core/twins.py), the class that users know; and whether it is a plain one.
     public_type: ClassVar[type[WireStruct] | None] = None
+    is_plain: ClassVar[bool] = False
 
     extra: dict[str, Any] = msgspec.field(default=NO_EXTRA, name="_extra")
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opeai_async._core.accumulator import Accumulator
 from opeai_async._core.decode import ChunkDecoder, decode_chunk, decode_completion, strict_decode, strict_decoder
 from opeai_async._core.dialect import Dialect
 from opeai_async.errors import StreamDecodeError, StreamServerError
@@ -472,3 +473,36 @@ def test_strict_decode_refuses_what_nobody_named() -> None:
     """The function that the fast tier is."""
     with pytest.raises(msgspec.ValidationError, match="unknown field `x`"):
         strict_decode(ChatCompletionChunk)(b'{"choices":[],"x":1}')
+
+
+RARE = {
+    "logprobs": {"choices": [{"index": 0, "delta": {"content": "b"}, "logprobs": {"content": []}}]},
+    "service_tier": {"choices": [{"index": 0, "delta": {"content": "b"}}], "service_tier": "default"},
+    "refusal": {"choices": [{"index": 0, "delta": {"refusal": "no"}}]},
+    "annotations": {"choices": [{"index": 0, "delta": {"annotations": [{"type": "url_citation"}]}}]},
+    "audio": {"choices": [{"index": 0, "delta": {"audio": {"transcript": "b"}}}]},
+    "function_call": {"choices": [{"index": 0, "delta": {"function_call": {"name": "f", "arguments": "{}"}}}]},
+}
+
+
+@pytest.mark.parametrize("field", RARE)
+@pytest.mark.parametrize("batched", [True, False])
+def test_a_stream_is_taken_for_a_plain_one_until_it_is_not(field: str, batched: bool) -> None:
+    """What few streams carry is decoded and put together as if it had been expected from the first chunk."""
+    plain = b'{"choices":[{"index":0,"delta":{"role":"assistant","content":"a"}}]}'
+    payloads = [plain, plain, msgspec.json.encode(RARE[field]), plain]
+    decoder = ChunkDecoder(ChatCompletionChunk, Dialect())
+    if batched:
+        batches = [decoder.decode_ordinary(part) or [] for part in (payloads[:2], payloads[2:])]
+    else:
+        batches = [[chunk] for payload in payloads if (chunk := decoder.decode(payload)) is not None]
+    chunks = [chunk for batch in batches for chunk in batch]
+    assert [type(chunk).is_plain for chunk in chunks] == [True, True, False, False]
+    assert chunks == [strict_decode(ChatCompletionChunk)(payload) for payload in payloads]
+    by_batch, together, one_by_one = Accumulator(), Accumulator(), Accumulator()
+    for batch in batches:
+        by_batch.extend(batch)
+    together.extend(chunks)
+    for payload in payloads:
+        one_by_one.add(strict_decode(ChatCompletionChunk)(payload))
+    assert by_batch.completion() == together.completion() == one_by_one.completion()
