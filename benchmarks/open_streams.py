@@ -21,7 +21,8 @@ STREAMS = 5_000
 CHUNKS = 5
 # What a process keeps open beside its streams.
 OTHER_FILES = 200
-# A round of the slowest peer takes a minute.
+# With 5,000 the slowest peers take minutes before they send anything.
+PEERS_SHARE = 5
 PEERS_ROUNDS = 1
 
 
@@ -36,16 +37,14 @@ def affordable(streams: int, lab: Lab) -> int:
 
 async def _contenders(lab: Lab) -> Sequence[Contender]:
     streams, chunks = affordable(lab.scaled(STREAMS), lab), lab.scaled(CHUNKS)
-    return [
-        Contender(
-            name=name,
-            run=partial(_run, lab, name, streams, chunks),
-            units=streams,
-            is_peer=name in PEERS,
-            rounds=PEERS_ROUNDS if name in PEERS else None,
-        )
-        for name in names(lab)
-    ]
+
+    def contender(name: str) -> Contender:
+        is_peer = name in PEERS
+        count, rounds = (max(1, streams // PEERS_SHARE), PEERS_ROUNDS) if is_peer else (streams, None)
+        run = partial(_run, lab, name, count, chunks)
+        return Contender(name=name, run=run, units=count, is_peer=is_peer, rounds=rounds)
+
+    return [contender(name) for name in names(lab)]
 
 
 async def _run(lab: Lab, name: str, streams: int, chunks: int) -> dict[str, float]:

@@ -144,10 +144,8 @@ def _words(figure: Any, report: Report, height: float) -> None:
         figure.text(0.035, 1 - inches_from_top / height, text, va="top", **options)
 
     write(0.28, "What a client costs, as a multiple of the bare loop", fontsize=16, fontweight="bold", color=_INK)
-    told = (
-        "CPU time; time to the first chunk is wall time, memory is RSS. Line at 1: aiohttp + msgspec without promises."
-    )
-    write(0.66, f"{told} Less is better; logarithmic.", fontsize=9.5, color=_MUTED)
+    told = "CPU time (first chunk: wall time; memory: RSS). The line at 1 is aiohttp and msgspec without any promise."
+    write(0.66, f"{told} Less is better; logarithmic axis.", fontsize=9.5, color=_MUTED)
     machine, _, packages = report.machine.partition(", ")
     write(
         height - 0.48,
