@@ -65,7 +65,7 @@ class Accumulator:
         self._fingerprint: str | None = None
         self._service_tier: str | None = None
         self._usage: CompletionUsage | None = None
-        self._extra = ExtraParts(latest_wins=True)
+        self._extra: ExtraParts | None = None
         self._choices: dict[int, _ChoiceParts] = {}
         self._ended = 0
         self._built: ChatCompletion | None = None
@@ -133,7 +133,7 @@ class Accumulator:
             return
         for chunk in batch:
             self._add_all([chunk], has_rare=True)
-            self._extra.add(named_fields(chunk))
+            self._add_extra(named_fields(chunk))
             for choice in chunk.choices:
                 self._choices[choice.index].add_named(choice, choice.delta)
 
@@ -181,7 +181,12 @@ class Accumulator:
         """What few chunks carry beside their choices."""
         self._usage = chunk.usage or self._usage
         self._service_tier = chunk.service_tier or self._service_tier
-        self._extra.add(chunk.extra)
+        self._add_extra(chunk.extra)
+
+    def _add_extra(self, extra: dict[str, Any]) -> None:
+        if extra:
+            self._extra = self._extra or ExtraParts(latest_wins=True)
+            self._extra.add(extra)
 
     def _add_envelope(self, chunks: list[ChatCompletionChunk]) -> None:
         """What all chunks repeat: the first id and time, the latest of what may change."""
@@ -214,7 +219,7 @@ class Accumulator:
             choices=[self._choices[index].build() for index in sorted(self._choices)],
             usage=self._usage,
             meta=meta,
-            extra=self._extra.build(),
+            extra=NO_EXTRA if self._extra is None else self._extra.build(),
         )
 
 
@@ -246,12 +251,12 @@ class _ChoiceParts:
         self.role = ""
         self.content: list[str] = []
         self.reasoning: list[str] = []
-        self.refusal: list[str] = []
+        self.refusal: list[str] | None = None
         self.finish_reason: str | None = None
         self.calls: ToolCallParts | None = None
         self.function_call: FunctionParts | None = None
         self.audio: _AudioParts | None = None
-        self.annotations: list[Annotation] = []
+        self.annotations: list[Annotation] | None = None
         self.logprobs: _LogprobParts | None = None
         self.extra: ExtraParts | None = None
         self.delta_extra: ExtraParts | None = None
@@ -278,6 +283,7 @@ class _ChoiceParts:
         if delta.role and not self.role:
             self.role = delta.role
         if delta.refusal is not None:
+            self.refusal = self.refusal or []
             self.refusal.append(delta.refusal)
         if delta.function_call is not None:
             self.function_call = self.function_call or FunctionParts(self.note)
@@ -286,6 +292,7 @@ class _ChoiceParts:
             self.audio = self.audio or _AudioParts()
             self.audio.add(delta.audio)
         if delta.annotations:
+            self.annotations = self.annotations or []
             self.annotations.extend(delta.annotations)
         if choice.logprobs is not None:
             self.logprobs = self.logprobs or _LogprobParts()
@@ -326,7 +333,7 @@ class _ChoiceParts:
             tool_calls=self.calls.build() if self.calls is not None else None,
             function_call=self.function_call.build() if self.function_call is not None else None,
             audio=self.audio.build() if self.audio is not None else None,
-            annotations=list(self.annotations) or None,
+            annotations=list(self.annotations or ()) or None,
             extra={name: value for name, value in extra.items() if name not in own} or NO_EXTRA,
         )
         return Choice(
@@ -393,7 +400,7 @@ class _LogprobParts:
 _NO_PARTS: Any = None
 
 
-def _joined(fragments: list[str]) -> str | None:
+def _joined(fragments: list[str] | None) -> str | None:
     """The text so far; None if there was not even an empty fragment. Leaves one fragment to join the next time."""
     if not fragments:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import TypeVar
 
@@ -18,8 +19,8 @@ from opeai_async.types.completion import ChatCompletion
 
 CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
 
-_WHITE = b" \t\r\n"
 _BOM = b"\xef\xbb\xbf"
+_FIRST = re.compile(rb"(?:\xef\xbb\xbf)?+[ \t\r\n]*([^ \t\r\n])").match
 
 
 class BodyKind(Enum):
@@ -34,9 +35,10 @@ def kind_of(prefix: bytes) -> BodyKind | None:
     """The kind of the body that begins with *prefix*; None while there is only white space, or half a BOM."""
     if len(prefix) < len(_BOM) and _BOM.startswith(prefix):
         return None
-    start = prefix.removeprefix(_BOM).lstrip(_WHITE)[:1]
-    if not start:
+    found = _FIRST(prefix)
+    if found is None:
         return None
+    start = found[1]
     if start in b"{[":
         return BodyKind.JSON
     return BodyKind.MARKUP if start == b"<" else BodyKind.EVENTS

@@ -13,6 +13,9 @@ from opeai_async.errors import ConfigurationError
 DEFAULT_BASE_URL = "https://api-platform.ope.ai/v1"
 
 # RFC 9110 5.6.2 and 5.5. aiohttp sends any name it is given (seen on 3.14.5).
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+# Those that are looked for later, where any case would cost.
+_SPELLINGS = {IDEMPOTENCY_HEADER.lower(): IDEMPOTENCY_HEADER}
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII)
 _HEADER_VALUE = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?", re.ASCII)
 _HOST = re.compile(r"[0-9a-z.\-_]+|[0-9a-f:.]+", re.ASCII)  # a name or IPv4 address, or an IPv6 address
@@ -115,7 +118,7 @@ def check_headers(headers: Mapping[str, str], source: str) -> dict[str, str]:
             raise ConfigurationError(f"{source} sets {name}, which belongs to the connection")
         if not _HEADER_VALUE.fullmatch(value):
             raise ConfigurationError(f"the value of {name} in {source} is not printable ASCII")
-    return {name: HiddenStr(value) for name, value in headers.items()}
+    return {_SPELLINGS.get(name.lower(), name): HiddenStr(value) for name, value in headers.items()}
 
 
 def merged_headers(headers: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:

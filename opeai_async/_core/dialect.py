@@ -113,26 +113,33 @@ class Dialect:
         beside_error: What the payload of the last error said beside it, as a chunk.
     """
 
-    __slots__ = ("_call_indexes", "_has_deltas", "_reasoning", "beside_error", "mode", "quirks")
+    __slots__ = ("_call_indexes", "_has_deltas", "_maybe_reasoning", "beside_error", "mode", "quirks")
 
     def __init__(self, mode: DialectMode = "repair") -> None:
         self.mode: DialectMode = mode
         self.quirks: dict[str, None] = {}
         self.beside_error: Struct | None = None
-        self._call_indexes: dict[int, ToolCallIndexes] = {}
-        self._reasoning = ReasoningSource()
+        self._call_indexes: dict[int, ToolCallIndexes] | None = None
+        self._maybe_reasoning: ReasoningSource | None = None
         self._has_deltas = False
 
     def forget(self) -> None:
         """Begin anew, with another stream."""
         self.quirks.clear()
-        self._call_indexes.clear()
-        self.beside_error, self._reasoning, self._has_deltas = None, ReasoningSource(), False
+        self._call_indexes = self._maybe_reasoning = self.beside_error = None
+        self._has_deltas = False
+
+    @property
+    def _reasoning(self) -> ReasoningSource:
+        """What is known of the stream's reasoning; many streams have none."""
+        if self._maybe_reasoning is None:
+            self._maybe_reasoning = ReasoningSource()
+        return self._maybe_reasoning
 
     @property
     def reasons_elsewhere(self) -> bool:
         """Whether the stream's reasoning does not come as ``reasoning_content``."""
-        return self._reasoning.name not in (None, "reasoning_content")
+        return self._maybe_reasoning is not None and self._reasoning.name not in (None, "reasoning_content")
 
     def saw_ordinary(self, reasoning: str | None) -> None:
         """The fast tier has read the first text of the stream's deltas: *reasoning*, or content."""
@@ -310,11 +317,12 @@ class Dialect:
         delta = choice.get("delta")
         if is_object(delta):
             index = choice.get("index")
+            self._call_indexes = self._call_indexes or {}
             indexes = self._call_indexes.setdefault(index if isinstance(index, int) else 0, ToolCallIndexes())
             self._repair_message(delta, indexes)
 
     def _repair_whole_choice(self, choice: JSONObject) -> None:
-        self._reasoning = ReasoningSource()
+        self._maybe_reasoning = None
         self._apply("whole_choice", choice)
         message: JSONObject = choice["message"]  # the rules saw to it
         self._repair_message(message, None)

@@ -17,6 +17,7 @@ event of many MB in small reads costs linear time.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 
@@ -32,6 +33,7 @@ _ORDINARY_START = b"data: "
 _ORDINARY_OVERHEAD = len(b"data: \n\n")
 _BOM = b"\xef\xbb\xbf"
 _MAX_RETRY_DIGITS = 18
+_NO_PARTS: list[bytes] = []  # shared by all decoders that hold none, and never appended to
 
 
 class ServerSentEvent(Struct, frozen=True, gc=False):
@@ -93,16 +95,16 @@ class SSEDecoder:
         if max_event_bytes < 1:
             raise ValueError(f"max_event_bytes must be at least 1, not {max_event_bytes}")
         self._max_event_bytes = max_event_bytes
-        self._event_fields = tuple(name.encode() for name in event_fields)
-        self._bare_events = tuple(name.encode() for name in bare_events)
+        self._event_fields = _encoded(tuple(event_fields))
+        self._bare_events = _encoded(tuple(bare_events))
         self._ordinary = True
-        self._tail: list[bytes] = []
+        self._tail = _NO_PARTS
         self._tail_bytes = 0
         self._bom_checked = False
-        self._line: list[bytes] = []
+        self._line = _NO_PARTS
         self._line_bytes = 0
         self._skip_lf = False
-        self._data_lines: list[bytes] = []
+        self._data_lines = _NO_PARTS
         self._data_bytes = 0
         self._event_type = b""
         self._id_buffer = ""
@@ -161,7 +163,7 @@ class SSEDecoder:
                 return None
             self._tail, self._tail_bytes = [rest], len(rest)
         elif self._tail:
-            self._tail, self._tail_bytes = [], 0
+            self._tail, self._tail_bytes = _NO_PARTS, 0
         if payloads:
             self._bom_checked = True
         return payloads
@@ -182,7 +184,7 @@ class SSEDecoder:
             raise self._refused.with_traceback(None)
         if self._tail:
             data = b"".join((*self._tail, data))
-            self._tail, self._tail_bytes = [], 0
+            self._tail, self._tail_bytes = _NO_PARTS, 0
         self._ordinary = False
         maybe_data = self._without_bom(data)
         if maybe_data is None:
@@ -217,11 +219,12 @@ class SSEDecoder:
         self._skip_lf = last == b"\r"
         if lines and self._line:
             lines[0] = b"".join((*self._line, lines[0]))
-            self._line, self._line_bytes = [], 0
+            self._line, self._line_bytes = _NO_PARTS, 0
         for line in lines:
             self._check_bound(len(line), events)
             yield line
         if rest:
+            self._line = self._line or []
             self._line.append(rest)
             self._line_bytes += len(rest)
             self._check_bound(self._line_bytes, events)
@@ -236,8 +239,7 @@ class SSEDecoder:
         if value[:1] == b" ":
             value = value[1:]
         if name == b"data":
-            self._data_lines.append(value)
-            self._data_bytes += len(line)
+            self._add_data(value, len(line))
         elif name == b"event":
             self._event_type = value
         elif name == b"id":
@@ -247,8 +249,12 @@ class SSEDecoder:
             self._take_retry(value)
         elif name in self._event_fields:
             self._event_type = name
-            self._data_lines.append(value)
-            self._data_bytes += len(line)
+            self._add_data(value, len(line))
+
+    def _add_data(self, value: bytes, line_bytes: int) -> None:
+        self._data_lines = self._data_lines or []
+        self._data_lines.append(value)
+        self._data_bytes += line_bytes
 
     def _take_retry(self, value: bytes) -> None:
         # bytes.isdigit() knows ASCII digits only, as the standard asks. A number too long for any clock is ignored.
@@ -260,14 +266,14 @@ class SSEDecoder:
         if self._data_lines or self._event_type.lower() in self._bare_events:
             event_type = self._event_type.decode("utf-8", "replace") or "message"
             events.append(_event(b"\n".join(self._data_lines), event_type, self._last_event_id))
-            self._data_lines, self._data_bytes = [], 0
+            self._data_lines, self._data_bytes = _NO_PARTS, 0
         self._event_type = b""
 
     def _check_bound(self, line_bytes: int, events: list[ServerSentEvent]) -> None:
         size = self._data_bytes + line_bytes
         if size <= self._max_event_bytes:
             return
-        self._line, self._data_lines = [], []
+        self._line = self._data_lines = _NO_PARTS
         message = f"an event of at least {size} bytes arrived, expected no more than {self._max_event_bytes} bytes"
         limit = f"max_event_bytes={self._max_event_bytes}"
         self._refused = StreamTooLargeError(message, limit=limit)
@@ -278,7 +284,12 @@ class SSEDecoder:
             return
         self._ordinary = True
         self._tail, self._tail_bytes = self._line, self._line_bytes
-        self._line, self._line_bytes = [], 0
+        self._line, self._line_bytes = _NO_PARTS, 0
+
+
+@functools.lru_cache(maxsize=64)
+def _encoded(names: tuple[str, ...]) -> tuple[bytes, ...]:
+    return tuple(name.encode() for name in names)
 
 
 def _begins_ordinary(rest: bytes) -> bool:

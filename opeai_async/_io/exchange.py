@@ -22,6 +22,7 @@ import msgspec
 
 from opeai_async._core.api_errors import excerpt, status_error
 from opeai_async._core.body import invalid_response
+from opeai_async._core.config import IDEMPOTENCY_HEADER
 from opeai_async._core.http import Request, ResponseHead
 from opeai_async._core.redact import Secret, masked_values, redact, scrub
 from opeai_async._core.retry import Cause, Failure, RetryBudget, RetryPolicy, parse_should_retry
@@ -44,7 +45,7 @@ from opeai_async.types.meta import AttemptRecord, ResponseMeta, StreamTiming
 MAX_ERROR_BODY_BYTES = 64 * 1024
 ERROR_BODY_S = 10.0
 ATTEMPT_HEADER = "X-Opeai-Attempt"
-IDEMPOTENCY_HEADER = "Idempotency-Key"
+_NO_HEADERS: dict[str, str] = {}
 
 
 class Pauses:
@@ -166,7 +167,7 @@ class Exchange:
         """
         self._wiring.budget.refund(self._spent)
         self._spent = 0
-        self._request = msgspec.structs.replace(self._request, headers={}, body=b"")
+        self._request = msgspec.structs.replace(self._request, headers=_NO_HEADERS, body=b"")
 
     def meta(self, head: ResponseHead, quirks: tuple[str, ...] = ()) -> ResponseMeta:
         """What is known about the exchange that brought *head*."""
@@ -277,8 +278,7 @@ class Exchange:
     def _numbered(self, head_s: float) -> Request:
         """The request of the next attempt."""
         headers = {**self._request.headers, ATTEMPT_HEADER: str(len(self._attempts) + 1)}
-        if IDEMPOTENCY_HEADER.lower() not in map(str.lower, headers):
-            headers[IDEMPOTENCY_HEADER] = self._call_id
+        headers.setdefault(IDEMPOTENCY_HEADER, self._call_id)
         return msgspec.structs.replace(self._request, headers=headers, head_s=head_s)
 
     async def _checked(self, response: Response) -> BodyReader | _Failed:

@@ -83,7 +83,11 @@ class BodyReader:
             data = self._response.read_nowait()
             if data is None:
                 self._bytes_at_once = 0
-                data = await self._read_waiting()
+                self._begin_wait()
+                try:
+                    data = await self._response.read()
+                finally:
+                    self._clocks.end_wait(self._loop.time())
         except BodyError:
             if self._expired is not None:
                 raise ReadExpired(self._expired) from None
@@ -96,15 +100,10 @@ class BodyReader:
                 self.first_byte_at = self._loop.time()
         return data
 
-    async def _read_waiting(self) -> bytes:
-        clocks, time = self._clocks, self._loop.time
-        clocks.begin_wait(time())
+    def _begin_wait(self) -> None:
+        self._clocks.begin_wait(self._loop.time())
         if self._timer is None:
             self._arm()
-        try:
-            return await self._response.read()
-        finally:
-            clocks.end_wait(time())
 
     def _check_total(self) -> None:
         """The timer looks only at waiting reads, and where the server is faster than the consumer, none waits."""

@@ -97,7 +97,7 @@ async def test_a_key_of_the_callers_own():
     transport.respond(COMPLETION, headers=JSON)
     await create(client, extra_headers={"idempotency-key": "mine"})
     keys = {name: value for name, value in transport.requests[0].headers.items() if name.lower() == "idempotency-key"}
-    assert keys == {"idempotency-key": "mine"}
+    assert keys == {"Idempotency-Key": "mine"}
 
 
 async def test_no_retries():
