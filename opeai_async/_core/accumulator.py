@@ -401,9 +401,17 @@ _NO_PARTS: Any = None
 
 
 def _joined(fragments: list[str] | None) -> str | None:
-    """The text so far; None if there was not even an empty fragment. Leaves one fragment to join the next time."""
+    """The text so far; None if there was not even an empty fragment. Leaves one fragment to join the next time.
+
+    Where no earlier snapshot holds the text joined before, CPython grows it in place, and only new text is copied:
+    that needs a local variable which is the only reference.
+    """
     if not fragments:
         return None
+    text = fragments[0]
     if len(fragments) > 1:
-        fragments[:] = ["".join(fragments)]
-    return fragments[0]
+        new = "".join(fragments[1:])
+        fragments.clear()
+        text += new
+        fragments.append(text)
+    return text
