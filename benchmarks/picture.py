@@ -42,7 +42,7 @@ MEASURES = (
     Measure("short", "", "A stream of 10 chunks"),
     Measure("first_chunk", "", "Time to the first chunk"),
     Measure("paced", "500 streams", "500 streams, 20 ms a chunk"),
-    Measure("open_streams", "", "5,000 streams, 1 s a chunk"),
+    Measure("open_streams", "", "5,000 streams (peers 1,000)"),
     Measure("memory", "", "Memory per open stream"),
 )
 
