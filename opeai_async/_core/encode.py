@@ -7,7 +7,6 @@ itself. What was wrong, and where, is worked out only after msgspec has refused.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeGuard, cast
@@ -198,6 +197,8 @@ _KINDS = {"str": "a string", "int": "a whole number", "bool": "True or False", "
 
 
 def _refuse_unknown(name: str) -> NoReturn:
+    import difflib  # which few processes ever need
+
     near = difflib.get_close_matches(name, _KNOWN, n=1)
     known = f"; did you mean {near[0]!r}?" if near else ""
     raise RequestValidationError(f"{name} is no field of the API{known}", field=name)

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
 
+from msgspec import Struct
+
 RETRYABLE_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 
 # float() would take "inf", "nan", "1_000" and non-ASCII digits.
@@ -37,8 +39,7 @@ class Cause(Enum):
     """Another try would end the same way."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """How one attempt failed.
 
     Attributes:

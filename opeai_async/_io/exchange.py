@@ -9,7 +9,6 @@ for another attempt.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import math
 import os
 import random
@@ -17,7 +16,6 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-import anyio
 import msgspec
 
 from opeai_async._core.api_errors import excerpt, status_error
@@ -28,7 +26,7 @@ from opeai_async._core.redact import Secret, masked_values, redact, scrub
 from opeai_async._core.retry import Cause, Failure, RetryBudget, RetryPolicy, parse_should_retry
 from opeai_async._core.timeouts import Limits
 from opeai_async._io import log
-from opeai_async._io.patience import Patience
+from opeai_async._io.patience import Cut, Patience
 from opeai_async._io.reader import BodyReader, ReadExpired
 from opeai_async._io.transport import BodyError, Response, SendError, Transport, has_ambiguous_length, headers_timeout
 from opeai_async.errors import (
@@ -52,26 +50,25 @@ class Pauses:
     """The waits between attempts of a client's calls, which its end cuts short."""
 
     def __init__(self) -> None:
-        self._scopes: dict[anyio.CancelScope, asyncio.AbstractEventLoop] = {}
+        self._cuts: dict[Cut, asyncio.AbstractEventLoop] = {}
 
     async def make(self, waiting: Awaitable[None]) -> None:
         """Await *waiting*, unless ``end`` comes first."""
-        with anyio.CancelScope() as scope:
-            self._scopes[scope] = asyncio.get_running_loop()
+        with Cut() as cut:
+            self._cuts[cut] = asyncio.get_running_loop()
             try:
                 await waiting
             finally:
-                del self._scopes[scope]
+                del self._cuts[cut]
 
     def end(self) -> None:
         """Cut short those of the running loop."""
         here = asyncio.get_running_loop()
-        for scope in [scope for scope, loop in self._scopes.items() if loop is here]:
-            scope.cancel()
+        for cut in [cut for cut, loop in self._cuts.items() if loop is here]:
+            cut.now()
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Wiring:
+class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     """What all calls of a client share, and what tests replace.
 
     Attributes:
@@ -85,7 +82,7 @@ class Wiring:
     budget: RetryBudget
     jitter: Callable[[], float] = random.random
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    pauses: Pauses = dataclasses.field(default_factory=Pauses)
+    pauses: Pauses = msgspec.field(default_factory=Pauses)
 
 
 class _Failed(NamedTuple):

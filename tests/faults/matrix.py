@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import pickle
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal
+
+import msgspec
 
 import opeai_async
 from opeai_async import AsyncOpeAI, OpeAIError, Timeouts
@@ -107,7 +108,7 @@ async def read(this: Case, pace: Pace = "fast") -> tuple[list[str], OpeAIError |
     which must not run meanwhile.
     """
     stream = this.client.chat.completions.stream(**ASK)
-    stream._options = dataclasses.replace(stream._options, max_stream_bytes=MAX_STREAM_BYTES)
+    stream._options = msgspec.structs.replace(stream._options, max_stream_bytes=MAX_STREAM_BYTES)
     texts: list[str] = []
     try:
         async for chunk in stream:

@@ -1,10 +1,10 @@
 """Clients whose surroundings are in the test's hand."""
 
-import dataclasses
 import pickle
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from opeai_async import AsyncOpeAI
@@ -29,7 +29,7 @@ def scripted(**options: Any) -> tuple[AsyncOpeAI, ScriptedTransport, list[float]
 
 def rewire(client: AsyncOpeAI, **parts: Callable[..., float] | Callable[[float], Awaitable[None]]) -> None:
     """Replace what the calls of *client* share."""
-    client._wiring = dataclasses.replace(client._wiring, **parts)
+    client._wiring = msgspec.structs.replace(client._wiring, **parts)
 
 
 def texts(chunks: list) -> list[str]:
