@@ -36,14 +36,17 @@ class Accumulator:
     Args:
         max_index: Bound on choice and tool call indexes.
         note: Called with the name of each oddity that shows only where chunks are put together.
+
+    Attributes:
+        chunks: How many chunks were added.
+        ended: How many choices have their finish_reason.
+        usage: The latest token counts that arrived, or None.
     """
 
     __slots__ = (
         "_built",
         "_choices",
-        "_chunks",
         "_created",
-        "_ended",
         "_extra",
         "_fingerprint",
         "_id",
@@ -52,34 +55,26 @@ class Accumulator:
         "_note",
         "_plain_type",
         "_service_tier",
-        "_usage",
+        "chunks",
+        "ended",
+        "usage",
     )
 
     def __init__(self, *, max_index: int = MAX_INDEX, note: Note = lambda _: None) -> None:
         self._max_index = max_index
         self._note = note
-        self._chunks = 0
+        self.chunks = 0
         self._id = ""
         self._created = 0
         self._model = ""
         self._fingerprint: str | None = None
         self._service_tier: str | None = None
-        self._usage: CompletionUsage | None = None
+        self.usage: CompletionUsage | None = None
         self._extra: ExtraParts | None = None
         self._choices: dict[int, _ChoiceParts] = {}
-        self._ended = 0
+        self.ended = 0
         self._built: ChatCompletion | None = None
         self._plain_type: type[object] | None = None
-
-    @property
-    def chunks(self) -> int:
-        """How many chunks were added."""
-        return self._chunks
-
-    @property
-    def usage(self) -> CompletionUsage | None:
-        """The latest token counts that arrived, or None."""
-        return self._usage
 
     @property
     def finish_reason(self) -> str | None:
@@ -90,12 +85,7 @@ class Accumulator:
     @property
     def finished(self) -> bool:
         """Whether there is a choice and each one that began has its finish_reason."""
-        return 0 < len(self._choices) == self._ended
-
-    @property
-    def ended(self) -> int:
-        """How many choices have their finish_reason."""
-        return self._ended
+        return 0 < len(self._choices) == self.ended
 
     @property
     def finish_reasons(self) -> list[str]:
@@ -129,7 +119,7 @@ class Accumulator:
         kind: type[ChatCompletionChunk] = type(batch[0])
         if kind is self._plain_type or not names_vendor_fields(kind):
             self._plain_type = kind
-            self._add_all(batch, has_rare=not (kind.is_plain and len(set(map(type, batch))) == 1))
+            self._add_all(batch, has_rare=not (kind.is_plain and (len(batch) == 1 or len(set(map(type, batch))) == 1)))
             return
         for chunk in batch:
             self._add_all([chunk], has_rare=True)
@@ -157,7 +147,7 @@ class Accumulator:
                     if delta.tool_calls:
                         parts.add_tool_calls(delta.tool_calls)
                     if choice.finish_reason is not None:
-                        self._ended += parts.finish(choice.finish_reason)
+                        self.ended += parts.finish(choice.finish_reason)
                     if delta.role or (
                         has_rare
                         and (
@@ -174,12 +164,12 @@ class Accumulator:
                 if chunk.usage is not None or (has_rare and (chunk.service_tier or chunk.extra is not NO_EXTRA)):
                     self._add_rare(chunk)
         finally:
-            self._chunks += count
+            self.chunks += count
             self._add_envelope(chunks if count == len(chunks) else chunks[:count])
 
     def _add_rare(self, chunk: ChatCompletionChunk) -> None:
         """What few chunks carry beside their choices."""
-        self._usage = chunk.usage or self._usage
+        self.usage = chunk.usage or self.usage
         self._service_tier = chunk.service_tier or self._service_tier
         self._add_extra(chunk.extra)
 
@@ -217,7 +207,7 @@ class Accumulator:
             system_fingerprint=self._fingerprint,
             service_tier=self._service_tier,
             choices=[self._choices[index].build() for index in sorted(self._choices)],
-            usage=self._usage,
+            usage=self.usage,
             meta=meta,
             extra=NO_EXTRA if self._extra is None else self._extra.build(),
         )

@@ -236,19 +236,21 @@ class ChatCompletionStream(Generic[ChunkT]):
 
     def _accumulate(self) -> None:
         """Add to the message what was handed out and is not in it yet."""
-        handed_out = len(self._batch) - length_hint(self._ready)
-        begin, self._accumulated = self._accumulated, handed_out
+        batch, begin, handed_out = self._batch, self._accumulated, len(self._batch) - length_hint(self._ready)
         if begin == handed_out:
             return
+        is_all = handed_out == len(batch)
+        if is_all:  # a waiting stream does not keep what it brought last
+            self._batch, self._ready, self._accumulated = [], iter(()), 0
+        else:
+            self._accumulated = handed_out
         try:
-            self._accumulator.extend(self._batch[begin:handed_out])
+            self._accumulator.extend(batch if is_all and begin == 0 else batch[begin:handed_out])
         except StreamError as exc:
             # It counts for more than an end that the same read brought: the answer cannot be rebuilt.
             self._batch, self._ready, self._accumulated, self._end = [], iter(()), 0, None
             self._will_end(End.ERROR, exc)
-        if handed_out == len(self._batch):  # a waiting stream does not keep what it brought last
-            self._batch, self._ready, self._accumulated = [], iter(()), 0
-        if self._reader is not None and self._is_finished():
+        if self._accumulator.ended and self._reader is not None and self._is_finished():
             self._reader.saw_chunks(content=True, finished=True)
 
     def _is_finished(self) -> bool:
@@ -430,7 +432,8 @@ class ChatCompletionStream(Generic[ChunkT]):
 
     def _check_reader(self) -> None:
         """Only its own loop may read a stream: another would break it, and in a forked child the parent's too."""
-        self._check_loop()
+        if self._exchange is None or not is_running_here(self._exchange.loop):
+            self._check_loop()
         if self._is_reading:
             raise ConcurrentReadError("another task is reading this stream already")
 
