@@ -184,14 +184,13 @@ class Accumulator:
             for chunk in chunks:
                 self._id = self._id or chunk.id
                 self._created = self._created or chunk.created
-        for chunk in reversed(chunks):
-            if chunk.model:
-                self._model = chunk.model
-                break
-        for chunk in reversed(chunks):
-            if chunk.system_fingerprint:
-                self._fingerprint = chunk.system_fingerprint
-                break
+        last = chunks[-1]
+        if last.model and last.system_fingerprint:
+            self._model, self._fingerprint = last.model, last.system_fingerprint
+            return
+        for chunk in chunks:
+            self._model = chunk.model or self._model
+            self._fingerprint = chunk.system_fingerprint or self._fingerprint
 
     def _begin(self, index: int) -> _ChoiceParts:
         parts = _ChoiceParts(checked_index(index, self._max_index, "choice"), self._max_index, self._note)

@@ -23,6 +23,9 @@ _SEQUENCES = frozenset({"messages", "tools", "functions", "modalities"})
 # msgspec raises them as they are: an unknown type, a lone surrogate (a ValueError), a cycle.
 _ENCODE_ERRORS = (TypeError, ValueError, RecursionError)
 _MAX_PATH_PARTS = 16
+# Of which a value goes to the encoder as it is.
+_PLAIN_TYPES = frozenset({str, int, float, bool, list, dict})
+_EXTRA_FIELD = b'"_extra":'
 
 
 def encode_request(
@@ -40,12 +43,12 @@ def encode_request(
         RequestValidationError: If a field is unknown, missing, of another type, or out of range; names field, value and
             what was expected.
     """
-    for name in params:
-        if name not in _KNOWN:
-            _refuse_unknown(name)
-    given = {name: _plain(value) for name, value in params.items() if value is not None}
-    for name in _SEQUENCES & given.keys():
-        given[name] = _sequence(given[name])
+    if not params.keys() <= _KNOWN.keys():
+        _refuse_unknown(next(name for name in params if name not in _KNOWN))
+    given = {name: value for name, value in params.items() if value is not None}
+    for name, value in given.items():
+        if type(value) not in _PLAIN_TYPES:
+            given[name] = _plain(value, is_sequence=name in _SEQUENCES)
     _check(given, extra_body)
     if stream:
         given["stream"] = True
@@ -55,7 +58,7 @@ def encode_request(
         given.update(extra_body)
     body = _encode(given)
     # Inside a string the quotes would be escaped, so this is the name of a field and nothing else.
-    return _encode({name: _sent(value) for name, value in given.items()}) if b'"_extra":' in body else body
+    return body if body.find(_EXTRA_FIELD) < 0 else _encode({name: _sent(value) for name, value in given.items()})
 
 
 def _sent(value: Any) -> Any:
@@ -114,15 +117,15 @@ def flattened(value: Any) -> Any:
 # --- checking --------------------------------------------------------------------------------------------------------
 
 
-def _plain(value: Any) -> Any:
-    """*value*, but a subclass of float, such as numpy's, as the float it is."""
-    return float(value) if isinstance(value, float) else value
+def _plain(value: Any, *, is_sequence: bool) -> Any:
+    """*value*, but a subclass of float, such as numpy's, as the float it is, and as a list what any iterable brings.
 
-
-def _sequence(value: Any) -> Any:
-    """A list of what any iterable brings; what cannot be meant as a list is left for the check to refuse."""
+    What cannot be meant as a list is left for the check to refuse.
+    """
+    if isinstance(value, float):
+        return float(value)
     is_no_list = isinstance(cast("object", value), (list, str, bytes, Mapping))
-    return list(value) if not is_no_list and _is_iterable(value) else value
+    return list(value) if is_sequence and not is_no_list and _is_iterable(value) else value
 
 
 def _check(given: dict[str, Any], extra_body: Mapping[str, Any] | None) -> None:

@@ -31,6 +31,7 @@ DEFAULT_MAX_EVENT_BYTES = 16 * 1024 * 1024
 _find_ordinary = re.compile(rb"^data: (.*)\n\n", re.MULTILINE).findall
 _ORDINARY_START = b"data: "
 _ORDINARY_OVERHEAD = len(b"data: \n\n")
+_CR, _LF = b"\r\n"  # numbers: to look for bytes in bytes, CPython 3.11 raises and catches an error first
 _BOM = b"\xef\xbb\xbf"
 _MAX_RETRY_DIGITS = 18
 _NO_PARTS: list[bytes] = []  # shared by all decoders that hold none, and never appended to
@@ -144,10 +145,10 @@ class SSEDecoder:
         decodes at once with a decoder that checks it.
         """
         size = self._tail_bytes + len(data)
-        if not self._ordinary or b"\r" in data or size > self._max_event_bytes:
+        if not self._ordinary or _CR in data or size > self._max_event_bytes:
             return None
         if self._tail:
-            if b"\n" not in data and self._tail[-1][-1:] != b"\n":
+            if _LF not in data and self._tail[-1][-1:] != b"\n":
                 self._tail.append(data)
                 self._tail_bytes = size
                 return []

@@ -75,7 +75,8 @@ class BodyReader:
             ReadExpired: If a clock ran out.
             BodyError: If the body broke off, or was aborted.
         """
-        self._check_total()
+        if self._total is not None:
+            self._check_total(self._total)
         if self._bytes_at_once > MAX_BYTES_AT_ONCE:
             self._bytes_at_once = 0
             await asyncio.sleep(0)  # others are served, and the timer; nothing is lost, for nothing was taken yet
@@ -105,10 +106,9 @@ class BodyReader:
         if self._timer is None:
             self._arm()
 
-    def _check_total(self) -> None:
+    def _check_total(self, total: Expiry) -> None:
         """The timer looks only at waiting reads, and where the server is faster than the consumer, none waits."""
-        total = self._total
-        if total is not None and self._expired is None and self._loop.time() >= total.at:
+        if self._expired is None and self._loop.time() >= total.at:
             self._expired = total
             self.abort()
 
