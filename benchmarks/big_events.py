@@ -2,10 +2,10 @@
 
 The bare loop joins all it has at each read, so its cost grows with the square of the event; ours must not.
 
-Found (two busy cores; ratios to the limit): with 10 MB ours is 0.18 to 0.20 in any cuts, openai 0.86 (0.56 over
-aiohttp), groq 1.1, litellm 8.3, mistralai 10. With 1 MB ours is 1.05 to 1.9, openai
-4.3, and a megabyte in an event of 10 MB costs 0.6 to 0.9 of one in an event of 1 MB. The loop over lines fails: aiohttp
-refuses lines of more than 512 KiB.
+Found (two busy cores; ratios to the limit): with 10 MB ours is 0.11 to 0.13 in any cuts, openai 0.70 (0.62 over
+aiohttp), groq 1.0, litellm 7.8, mistralai 14. With 1 MB ours is 1.0 to 1.8, openai 4.7, and a megabyte in an event of
+10 MB costs 0.3 to 0.6 of one in an event of 1 MB. The loop over lines fails: aiohttp refuses lines of more than 512
+KiB.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

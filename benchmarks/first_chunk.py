@@ -3,9 +3,9 @@
 The server sends the role and the first text at once, and the others a millisecond later. The first figure is the
 median of the wall times, in which the server's part is the same for all; CPU is that of the client up to that moment.
 
-Found (two busy cores; wall time, ratios to the limit): chunks 1.85, batches() 1.6, a loop over lines 1.25, openai 17
-(15 over aiohttp), groq 16, litellm 24, mistralai 52, in CPU 1.9, 1.7, 1.25, 11 (9.5), 10, 30, 47. This is the cost of
-opening a stream; see short for its parts.
+Found (two busy cores; wall time, ratios to the limit): chunks 1.39 to 1.48, batches() 1.44 to 1.54, a loop over lines
+1.7, openai and groq 7 to 8, litellm 21, mistralai 29. Missed: this is the cost of opening a stream; see ``short`` for
+its parts.
 """
 
 import statistics

@@ -4,10 +4,11 @@ Each contender has a process of its own. The first figure is what the process gr
 the second what Python objects take of it, by tracemalloc, which does not see what aiohttp's parser, asyncio's sockets
 and malloc itself hold; it is told by a second process, for watching costs memory too.
 
-Found (RSS, and it hardly varies): the limit 16.8 KB, chunks 20.2 (1.21), batches() 20.9 (1.25), a loop over lines 15.5,
-openai 48.5 (2.9; 43 over aiohttp), groq 48, mistralai 41, litellm 45. Of objects the limit holds 14.9 KB, chunks 18.8.
+Found (RSS, and it hardly varies): the limit 16.6 KB, chunks 18.9 (1.13), batches() 19.3 (1.16), a loop over lines
+15.6, openai 48.5 (2.9; 44 over aiohttp), groq 47, mistralai 40, litellm 46. Of objects the limit holds 14.9 KB,
+chunks 17.0: it was 20 and more before a stream let go of its request, its last batch, closures and empty containers.
 groq and mistralai open 100 connections and no more, so they have 80 streams here, and in a service the others wait;
-the other peers have 250. In 50 streams litellm seemed to grow by 5 KB, for its import had left memory free.
+the other peers have 250.
 """
 
 import asyncio

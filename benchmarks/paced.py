@@ -3,12 +3,11 @@
 Each chunk carries the moment it was sent, and the delay is how long it took to the reader's hands, on the one
 monotonic clock of the machine. All chunks count, those of the first moment, in which all streams are opened, included.
 
-Found (two busy cores; ratios to the limit): with 500 streams chunks cost 1.22 and batches() 1.37, a loop over lines and
-json.loads 1.17, openai 16 (12 over aiohttp), groq 26, litellm 39, mistralai 46. The machine was full, for 25,000 chunks
-a second take a core even from the bare loop, so its p99 was 250 ms, ours 2.04 times that with chunks and 1.87 with
-batches(), and of the peers that cannot keep up 3 s (groq, which opens 100 connections and lets the others wait) to
-46 s. With 100 streams the CPU ratios are 1.46, 1.49, 1.5, 8.5 (5.4), 8.2, 28 and 33; the limit's p99 is 11 ms, ours 1.9
-and 4.2 times that.
+Found (two busy cores; ratios to the limit): with 500 streams chunks cost 1.13 and batches() 1.15, a loop over lines
+and json.loads 1.26, openai 13 (9 over aiohttp), groq 23, litellm 31, mistralai 38. 25,000 chunks a second fill a core
+even in the bare loop: its p99 was 89 ms, ours 1.44 times that with chunks and 1.88 with batches(); of the peers, that
+cannot keep up, 1.2 s (groq, which opens 100 connections and lets the others wait) to 20 s. With 100 streams the CPU
+ratios are 1.47, 1.48, 1.6, 7.9 (6.0), 6.4, 24 and 25.
 """
 
 from collections.abc import Sequence

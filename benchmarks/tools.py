@@ -1,8 +1,8 @@
 """What do reasoning and tool calls cost? 20,000 chunks, half reasoning_content, most others pieces of 8 calls.
 
-Found (two busy cores; ratios to the limit): 1.00 to 1.18; json.loads and a join 4.3, openai 143 (115 over aiohttp),
-litellm 311; mistralai refuses pieces of calls without a name. A piece of a call costs one more Struct to decode, and a
-method call to find the call it belongs to.
+Found (two busy cores; ratios to the limit): 0.84 to 0.88; json.loads and a join 4.6, openai 125 (101 over aiohttp),
+litellm 314; mistralai refuses pieces of calls without a name. A piece of a call costs one more Struct to decode; a
+piece of arguments and nothing else, as nearly all are, is appended at once: 0.82 -> 0.46 us to accumulate.
 """
 
 from collections.abc import Sequence
