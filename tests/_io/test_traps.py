@@ -59,6 +59,7 @@ from opeai_async._io.aiohttp_transport import AiohttpTransport
 from opeai_async._io.sending import has_input
 from opeai_async._io.transport import SendError
 from opeai_async.testing import OpeAIServer
+from tests.support.aiohttp_parts import IS_INNER, OWN_BODIES, PYTHON_PARSER
 from tests.support.chunks import ANSWER, BODY, COMPLETION, DONE, FINISH, event, events
 from tests.support.clients import KEY, texts
 from tests.support.leaks import eventually, footprint, no_leaks
@@ -478,8 +479,6 @@ async def test_half_a_head_and_a_reset():
 
 # --- with other parts of aiohttp -------------------------------------------------------------------------------------
 
-IS_INNER = "OPEAI_ASYNC_INNER_TESTS"
-
 IN_THE_TRANSPORTS_FILE = (
     "malformed extensions closing_the_client_wakes leave_by_drop unsolicited cut_delivers short ends_with reused "
     "redirect late half_a_head rubbish has_not_read"
@@ -488,20 +487,16 @@ IN_THE_TRANSPORTS_FILE = (
 
 @pytest.mark.time_limit(180)
 @pytest.mark.skipif(IS_INNER in os.environ, reason="this is the inner run")
-@pytest.mark.parametrize(
-    ("environment", "options"),
-    [({"AIOHTTP_NO_EXTENSIONS": "1"}, ()), ({}, ("-p", "tests.support.bodies_of_aiohttp"))],
-    ids=["the Python parser", "its own reader of bodies"],
-)
-async def test_with_another_part_of_aiohttp(environment, options):
+@pytest.mark.parametrize("part", [PYTHON_PARSER, OWN_BODIES], ids=["the Python parser", "its own reader of bodies"])
+async def test_with_another_part_of_aiohttp(part):
     """What holds for aiohttp's C parser and our ``Body`` holds for its Python parser, and for its own reader."""
     here = os.path.dirname(__file__)
     files = [__file__, os.path.join(here, "test_aiohttp_transport.py")]
     chosen = "test_traps or " + " or ".join(IN_THE_TRANSPORTS_FILE.split())
     done = await asyncio.to_thread(
         subprocess.run,
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *options, *files, "-k", chosen],
-        env={**os.environ, **environment, IS_INNER: "1"},
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *files, "-k", chosen],
+        env={**os.environ, part: "1", IS_INNER: "1"},
         cwd=os.path.dirname(os.path.dirname(here)),
         capture_output=True,
         text=True,

@@ -1,0 +1,14 @@
+"""What the tests of the upper floor get."""
+
+import os
+
+import pytest
+
+from opeai_async._io import aiohttp_body
+from tests.support.aiohttp_parts import OWN_BODIES
+
+
+@pytest.fixture(autouse=OWN_BODIES in os.environ)
+def bodies_of_aiohttp(monkeypatch):
+    """Bodies are read by aiohttp's own reader, as with a version of it that we do not know."""
+    monkeypatch.setattr(aiohttp_body, "is_known", False)
