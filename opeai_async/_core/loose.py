@@ -100,9 +100,8 @@ def keep_number_text(payload: bytes, body: JSONObject) -> None:
         return
     for choice, part in zip(choices, parts, strict=True):
         for name in _parts_of(choice):
-            raw: _Content | None = getattr(part, name)
-            if raw is not None:
-                _take_number_text(choice[name], {text: bytes(getattr(raw, text)).decode() for text in _TEXTS})
+            raw: _Content = getattr(part, name)
+            _take_number_text(choice[name], {text: bytes(getattr(raw, text)).decode() for text in _TEXTS})
 
 
 def _keep_number_text_loosely(payload: bytes, choices: list[Any]) -> None:
