@@ -322,7 +322,7 @@ class Completions:
 class _LazyTransport:
     """The aiohttp transport, imported when the first request is sent."""
 
-    keeps_limits = True
+    keeps_limits: bool = True
 
     def __init__(self, max_connections: int | None, ssl_context: ssl.SSLContext | None, proxy: str | None) -> None:
         self._make: Callable[[], Transport] = lambda: _aiohttp_transport(max_connections, ssl_context, proxy)

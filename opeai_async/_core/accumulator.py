@@ -63,7 +63,7 @@ class Accumulator:
     def __init__(self, *, max_index: int = MAX_INDEX, note: Note = lambda _: None) -> None:
         self._max_index = max_index
         self._note = note
-        self.chunks = 0
+        self.chunks: int = 0
         self._id = ""
         self._created = 0
         self._model = ""
@@ -72,7 +72,7 @@ class Accumulator:
         self.usage: CompletionUsage | None = None
         self._extra: ExtraParts | None = None
         self._choices: dict[int, _ChoiceParts] = {}
-        self.ended = 0
+        self.ended: int = 0
         self._built: ChatCompletion | None = None
         self._plain_type: type[object] | None = None
 

@@ -47,7 +47,7 @@ class AiohttpTransport:
         keepalive_s: How long an idle connection is kept.
     """
 
-    keeps_limits = True
+    keeps_limits: bool = True
 
     def __init__(
         self,

@@ -62,7 +62,7 @@ class ScriptedTransport:
         keeps_limits: False, because of the limits only that for the head matters here.
     """
 
-    keeps_limits = False
+    keeps_limits: bool = False
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
