@@ -124,10 +124,11 @@ class Request(aiohttp.ClientRequest):
         """Write head and body; called by aiohttp."""
         sending, protocol = SENDING.get(), conn.protocol
         sending.spoiled = sending.has_answer() or protocol is None or _has_spoken(protocol, fresh=not sending.reused)
-        if sending.spoiled and sending.reused:
-            conn.close()  # nothing was written: aiohttp holds the head back until the body comes
+        if sending.spoiled and sending.reused:  # nothing was written: aiohttp holds the head back until the body comes
             if protocol is not None:
                 protocol.set_exception(aiohttp.ServerDisconnectedError())
+                if protocol.transport is not None:  # from CPython 3.12 on, nobody waits yet: its end will tell
+                    protocol.transport.abort()
             return
         await super().write_bytes(writer, conn, content_length)
 
