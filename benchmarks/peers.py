@@ -128,7 +128,23 @@ class ByHand(Peer):
                     yield json.loads(payload)
 
 
-class OpenAI(Peer):
+class Generated(Peer):
+    """A package that is generated from the API's description, as ``openai`` is."""
+
+    client: Any
+
+    async def aclose(self) -> None:
+        await self.client.close()
+
+    async def stream(self) -> AsyncIterator[Any]:
+        return await self.client.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True)
+
+    async def create(self, messages: Sequence[Any]) -> str:
+        completion = await self.client.chat.completions.create(model=MODEL, messages=messages)
+        return completion.choices[0].message.content
+
+
+class OpenAI(Generated):
     """The ``openai`` package with its usual backend, httpx."""
 
     name = "openai"
@@ -143,16 +159,6 @@ class OpenAI(Peer):
 
     def _backend(self) -> Any:
         return None
-
-    async def aclose(self) -> None:
-        await self.client.close()
-
-    async def stream(self) -> AsyncIterator[Any]:
-        return await self.client.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True)
-
-    async def create(self, messages: Sequence[Any]) -> str:
-        completion = await self.client.chat.completions.create(model=MODEL, messages=messages)
-        return completion.choices[0].message.content
 
     async def completion(self) -> int:
         async with self.client.chat.completions.stream(model=MODEL, messages=MESSAGES) as stream:
@@ -173,7 +179,7 @@ class OpenAIAiohttp(OpenAI):
             raise ImportError(str(error)) from error
 
 
-class Groq(Peer):
+class Groq(Generated):
     """The ``groq`` package, which is generated as ``openai`` is, and adds the path of its own service."""
 
     name = "groq"
@@ -187,16 +193,6 @@ class Groq(Peer):
         from groq import AsyncGroq
 
         self.client = AsyncGroq(api_key=KEY, base_url=base_url.removesuffix("/v1"), max_retries=0)
-
-    async def aclose(self) -> None:
-        await self.client.close()
-
-    async def stream(self) -> AsyncIterator[Any]:
-        return await self.client.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True)
-
-    async def create(self, messages: Sequence[Any]) -> str:
-        completion = await self.client.chat.completions.create(model=MODEL, messages=messages)
-        return completion.choices[0].message.content
 
 
 class Mistral(Peer):

@@ -1,9 +1,10 @@
 """The one place where bytes become Structs: the fast tier.
 
-Each wire type has a *strict twin* (``twins.py``) that refuses what is out of the ordinary, so one typed decode does the
-work and all the checking. What it refuses goes to the tolerant tier (``dialect.py``), which repairs it, keeps unnamed
-fields in ``extra`` and finds error objects. Where a server sends such fields all the time, a wider twin that knows them
-(``vendor_twins.py``) takes the strict one's place for the rest of the stream.
+Each wire type has a *strict twin* (``twins.py``) that refuses what is out of the ordinary, so one typed decode does
+the work and all the checking. What it refuses goes to the tolerant tier (``dialect.py``), which repairs it, keeps
+unnamed fields in ``extra`` and finds error objects. A stream begins with the *plain* twin, which refuses what few
+streams carry, too, and keeps it until that happens. Where a server sends unnamed fields all the time, a wider twin
+that knows them (``vendor_twins.py``) takes the strict one's place for the rest of the stream.
 """
 
 from __future__ import annotations

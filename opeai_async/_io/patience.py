@@ -1,9 +1,10 @@
 """Blocks of code that can be ended from outside, at once or after a time.
 
-``asyncio.timeout`` and ``anyio.CancelScope`` do the same; these cost a quarter, which counts where every request passes
-through three of them, and ``Patience`` measures what they do not: where something holds the loop up, the answer and the
-timer are due in the same turn, and ``asyncio.timeout`` cancels the reader although its answer has come. This one gives
-back the time by which its timer came late, up to the limit itself, so that it ends even where the loop is always late.
+``asyncio.timeout`` and ``anyio.CancelScope`` do the same; these cost a half and a third, which counts where every
+request passes through three of them, and ``Patience`` measures what they do not: where something holds the loop up,
+the answer and the timer are due in the same turn, and ``asyncio.timeout`` cancels the reader although its answer has
+come. This one gives back the time by which its timer came late, up to the limit itself, so that it ends even where the
+loop is always late.
 """
 
 from __future__ import annotations

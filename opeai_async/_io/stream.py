@@ -432,8 +432,7 @@ class ChatCompletionStream(Generic[ChunkT]):
 
     def _check_reader(self) -> None:
         """Only its own loop may read a stream: another would break it, and in a forked child the parent's too."""
-        if self._exchange is None or not is_running_here(self._exchange.loop):
-            self._check_loop()
+        self._check_loop()
         if self._is_reading:
             raise ConcurrentReadError("another task is reading this stream already")
 
