@@ -6,7 +6,7 @@ The floors, ground first; a module imports only from floors below its own::
     types                     what is on the wire
     _core                     decisions and parsing: no await, no clock, no socket
     _io                       everything that awaits: transport, exchange, stream
-    client                    configuration and lifetime
+    stream, client            what users do with an answer; configuration and lifetime
     testing, __main__         a real server on loopback; the command line
 
 Names are resolved when they are first used, so that importing the package costs next to nothing.
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
         SSEDecoder,
     )
     from opeai_async._core.timeouts import Timeouts
-    from opeai_async._io.stream import ChatCompletionStream
     from opeai_async._io.transport import (
         Response,
         Transport,
@@ -65,6 +64,7 @@ if TYPE_CHECKING:
         TLSError,
         UnprocessableEntityError,
     )
+    from opeai_async.stream import ChatCompletionStream
     from opeai_async.types.chunk import (
         AudioDelta,
         ChatCompletionChunk,
@@ -139,7 +139,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "client": ("AsyncOpeAI",),
-    "_io.stream": ("ChatCompletionStream",),
+    "stream": ("ChatCompletionStream",),
     "_io.transport": (
         "Response",
         "Transport",

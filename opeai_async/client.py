@@ -31,10 +31,10 @@ from opeai_async._io import log
 from opeai_async._io.call import complete
 from opeai_async._io.exchange import Exchange, Wiring
 from opeai_async._io.read_options import ReadOptions
-from opeai_async._io.stream import ChatCompletionStream
 from opeai_async._io.transport import Response, SendError, Transport
 from opeai_async._version import __version__
 from opeai_async.errors import ClientClosedError, ConfigurationError, LocalResourceError
+from opeai_async.stream import ChatCompletionStream
 from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.completion import ChatCompletion
 from opeai_async.types.request import CompletionParams

@@ -37,7 +37,7 @@ FLOORS = (
     ("_core.*",),
     ("_io.transport",),
     ("_io.*",),
-    ("client", "relay", "session", "tools"),
+    ("stream", "relay", "session", "tools", "client"),
     ("testing.*", "_cli.*", "__main__"),
     ("__init__",),
 )
@@ -273,7 +273,7 @@ MADE_UP = {
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("client", "from ._io.stream import ChatCompletionStream"),
+        ("client", "from ._io.stream import ChunkStream"),
         ("client", "from . import _version, errors"),
         ("_core.decode", "import msgspec, json, datetime\nfrom opeai_async._core.retry import RetryPolicy"),
         ("_core.decode", "from opeai_async import errors"),

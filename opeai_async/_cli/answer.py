@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from opeai_async._cli.terminal import Terminal
-from opeai_async._io.stream import ChatCompletionStream
+from opeai_async.stream import ChatCompletionStream
 from opeai_async.types.chunk import ChatCompletionChunk
 
 REASONING_LABEL = "[reasoning] "

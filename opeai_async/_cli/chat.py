@@ -26,9 +26,9 @@ from opeai_async._cli.terminal import (
     show_error,
     standard_streams,
 )
-from opeai_async._io.stream import ChatCompletionStream
 from opeai_async.client import AsyncOpeAI
 from opeai_async.errors import OpeAIError
+from opeai_async.stream import ChatCompletionStream
 from opeai_async.types.completion import ChatCompletion
 from opeai_async.types.request import MessageParam
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import warnings
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from operator import length_hint
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self
@@ -33,7 +33,6 @@ from opeai_async._io.read_options import ReadOptions
 from opeai_async._io.reader import BodyReader, ReadExpired, is_running_here, on_loop
 from opeai_async._io.timing import has_content, stream_timeout, timing
 from opeai_async._io.transport import BodyError
-from opeai_async._io.views import Batches, Texts
 from opeai_async.errors import (
     ClientClosedError,
     ConcurrentReadError,
@@ -59,13 +58,8 @@ else:
     ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
 
 
-class ChatCompletionStream(Generic[ChunkT]):
-    """The chunks of one answer, as they arrive: ``async for chunk in stream``.
-
-    Made by ``client.chat.completions.create(..., stream=True)``, already open, or by ``.stream(...)``, which opens with
-    ``async with`` or at the first read. Read it from one task. A stream that is not read to its end must be closed:
-    leave its ``async with`` block, call ``aclose()``, or ``cancel()`` from anywhere.
-    """
+class ChunkStream(Generic[ChunkT]):
+    """The chunks of one answer, how it ends, and what is known of it; ``ChatCompletionStream`` is what users have."""
 
     def __init__(self, make_exchange: Callable[[], Exchange], options: ReadOptions[ChunkT]) -> None:
         self._make_exchange = make_exchange
@@ -94,7 +88,7 @@ class ChatCompletionStream(Generic[ChunkT]):
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
-    def __aiter__(self) -> ChatCompletionStream[ChunkT]:
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> ChunkT:
@@ -113,14 +107,6 @@ class ChatCompletionStream(Generic[ChunkT]):
         for chunk in self._ready:
             return chunk
         raise StopAsyncIteration
-
-    def text(self, *, choice: int = 0) -> AsyncIterator[str]:
-        """The content of one choice as it arrives, in pieces as the server cut them; never an empty one."""
-        return Texts(lambda: self._ready, self._more, choice)
-
-    def batches(self) -> AsyncIterator[list[ChunkT]]:
-        """Lists of the chunks that arrived together, one list per read: the cheapest way to iterate."""
-        return Batches(lambda: self._ready, self._more)
 
     async def completion(self) -> ChatCompletion:
         """Read to the end; returns the whole message with its usage.

@@ -1,0 +1,28 @@
+"""What users do with a stream: take its chunks, batches or text, or hand it on to somebody else.
+
+How it is read, and how it ends, is the business of ``_io/stream.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from opeai_async._io.stream import ChunkStream, ChunkT
+from opeai_async._io.views import Batches, Texts
+
+
+class ChatCompletionStream(ChunkStream[ChunkT]):
+    """The chunks of one answer, as they arrive: ``async for chunk in stream``.
+
+    Made by ``client.chat.completions.create(..., stream=True)``, already open, or by ``.stream(...)``, which opens with
+    ``async with`` or at the first read. Read it from one task. A stream that is not read to its end must be closed:
+    leave its ``async with`` block, call ``aclose()``, or ``cancel()`` from anywhere.
+    """
+
+    def text(self, *, choice: int = 0) -> AsyncIterator[str]:
+        """The content of one choice as it arrives, in pieces as the server cut them; never an empty one."""
+        return Texts(lambda: self._ready, self._more, choice)
+
+    def batches(self) -> AsyncIterator[list[ChunkT]]:
+        """Lists of the chunks that arrived together, one list per read: the cheapest way to iterate."""
+        return Batches(lambda: self._ready, self._more)
