@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from opeai_async._io.stream import ChunkStream, ChunkT
-from opeai_async._io.views import Batches, Texts
+from opeai_async._io.views import Texts
 
 
 class ChatCompletionStream(ChunkStream[ChunkT]):
@@ -22,7 +22,3 @@ class ChatCompletionStream(ChunkStream[ChunkT]):
     def text(self, *, choice: int = 0) -> AsyncIterator[str]:
         """The content of one choice as it arrives, in pieces as the server cut them; never an empty one."""
         return Texts(lambda: self._ready, self._more, choice)
-
-    def batches(self) -> AsyncIterator[list[ChunkT]]:
-        """Lists of the chunks that arrived together, one list per read: the cheapest way to iterate."""
-        return Batches(lambda: self._ready, self._more)

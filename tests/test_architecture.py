@@ -37,14 +37,24 @@ FLOORS = (
     ("_core.*",),
     ("_io.transport",),
     ("_io.*",),
-    ("stream", "relay", "session", "tools", "client"),
+    (
+        "client",
+        "event_stream",
+        "frames",
+        "redis_store",
+        "relay",
+        "session",
+        "session_store",
+        "stream",
+        "tools",
+    ),
     ("testing.*", "_cli.*", "__main__"),
     ("__init__",),
 )
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
 DEPENDENCIES = {"aiohttp", "anyio", "msgspec"}
-OPTIONAL_DEPENDENCIES = {"_cli.terminal": {"rich"}, "testing.pytest": {"pytest"}}
+OPTIONAL_DEPENDENCIES = {"_cli.terminal": {"rich"}, "redis_store": {"redis"}, "testing.pytest": {"pytest"}}
 # `types` and `_core` are data and decisions: no await, no I/O, no clock, no chance.
 IMPURE = {
     "aiohttp",

@@ -44,9 +44,9 @@ class ToolCallParts:
     def __init__(self, max_index: int, note: Note) -> None:
         self.max_index = max_index
         self.note = note
-        self.by_index: dict[int, _CallParts] = {}
-        self.by_id: dict[str, _CallParts] = {}
-        self.in_order: list[_CallParts] = []
+        self.by_index: dict[int, CallParts] = {}
+        self.by_id: dict[str, CallParts] = {}
+        self.in_order: list[CallParts] = []
 
     def add(self, delta: ToolCallDelta) -> None:
         if not self._went_on(delta):
@@ -90,7 +90,7 @@ class ToolCallParts:
         if not all(call.id for call in self.in_order):
             self.note("tool_id_missing")
 
-    def _take_id(self, call: _CallParts, call_id: str) -> None:
+    def _take_id(self, call: CallParts, call_id: str) -> None:
         if not call_id:
             self.note("tool_id_empty")
         elif call.id:
@@ -108,7 +108,7 @@ class ToolCallParts:
         if delta.custom is not None and call.custom is not None:
             call.custom.extra.add(named_fields(delta.custom))
 
-    def _call_of(self, delta: ToolCallDelta) -> _CallParts:
+    def _call_of(self, delta: ToolCallDelta) -> CallParts:
         call = self.by_id.get(delta.id) if delta.id else None
         if call is None:
             call = self.by_index.get(delta.index)
@@ -120,7 +120,7 @@ class ToolCallParts:
                 self.note("tool_index_shared")
             elif delta.index != position:
                 self.note("tool_index_gap")
-            call = _CallParts(self.note)
+            call = CallParts(self.note)
             self.in_order.append(call)
         # With index 0 for all calls, the next delta without id belongs to this one.
         self.by_index[checked_index(delta.index, self.max_index, "tool call")] = call
@@ -130,7 +130,7 @@ class ToolCallParts:
         return [call.build(position) for position, call in enumerate(self.in_order)]
 
 
-def _begins_another(call: _CallParts, delta: ToolCallDelta) -> bool:
+def _begins_another(call: CallParts, delta: ToolCallDelta) -> bool:
     """Whether *delta* is no part of *call*, although it has the same index."""
     if delta.id:
         return bool(call.id) and delta.id != call.id
@@ -200,7 +200,7 @@ class FunctionParts:
         return FunctionCall(name=self.name.text, arguments="".join(self.arguments) or "{}", extra=self.extra.build())
 
 
-class _CallParts:
+class CallParts:
     """What has arrived of one tool call."""
 
     __slots__ = ("custom", "extra", "function", "id", "type")

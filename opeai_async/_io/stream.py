@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import warnings
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from operator import length_hint
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self
@@ -33,6 +33,7 @@ from opeai_async._io.read_options import ReadOptions
 from opeai_async._io.reader import BodyReader, ReadExpired, is_running_here, on_loop
 from opeai_async._io.timing import has_content, stream_timeout, timing
 from opeai_async._io.transport import BodyError
+from opeai_async._io.views import Batches
 from opeai_async.errors import (
     ClientClosedError,
     ConcurrentReadError,
@@ -107,6 +108,10 @@ class ChunkStream(Generic[ChunkT]):
         for chunk in self._ready:
             return chunk
         raise StopAsyncIteration
+
+    def batches(self) -> AsyncIterator[list[ChunkT]]:
+        """Lists of the chunks that arrived together, one list per read: the cheapest way to iterate."""
+        return Batches(lambda: self._ready, self._more)
 
     async def completion(self) -> ChatCompletion:
         """Read to the end; returns the whole message with its usage.

@@ -1,0 +1,267 @@
+"""Chunks to frames: what one wake-up brought, in as few frames as its kinds of text.
+
+Neighbouring deltas of the same kind and choice become one frame; the order of everything else is kept. A text is cut
+where a frame would be too large for a websocket's message limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+import msgspec
+
+from opeai_async._core.accumulator import MAX_INDEX
+from opeai_async._core.tool_pieces import ToolPiece, ToolPieces
+from opeai_async.errors import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    BadRequestError,
+    OpeAIError,
+    RateLimitError,
+    RequestValidationError,
+    StreamInterruptedError,
+    StreamServerError,
+    StreamTooLargeError,
+    StreamTruncatedError,
+    UnprocessableEntityError,
+)
+from opeai_async.types.chunk import ChatCompletionChunk, ChoiceDelta, FunctionCallDelta, ToolCallDelta
+from opeai_async.types.common import CompletionUsage
+from opeai_async.types.frames import (
+    FRAMES_VERSION,
+    AnnotationsFrame,
+    AudioFrame,
+    ContentFrame,
+    DoneFrame,
+    DoneReason,
+    ErrorFrame,
+    Frame,
+    PingFrame,
+    ReasoningFrame,
+    RefusalFrame,
+    StartFrame,
+    ToolCallFrame,
+)
+
+MAX_FRAME_CHARS = 65_536
+
+TextFrameType = type[ContentFrame] | type[ReasoningFrame] | type[RefusalFrame]
+FrameT = TypeVar("FrameT", bound=Frame)
+
+# The first that fits: a code for programs, a sentence for people that gives nothing away.
+_ERRORS: tuple[tuple[type[OpeAIError], str, str], ...] = (
+    (APITimeoutError, "timeout", "The answer took too long."),
+    (StreamTruncatedError, "truncated", "The answer was cut off."),
+    (StreamInterruptedError, "interrupted", "The answer was interrupted."),
+    (StreamServerError, "server_error", "The model's server reported an error."),
+    (StreamTooLargeError, "too_large", "The answer is too large."),
+    (RateLimitError, "rate_limited", "There are too many requests. Try again later."),
+    (BadRequestError, "refused", "The request was refused."),
+    (UnprocessableEntityError, "refused", "The request was refused."),
+    (RequestValidationError, "refused", "The request was refused."),
+    (APIStatusError, "unavailable", "The model is not available."),
+    (APIConnectionError, "unavailable", "The model is not available."),
+)
+
+
+class Framer:
+    """Makes the frames of one answer.
+
+    Attributes:
+        offset: The position in the answer after the last frame that was made.
+    """
+
+    __slots__ = ("_calls", "_frames", "_is_begun", "_kind", "_old_calls", "_texts", "offset")
+
+    def __init__(self) -> None:
+        self.offset: int = 0
+        self._is_begun = False
+        self._frames: list[Frame] = []
+        self._kind: tuple[TextFrameType, int] | None = None
+        self._texts: list[str] = []
+        self._calls: dict[int, ToolPieces] = {}
+        self._old_calls: dict[int, ToolPieces] = {}
+
+    def add(self, chunks: Iterable[ChatCompletionChunk]) -> list[Frame]:
+        """The frames of *chunks*, which may be none: not all chunks say something."""
+        for chunk in chunks:
+            if not self._is_begun:
+                self._is_begun = True
+                self._add(StartFrame(v=FRAMES_VERSION, id=chunk.id, model=chunk.model))
+            for choice in chunk.choices:
+                delta, index = choice.delta, choice.index
+                if delta.reasoning_content:
+                    self._add_text((ReasoningFrame, index), delta.reasoning_content)
+                if delta.content:
+                    self._add_text((ContentFrame, index), delta.content)
+                if delta.refusal:
+                    self._add_text((RefusalFrame, index), delta.refusal)
+                if delta.tool_calls:
+                    self._add_calls(index, delta.tool_calls)
+                if delta.function_call is not None or delta.audio is not None or delta.annotations:
+                    self._add_rare(index, delta)
+                if choice.finish_reason:
+                    self._settle(index)
+        return self._taken()
+
+    def rest(self) -> list[Frame]:
+        """What was held back, because it was not certain: no more chunks come."""
+        for index in {*self._calls, *self._old_calls}:
+            self._settle(index)
+        return self._taken()
+
+    def done(self, reason: DoneReason, finish_reasons: dict[int, str], usage: CompletionUsage | None) -> DoneFrame:
+        """The last frame, of an answer that came to an end."""
+        self.offset += 1
+        return DoneFrame(
+            reason=reason,
+            finish_reason=finish_reasons.get(0),
+            finish_reasons=finish_reasons if len(finish_reasons) > 1 else None,
+            usage=usage,
+            offset=self.offset,
+        )
+
+    def failed(self, error: BaseException) -> ErrorFrame:
+        """The last frame, of an answer that *error* ended."""
+        self.offset += 1
+        return error_frame(error, offset=self.offset)
+
+    def _add_text(self, kind: tuple[TextFrameType, int], text: str) -> None:
+        if kind != self._kind:
+            self._flush()
+            self._kind = kind
+        self._texts.append(text)
+
+    def _flush(self) -> None:
+        """Make a frame of the text so far, or several."""
+        if self._kind is None:
+            return
+        (frame_type, choice), text = self._kind, "".join(self._texts)
+        self._kind, self._texts = None, []
+        for begin in range(0, len(text), MAX_FRAME_CHARS):
+            self._append(frame_type(text=text[begin : begin + MAX_FRAME_CHARS], choice=choice))
+
+    def _add(self, frame: Frame) -> None:
+        self._flush()
+        self._append(frame)
+
+    def _append(self, frame: Frame) -> None:
+        last = self._frames[-1] if self._frames else None
+        together = None if last is None else merged(last, frame)
+        self.offset += width(frame)
+        if together is not None and width(together) <= MAX_FRAME_CHARS:
+            self._frames[-1], frame = together, together
+        else:
+            self._frames.append(frame)
+        frame.offset = self.offset
+
+    def _taken(self) -> list[Frame]:
+        self._flush()
+        frames, self._frames = self._frames, []
+        return frames
+
+    def _add_calls(self, choice: int, deltas: list[ToolCallDelta]) -> None:
+        calls = self._calls.get(choice) or self._calls.setdefault(choice, ToolPieces(MAX_INDEX))
+        try:
+            for delta in deltas:
+                for piece in calls.add(delta):
+                    self._add_piece(choice, piece)
+        except StreamTooLargeError:
+            pass  # the stream itself ends with this error
+
+    def _add_piece(self, choice: int, piece: ToolPiece, *, is_old: bool = False) -> None:
+        kind = "function_call" if is_old else piece.kind
+        first, arguments = MAX_FRAME_CHARS - 1, piece.arguments
+        self._add(
+            ToolCallFrame(
+                index=piece.position,
+                kind=kind,
+                id=None if is_old else piece.id,
+                name=piece.name,
+                arguments=arguments[:first],
+                choice=choice,
+            )
+        )
+        for begin in range(first, len(arguments), MAX_FRAME_CHARS):
+            more = arguments[begin : begin + MAX_FRAME_CHARS]
+            self._add(ToolCallFrame(index=piece.position, kind=kind, arguments=more, choice=choice))
+
+    def _add_rare(self, choice: int, delta: ChoiceDelta) -> None:
+        if delta.function_call is not None:
+            self._add_old_call(choice, delta.function_call)
+        if delta.audio is not None:
+            audio = delta.audio
+            data, transcript = audio.data or "", audio.transcript or ""
+            self._add(AudioFrame(id=audio.id, data=data, transcript=transcript, choice=choice))
+        if delta.annotations:
+            self._add(AnnotationsFrame(annotations=delta.annotations, choice=choice))
+
+    def _add_old_call(self, choice: int, call: FunctionCallDelta) -> None:
+        calls = self._old_calls.get(choice) or self._old_calls.setdefault(choice, ToolPieces(MAX_INDEX))
+        for piece in calls.add(ToolCallDelta(function=call)):
+            self._add_piece(choice, piece, is_old=True)
+
+    def _settle(self, choice: int) -> None:
+        """Nothing more comes of *choice*: what its calls held back goes out."""
+        for calls, is_old in ((self._calls.get(choice), False), (self._old_calls.get(choice), True)):
+            for piece in calls.rest() if calls is not None else ():
+                self._add_piece(choice, piece, is_old=is_old)
+
+
+def width(frame: Frame) -> int:
+    """How far *frame* moves the offset."""
+    if isinstance(frame, (ContentFrame, ReasoningFrame, RefusalFrame)):
+        return len(frame.text)
+    if isinstance(frame, ToolCallFrame):
+        return len(frame.arguments) + _has_head(frame)
+    return 0 if isinstance(frame, PingFrame) else 1
+
+
+def merged(first: Frame, second: Frame) -> Frame | None:
+    """One frame that says what *first* and then *second* say, with the offset of *second*; None if they must be two."""
+    if type(first) is not type(second):
+        return None
+    if isinstance(first, (ContentFrame, ReasoningFrame, RefusalFrame)):
+        assert isinstance(second, (ContentFrame, ReasoningFrame, RefusalFrame))
+        if first.choice != second.choice:
+            return None
+        return type(first)(text=first.text + second.text, choice=first.choice, offset=second.offset)
+    if isinstance(first, ToolCallFrame):
+        assert isinstance(second, ToolCallFrame)
+        if _call(first) != _call(second) or _has_head(second):
+            return None
+        return msgspec.structs.replace(first, arguments=first.arguments + second.arguments, offset=second.offset)
+    return None
+
+
+def rest_after(frame: FrameT, offset: int) -> FrameT | None:
+    """What *frame* says beyond *offset*; None if that is nothing."""
+    missing = frame.offset - offset
+    if missing >= width(frame):
+        return frame
+    if missing <= 0:
+        return None
+    # Text and arguments end the frame, so what is missing is their end, whatever came before.
+    if isinstance(frame, (ContentFrame, ReasoningFrame, RefusalFrame)):
+        return msgspec.structs.replace(frame, text=frame.text[-missing:])
+    assert isinstance(frame, ToolCallFrame)
+    return msgspec.structs.replace(frame, id=None, name=None, arguments=frame.arguments[-missing:])
+
+
+def error_frame(error: BaseException, *, offset: int = 0) -> ErrorFrame:
+    """What a stranger may know of *error*."""
+    request_id = getattr(error, "request_id", None)
+    for kind, code, message in _ERRORS:
+        if isinstance(error, kind):
+            return ErrorFrame(code=code, message=message, request_id=request_id, offset=offset)
+    return ErrorFrame(code="failed", message="The answer failed.", request_id=request_id, offset=offset)
+
+
+def _has_head(frame: ToolCallFrame) -> bool:
+    return frame.id is not None or frame.name is not None
+
+
+def _call(frame: ToolCallFrame) -> tuple[int, int, str]:
+    return frame.choice, frame.index, frame.kind

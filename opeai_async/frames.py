@@ -1,0 +1,163 @@
+"""An answer as frames: what the relay, server-sent events and sessions read from.
+
+A *frame source* gives one reader the frames of one answer, and ends it with exactly one ``done`` or ``error``. A stream
+is made into one by ``StreamFrames``; a subscription to a session is another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+import msgspec
+
+from opeai_async._core.framer import Framer
+from opeai_async._core.outcome import Outcome
+from opeai_async._io.stream import ChunkStream
+from opeai_async.errors import ConcurrentReadError, ConfigurationError, OpeAIError
+from opeai_async.types.common import CompletionUsage
+from opeai_async.types.completion import ChatCompletion
+from opeai_async.types.frames import DoneFrame, DoneReason, ErrorFrame, Frame
+
+_REASONS: dict[Outcome, DoneReason] = {Outcome.TRUNCATED: "truncated", Outcome.CANCELLED: "cancelled"}
+
+
+class FrameSource(Protocol):
+    """The frames of one answer, for one reader."""
+
+    @property
+    def completion(self) -> ChatCompletion | None:
+        """The message so far; None if it is not known here."""
+        ...
+
+    @property
+    def usage(self) -> CompletionUsage | None:
+        """Token counts, once they are known."""
+        ...
+
+    @property
+    def error(self) -> OpeAIError | None:
+        """What ended the answer, where that was an error and it is known here."""
+        ...
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks of a stream were read for it; 0 if it reads no stream."""
+        ...
+
+    @property
+    def offset(self) -> int:
+        """The position in the answer after what was read."""
+        ...
+
+    async def read(self) -> list[Frame]:
+        """All frames that are there, at least one; waits for one, and is empty after the last. May be cancelled."""
+        ...
+
+    def stop(self) -> None:
+        """The reader wants no more of the answer: it ends soon, with what there is and ``done``."""
+        ...
+
+    async def aclose(self) -> None:
+        """The reader has gone. May be called again."""
+        ...
+
+
+class StreamFrames:
+    """The frames of a stream, which are read instead of its chunks; a ``FrameSource``.
+
+    Args:
+        stream: Open or not; nobody else may read it from now on.
+    """
+
+    def __init__(self, stream: ChunkStream[Any]) -> None:
+        self._stream = stream
+        self._batches = stream.batches()
+        self._framer = Framer()
+        self._is_stopped = False
+        self._is_ended = False
+        self._held: list[Frame] = []
+        self._chunks = 0
+        self._error: OpeAIError | None = None
+
+    def __aiter__(self) -> AsyncIterator[Frame]:
+        return self
+
+    async def __anext__(self) -> Frame:
+        if not self._held:
+            self._held = (await self.read())[::-1]
+        if not self._held:
+            raise StopAsyncIteration
+        return self._held.pop()
+
+    async def read(self) -> list[Frame]:
+        """All frames that are there, at least one; waits for one, and is empty after the last.
+
+        Raises:
+            ConcurrentReadError: If another task is reading the stream.
+            ConfigurationError: If it was opened by another event loop.
+        """
+        if self._is_ended:
+            return []
+        try:
+            async for batch in self._batches:
+                self._chunks += len(batch)
+                if frames := self._framer.add(batch):
+                    return frames
+        except (ConcurrentReadError, ConfigurationError):
+            raise
+        except OpeAIError as exc:
+            self._error = exc
+            return self._end(exc)
+        return self._end(None)
+
+    def _end(self, error: OpeAIError | None) -> list[Frame]:
+        self._is_ended = True
+        frames = self._framer.rest()
+        stream = self._stream
+        if error is not None and not self._is_stopped:
+            return [*frames, self._framer.failed(error)]
+        reason = _REASONS.get(stream.outcome, "completed")
+        if reason == "cancelled" and self._is_stopped:
+            reason = "stopped"
+        finish_reasons = {c.index: c.finish_reason for c in stream.snapshot.choices if c.finish_reason}
+        return [*frames, self._framer.done(reason, finish_reasons, stream.usage)]
+
+    def stop(self) -> None:
+        """Close the upstream; what had come is there, and ``done`` says that it was stopped."""
+        self._is_stopped = True
+        self._stream.cancel()
+
+    async def aclose(self) -> None:
+        """Close the upstream, if the stream is not at its end. May be called again."""
+        await self._stream.aclose()
+
+    @property
+    def completion(self) -> ChatCompletion:
+        """The message so far."""
+        return msgspec.structs.replace(self._stream.snapshot, meta=self._stream.meta)
+
+    @property
+    def usage(self) -> CompletionUsage | None:
+        """Token counts, once they have come."""
+        return self._stream.usage
+
+    @property
+    def error(self) -> OpeAIError | None:
+        """What ended the answer, where that was an error."""
+        return self._error
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks were read."""
+        return self._chunks
+
+    @property
+    def offset(self) -> int:
+        """The position in the answer after what was read."""
+        return self._framer.offset
+
+
+def is_last(frame: Frame) -> bool:
+    """Whether *frame* ends its answer."""
+    return isinstance(frame, (DoneFrame, ErrorFrame))
