@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from opeai_async._io.event_view import Events
 from opeai_async._io.stream import ChunkStream, ChunkT
 from opeai_async._io.views import Texts
+from opeai_async.types.events import StreamEvent
 
 
 class ChatCompletionStream(ChunkStream[ChunkT]):
@@ -22,3 +24,10 @@ class ChatCompletionStream(ChunkStream[ChunkT]):
     def text(self, *, choice: int = 0) -> AsyncIterator[str]:
         """The content of one choice as it arrives, in pieces as the server cut them; never an empty one."""
         return Texts(lambda: self._ready, self._more, choice)
+
+    def events(self) -> AsyncIterator[StreamEvent]:
+        """What each chunk says as typed events, and at a good end what is done: see ``types/events.py``.
+
+        A stream that was cut raises its error after the last delta, and has no ``done`` event.
+        """
+        return Events(self, lambda: self._ready, self._more)

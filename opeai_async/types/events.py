@@ -1,0 +1,204 @@
+"""The typed events of a stream: ``async for event in stream.events()``, then ``match event``.
+
+Each event is a Struct with a ``type`` of its own. The deltas of a chunk follow its ``chunk`` event; the ``done`` events
+come once each, when the stream has ended well: a server may go on with a choice after its finish_reason, and a stream
+that was cut has no ``done`` at all.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from msgspec import Struct
+
+from opeai_async.types.chunk import ChatCompletionChunk
+from opeai_async.types.common import CompletionUsage, TokenLogprob
+from opeai_async.types.completion import Choice
+from opeai_async.types.finish import FinishKind
+
+
+class BaseEvent(Struct, kw_only=True, gc=False, tag_field="type"):
+    """What all events have: ``type``, by which they can be told apart without their classes."""
+
+    type: ClassVar[str]
+
+
+class ChunkEvent(BaseEvent, tag="chunk"):
+    """A chunk, as the server sent it; what follows, until the next one, is what it said."""
+
+    type: ClassVar[Literal["chunk"]] = "chunk"
+    chunk: ChatCompletionChunk
+
+
+class ContentDeltaEvent(BaseEvent, tag="content.delta"):
+    """A piece of a choice's content."""
+
+    type: ClassVar[Literal["content.delta"]] = "content.delta"
+    delta: str
+    choice: int = 0
+
+
+class ContentDoneEvent(BaseEvent, tag="content.done"):
+    """The whole content of a choice."""
+
+    type: ClassVar[Literal["content.done"]] = "content.done"
+    content: str
+    choice: int = 0
+
+
+class ReasoningDeltaEvent(BaseEvent, tag="reasoning.delta"):
+    """A piece of the model's reasoning."""
+
+    type: ClassVar[Literal["reasoning.delta"]] = "reasoning.delta"
+    delta: str
+    choice: int = 0
+
+
+class ReasoningDoneEvent(BaseEvent, tag="reasoning.done"):
+    """The whole reasoning of a choice."""
+
+    type: ClassVar[Literal["reasoning.done"]] = "reasoning.done"
+    reasoning: str
+    choice: int = 0
+
+
+class RefusalDeltaEvent(BaseEvent, tag="refusal.delta"):
+    """A piece of the text with which the model refuses."""
+
+    type: ClassVar[Literal["refusal.delta"]] = "refusal.delta"
+    delta: str
+    choice: int = 0
+
+
+class RefusalDoneEvent(BaseEvent, tag="refusal.done"):
+    """The whole refusal of a choice."""
+
+    type: ClassVar[Literal["refusal.done"]] = "refusal.done"
+    refusal: str
+    choice: int = 0
+
+
+class FunctionArgumentsDeltaEvent(BaseEvent, tag="tool_calls.function.arguments.delta"):
+    """A piece of the arguments of a function that the model calls.
+
+    Attributes:
+        delta: A piece of JSON text; empty where only ``id`` or ``name`` became known.
+        index: Position of the call in the message's ``tool_calls``.
+        id, name: Of the call, as far as they are known.
+    """
+
+    type: ClassVar[Literal["tool_calls.function.arguments.delta"]] = "tool_calls.function.arguments.delta"
+    delta: str
+    index: int
+    id: str
+    name: str
+    choice: int = 0
+
+
+class FunctionArgumentsDoneEvent(BaseEvent, tag="tool_calls.function.arguments.done"):
+    """A whole call of a function; ``arguments`` is JSON text, ``"{}"`` when there are none."""
+
+    type: ClassVar[Literal["tool_calls.function.arguments.done"]] = "tool_calls.function.arguments.done"
+    arguments: str
+    index: int
+    id: str
+    name: str
+    choice: int = 0
+
+
+class CustomInputDeltaEvent(BaseEvent, tag="tool_calls.custom.input.delta"):
+    """A piece of the free text for a custom tool; the fields are those of a function's."""
+
+    type: ClassVar[Literal["tool_calls.custom.input.delta"]] = "tool_calls.custom.input.delta"
+    delta: str
+    index: int
+    id: str
+    name: str
+    choice: int = 0
+
+
+class CustomInputDoneEvent(BaseEvent, tag="tool_calls.custom.input.done"):
+    """A whole call of a custom tool."""
+
+    type: ClassVar[Literal["tool_calls.custom.input.done"]] = "tool_calls.custom.input.done"
+    input: str
+    index: int
+    id: str
+    name: str
+    choice: int = 0
+
+
+class LogprobsContentDeltaEvent(BaseEvent, tag="logprobs.content.delta"):
+    """Log probabilities of the tokens of a piece of content."""
+
+    type: ClassVar[Literal["logprobs.content.delta"]] = "logprobs.content.delta"
+    content: list[TokenLogprob]
+    choice: int = 0
+
+
+class LogprobsContentDoneEvent(BaseEvent, tag="logprobs.content.done"):
+    """Log probabilities of all tokens of a choice's content."""
+
+    type: ClassVar[Literal["logprobs.content.done"]] = "logprobs.content.done"
+    content: list[TokenLogprob]
+    choice: int = 0
+
+
+class LogprobsRefusalDeltaEvent(BaseEvent, tag="logprobs.refusal.delta"):
+    """Log probabilities of the tokens of a piece of refusal."""
+
+    type: ClassVar[Literal["logprobs.refusal.delta"]] = "logprobs.refusal.delta"
+    refusal: list[TokenLogprob]
+    choice: int = 0
+
+
+class LogprobsRefusalDoneEvent(BaseEvent, tag="logprobs.refusal.done"):
+    """Log probabilities of all tokens of a choice's refusal."""
+
+    type: ClassVar[Literal["logprobs.refusal.done"]] = "logprobs.refusal.done"
+    refusal: list[TokenLogprob]
+    choice: int = 0
+
+
+class UsageEvent(BaseEvent, tag="usage"):
+    """Token counts. A server may send them more than once; the last ones count."""
+
+    type: ClassVar[Literal["usage"]] = "usage"
+    usage: CompletionUsage
+
+
+class FinishEvent(BaseEvent, tag="finish"):
+    """A choice is whole; the last of its events.
+
+    Attributes:
+        finish_reason: As the server sent it; None where it sent none.
+        finish: What that means, in the API's own words.
+        value: The whole choice.
+    """
+
+    type: ClassVar[Literal["finish"]] = "finish"
+    finish_reason: str | None
+    finish: FinishKind | None
+    value: Choice
+    choice: int = 0
+
+
+StreamEvent = (
+    ChunkEvent
+    | ContentDeltaEvent
+    | ContentDoneEvent
+    | ReasoningDeltaEvent
+    | ReasoningDoneEvent
+    | RefusalDeltaEvent
+    | RefusalDoneEvent
+    | FunctionArgumentsDeltaEvent
+    | FunctionArgumentsDoneEvent
+    | CustomInputDeltaEvent
+    | CustomInputDoneEvent
+    | LogprobsContentDeltaEvent
+    | LogprobsContentDoneEvent
+    | LogprobsRefusalDeltaEvent
+    | LogprobsRefusalDoneEvent
+    | UsageEvent
+    | FinishEvent
+)
