@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from opeai_async._core.dialect import Dialect
 from opeai_async._core.sse import ServerSentEvent
+from opeai_async._core.template import MIN_EVENTS, Template, template_of
 from opeai_async._core.twins import DECODE_ERRORS, plain_twin, strict_twin
 from opeai_async._core.vendor_twins import LIBRARY, VendorFields
 from opeai_async.types.chunk import ChatCompletionChunk
@@ -29,6 +30,8 @@ StructT = TypeVar("StructT", bound=Struct)
 
 DONE = b"[DONE]"
 
+_MAX_TEMPLATES = 64  # per stream; some servers change what chunks have in common once a second
+
 
 class ChunkDecoder(Generic[ChunkT]):
     """Decodes the payloads of one stream.
@@ -36,9 +39,21 @@ class ChunkDecoder(Generic[ChunkT]):
     Args:
         chunk_type: ``ChatCompletionChunk``, or a Struct that extends it.
         dialect: What the tolerant tier remembers of this stream.
+
+    Attributes:
+        template: What the latest chunks have in common, or None; to be set to None where it is no use any more.
     """
 
-    __slots__ = ("_chunk_type", "_decode", "_dialect", "_is_plain", "_needs_no_care", "_vendor_fields")
+    __slots__ = (
+        "_chunk_type",
+        "_decode",
+        "_dialect",
+        "_is_plain",
+        "_needs_no_care",
+        "_templates_left",
+        "_vendor_fields",
+        "template",
+    )
 
     def __init__(self, chunk_type: type[ChunkT], dialect: Dialect) -> None:
         self._chunk_type = chunk_type
@@ -47,6 +62,8 @@ class ChunkDecoder(Generic[ChunkT]):
         self._vendor_fields: VendorFields | None = None
         self._dialect = dialect
         self._needs_no_care = False
+        self._templates_left = _MAX_TEMPLATES
+        self.template: Template[ChunkT] | None = None
 
     def decode_ordinary(self, payloads: list[bytes]) -> list[ChunkT] | None:
         """All of *payloads* as chunks, or None if any of them is out of the ordinary."""
@@ -57,7 +74,12 @@ class ChunkDecoder(Generic[ChunkT]):
                 return None
             self._take_rare_fields()
             return self.decode_ordinary(payloads)
-        return chunks if self._needs_no_care else self._with_care(chunks)
+        if not self._needs_no_care:
+            return self._with_care(chunks)
+        if self._templates_left and self._is_plain and len(payloads) >= MIN_EVENTS:
+            self._templates_left -= 1
+            self.template = template_of(payloads, chunks, self._decode)
+        return chunks
 
     def decode(self, payload: bytes) -> ChunkT | None:
         """One payload as a chunk; None if it is nothing a user would want to see.
@@ -80,6 +102,7 @@ class ChunkDecoder(Generic[ChunkT]):
     def _take_rare_fields(self) -> None:
         """The stream is no plain one; from now on it is not taken for one."""
         self._is_plain = False
+        self.template = None
         self._decode = strict_decode(self._chunk_type)
 
     def _decode_refused(self, payload: bytes) -> ChunkT | None:

@@ -159,6 +159,12 @@ class StreamParser(Generic[ChunkT]):
     # --- an event stream -------------------------------------------------------------------------------------------
 
     def _feed_events(self, data: bytes) -> list[ChunkT]:
+        template = self._decoder.template
+        if template is not None and len(data) >= template.least_bytes:
+            alike = self._sse.feed_alike(data, template.chunks)
+            if alike is not None:
+                return alike
+            self._decoder.template = None
         payloads = self._sse.feed_ordinary(data)
         if payloads is None:
             return self._feed_odd_events(data)

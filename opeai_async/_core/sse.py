@@ -19,11 +19,14 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from msgspec import Struct
 
 from opeai_async.errors import StreamTooLargeError
+
+T = TypeVar("T")
 
 DEFAULT_MAX_EVENT_BYTES = 16 * 1024 * 1024
 
@@ -168,6 +171,25 @@ class SSEDecoder:
         if payloads:
             self._bom_checked = True
         return payloads
+
+    def feed_alike(self, data: bytes, take: Callable[[bytes], list[T] | None]) -> list[T] | None:
+        """What *take* makes of all events that *data* completes; None, with nothing consumed, if it makes None of them.
+
+        Args:
+            data: As for ``feed``.
+            take: Given what may be whole events, it must return None unless all are ordinary ones without CR.
+        """
+        size = self._tail_bytes + len(data)
+        if not self._ordinary or size > self._max_event_bytes:
+            return None
+        if self._tail:
+            data = b"".join((*self._tail, data))
+        end = data.rfind(b"\n\n") + 2
+        rest = data[end:]
+        if _CR in rest or not _begins_ordinary(rest) or (taken := take(data[:end])) is None:
+            return None
+        self._tail, self._tail_bytes = ([rest], len(rest)) if rest else (_NO_PARTS, 0)
+        return taken
 
     def take_unterminated(self) -> list[ServerSentEvent]:
         """The event that lacked its blank line when the stream ended, and what else was not dispatched.
