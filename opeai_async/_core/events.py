@@ -9,7 +9,8 @@ from __future__ import annotations
 from opeai_async._core.accumulator import MAX_INDEX
 from opeai_async._core.tool_pieces import ToolPiece, ToolPieces
 from opeai_async.errors import StreamTooLargeError
-from opeai_async.types.chunk import ChatCompletionChunk, ChunkChoice, ToolCallDelta
+from opeai_async.types.chunk import ChatCompletionChunk, ToolCallDelta
+from opeai_async.types.common import ChoiceLogprobs
 from opeai_async.types.completion import ChatCompletion, Choice, ToolCall
 from opeai_async.types.events import (
     ChunkEvent,
@@ -55,7 +56,7 @@ class EventMaker:
             if delta.tool_calls:
                 self._add_calls(choice.index, delta.tool_calls, events)
             if choice.logprobs is not None:
-                _add_logprobs(choice, events)
+                _add_logprobs(choice.logprobs, choice.index, events)
         if chunk.usage is not None:
             events.append(UsageEvent(usage=chunk.usage))
         return events
@@ -96,12 +97,11 @@ class _Calls:
         return event(delta=piece.arguments, index=piece.position, id=head[0], name=head[1], choice=choice)
 
 
-def _add_logprobs(choice: ChunkChoice, events: list[StreamEvent]) -> None:
-    logprobs = choice.logprobs
-    if logprobs is not None and logprobs.content:
-        events.append(LogprobsContentDeltaEvent(content=logprobs.content, choice=choice.index))
-    if logprobs is not None and logprobs.refusal:
-        events.append(LogprobsRefusalDeltaEvent(refusal=logprobs.refusal, choice=choice.index))
+def _add_logprobs(logprobs: ChoiceLogprobs, choice: int, events: list[StreamEvent]) -> None:
+    if logprobs.content:
+        events.append(LogprobsContentDeltaEvent(content=logprobs.content, choice=choice))
+    if logprobs.refusal:
+        events.append(LogprobsRefusalDeltaEvent(refusal=logprobs.refusal, choice=choice))
 
 
 def _add_done(whole: Choice, events: list[StreamEvent]) -> None:

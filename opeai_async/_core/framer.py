@@ -102,14 +102,17 @@ class Framer:
                     self._add_calls(index, delta.tool_calls)
                 if delta.function_call is not None or delta.audio is not None or delta.annotations:
                     self._add_rare(index, delta)
-                if choice.finish_reason:
-                    self._settle(index)
         return self._taken()
 
     def rest(self) -> list[Frame]:
-        """What was held back, because it was not certain: no more chunks come."""
-        for index in {*self._calls, *self._old_calls}:
-            self._settle(index)
+        """What was held back, because it was not certain: no more chunks come. To be called once.
+
+        Not at a finish_reason: a server may go on with a choice after it.
+        """
+        for all_calls, is_old in ((self._calls, False), (self._old_calls, True)):
+            for choice, calls in all_calls.items():
+                for piece in calls.rest():
+                    self._add_piece(choice, piece, is_old=is_old)
         return self._taken()
 
     def done(self, reason: DoneReason, finish_reasons: dict[int, str], usage: CompletionUsage | None) -> DoneFrame:
@@ -202,12 +205,6 @@ class Framer:
         calls = self._old_calls.get(choice) or self._old_calls.setdefault(choice, ToolPieces(MAX_INDEX))
         for piece in calls.add(ToolCallDelta(function=call)):
             self._add_piece(choice, piece, is_old=True)
-
-    def _settle(self, choice: int) -> None:
-        """Nothing more comes of *choice*: what its calls held back goes out."""
-        for calls, is_old in ((self._calls.get(choice), False), (self._old_calls.get(choice), True)):
-            for piece in calls.rest() if calls is not None else ():
-                self._add_piece(choice, piece, is_old=is_old)
 
 
 def width(frame: Frame) -> int:

@@ -1,13 +1,13 @@
 """What each delta adds to a tool call, told by the call's place in the final message.
 
-Which call a delta belongs to is decided by ``ToolCallParts``, as it is for the message itself. A piece is held back
-where it might yet be taken back: a lone ``{}`` that may stand for "no arguments yet", and a name that may come in
-pieces until the arguments begin.
+Which call a delta belongs to is decided by ``ToolCallParts``, as it is for the message itself. An id and a name are
+told as soon as they are there, and again if more of them comes; arguments are only ever appended to, so a lone ``{}``
+is held back: it may stand for "none yet".
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from opeai_async._core.rules import SYNTHETIC_ID_PREFIX
@@ -41,7 +41,6 @@ class _Told:
     id: str = ""
     name: str = ""
     pieces: int = 0
-    begun: bool = field(default=False)
 
 
 class ToolPieces:
@@ -61,36 +60,33 @@ class ToolPieces:
         Raises:
             StreamTooLargeError: If an index is out of bounds.
         """
-        calls = self._calls
-        known = len(calls.in_order)
-        calls.add(delta)
-        pieces = self._rest_of(calls.in_order[:known]) if len(calls.in_order) > known else []
-        piece = self._piece_of(calls.by_index[delta.index], is_whole=False)
-        return [*pieces, piece] if piece is not None else pieces
+        self._calls.add(delta)
+        piece = self._piece_of(self._calls.by_index[delta.index], is_whole=False)
+        return [piece] if piece is not None else []
 
     def rest(self) -> list[ToolPiece]:
-        """What was held back: nothing more comes."""
-        return self._rest_of(self._calls.in_order)
-
-    def _rest_of(self, calls: list[CallParts]) -> list[ToolPiece]:
-        return [piece for call in calls if (piece := self._piece_of(call, is_whole=True)) is not None]
+        """What was held back, once nothing more comes. To be called once."""
+        pieces = [self._piece_of(call, is_whole=True) for call in self._calls.in_order]
+        return [piece for piece in pieces if piece is not None]
 
     def _piece_of(self, call: CallParts, *, is_whole: bool) -> ToolPiece | None:
         told = self._told.get(id(call))
         if told is None:
             told = self._told[id(call)] = _Told(self._calls.in_order.index(call))
-        custom = call.custom
-        fragments = call.function.arguments if custom is None else custom.input
-        name = (call.function if custom is None else custom).name.text
-        if not is_whole and (fragments == ["{}"] or not (fragments or told.begun)):
-            return None
-        new = "".join(fragments[told.pieces :])
-        told.pieces = len(fragments)
-        if is_whole and custom is None and not fragments and not told.begun:
+        function, custom = call.function, call.custom
+        fragments = function.arguments if custom is None else custom.input
+        name = (function if custom is None else custom).name.text
+        new = ""
+        if is_whole or fragments != ["{}"]:
+            new = "".join(fragments[told.pieces :])
+            told.pieces = len(fragments)
+        if is_whole and custom is None and not fragments:
             new = "{}"  # as the message has it
-        call_id = call.id or told.id or f"{SYNTHETIC_ID_PREFIX}{told.position}"
+        call_id = call.id
+        if not call_id and (fragments or is_whole):  # it will not come any more, or late
+            call_id = f"{SYNTHETIC_ID_PREFIX}{told.position}"
         new_id, new_name = (call_id if call_id != told.id else None), (name if name != told.name else None)
-        told.id, told.name, told.begun = call_id, name, True
+        told.id, told.name = call_id, name
         if not (new or new_id or new_name):
             return None
         return ToolPiece(told.position, "function" if custom is None else "custom", new_id, new_name, new)

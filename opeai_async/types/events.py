@@ -18,9 +18,7 @@ from opeai_async.types.finish import FinishKind
 
 
 class BaseEvent(Struct, kw_only=True, gc=False, tag_field="type"):
-    """What all events have: ``type``, by which they can be told apart without their classes."""
-
-    type: ClassVar[str]
+    """What all events have in common: a ``type``, by which they can be told apart without their classes."""
 
 
 class ChunkEvent(BaseEvent, tag="chunk"):
