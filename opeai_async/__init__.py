@@ -68,6 +68,15 @@ if TYPE_CHECKING:
         FrameSource,
         StreamFrames,
     )
+    from opeai_async.session import (
+        StreamSession,
+        Subscription,
+    )
+    from opeai_async.session_store import (
+        MemoryStore,
+        SessionLog,
+        SessionStore,
+    )
     from opeai_async.stream import ChatCompletionStream
     from opeai_async.types.chunk import (
         AudioDelta,
@@ -257,6 +266,15 @@ _MODULES = {
         "StreamEvent",
         "UsageEvent",
     ),
+    "session": (
+        "StreamSession",
+        "Subscription",
+    ),
+    "session_store": (
+        "MemoryStore",
+        "SessionLog",
+        "SessionStore",
+    ),
     "types.chunk": (
         "AudioDelta",
         "ChatCompletionChunk",
@@ -405,6 +423,7 @@ __all__ = [
     "LogprobsContentDoneEvent",
     "LogprobsRefusalDeltaEvent",
     "LogprobsRefusalDoneEvent",
+    "MemoryStore",
     "Message",
     "MessageParam",
     "NamedToolChoice",
@@ -431,6 +450,8 @@ __all__ = [
     "RetryPolicy",
     "SSEDecoder",
     "ServerSentEvent",
+    "SessionLog",
+    "SessionStore",
     "StartFrame",
     "StreamDecodeError",
     "StreamError",
@@ -439,10 +460,12 @@ __all__ = [
     "StreamInterruptedError",
     "StreamOptions",
     "StreamServerError",
+    "StreamSession",
     "StreamTimeoutError",
     "StreamTiming",
     "StreamTooLargeError",
     "StreamTruncatedError",
+    "Subscription",
     "SystemMessage",
     "TLSError",
     "TextFormat",
