@@ -22,6 +22,10 @@ from opeai_async._version import __version__
 if TYPE_CHECKING:
     from opeai_async._core.accumulator import Accumulator
     from opeai_async._core.decode import decode_chunk
+    from opeai_async._core.frame_codecs import (
+        FrameEncoder,
+        encode_json,
+    )
     from opeai_async._core.outcome import Outcome
     from opeai_async._core.retry import RetryPolicy
     from opeai_async._core.sse import (
@@ -67,6 +71,11 @@ if TYPE_CHECKING:
     from opeai_async.frames import (
         FrameSource,
         StreamFrames,
+    )
+    from opeai_async.relay import (
+        RelayOptions,
+        RelayResult,
+        RelayTiming,
     )
     from opeai_async.session import (
         StreamSession,
@@ -275,6 +284,15 @@ _MODULES = {
         "SessionLog",
         "SessionStore",
     ),
+    "relay": (
+        "RelayOptions",
+        "RelayResult",
+        "RelayTiming",
+    ),
+    "_core.frame_codecs": (
+        "FrameEncoder",
+        "encode_json",
+    ),
     "types.chunk": (
         "AudioDelta",
         "ChatCompletionChunk",
@@ -400,6 +418,7 @@ __all__ = [
     "FinishEvent",
     "FinishKind",
     "Frame",
+    "FrameEncoder",
     "FrameSource",
     "FunctionArgumentsDeltaEvent",
     "FunctionArgumentsDoneEvent",
@@ -443,6 +462,9 @@ __all__ = [
     "RefusalDoneEvent",
     "RefusalFrame",
     "RefusalPart",
+    "RelayOptions",
+    "RelayResult",
+    "RelayTiming",
     "RequestValidationError",
     "Response",
     "ResponseFormatParam",
@@ -487,6 +509,7 @@ __all__ = [
     "WireStruct",
     "__version__",
     "decode_chunk",
+    "encode_json",
 ]
 
 

@@ -18,6 +18,7 @@ from opeai_async.errors import ConcurrentReadError, ConfigurationError, OpeAIErr
 from opeai_async.types.common import CompletionUsage
 from opeai_async.types.completion import ChatCompletion
 from opeai_async.types.frames import DoneFrame, DoneReason, ErrorFrame, Frame
+from opeai_async.types.meta import StreamTiming
 
 _REASONS: dict[Outcome, DoneReason] = {Outcome.TRUNCATED: "truncated", Outcome.CANCELLED: "cancelled"}
 
@@ -118,7 +119,7 @@ class StreamFrames:
         if error is not None and not self._is_stopped:
             return [*frames, self._framer.failed(error)]
         reason = _REASONS.get(stream.outcome, "completed")
-        if reason == "cancelled" and self._is_stopped:
+        if self._is_stopped and (error is not None or reason == "cancelled"):
             reason = "stopped"
         finish_reasons = {c.index: c.finish_reason for c in stream.snapshot.choices if c.finish_reason}
         return [*frames, self._framer.done(reason, finish_reasons, stream.usage)]
@@ -133,9 +134,17 @@ class StreamFrames:
         await self._stream.aclose()
 
     @property
-    def completion(self) -> ChatCompletion:
-        """The message so far."""
-        return msgspec.structs.replace(self._stream.snapshot, meta=self._stream.meta)
+    def completion(self) -> ChatCompletion | None:
+        """The message so far; None if nothing has come."""
+        snapshot = self._stream.snapshot
+        if not snapshot.choices and snapshot.usage is None:
+            return None
+        return msgspec.structs.replace(snapshot, meta=self._stream.meta)
+
+    @property
+    def timing(self) -> StreamTiming:
+        """When what came, in seconds from the call."""
+        return self._stream.timing
 
     @property
     def usage(self) -> CompletionUsage | None:

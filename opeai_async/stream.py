@@ -6,10 +6,12 @@ How it is read, and how it ends, is the business of ``_io/stream.py``.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Unpack
 
 from opeai_async._io.event_view import Events
 from opeai_async._io.stream import ChunkStream, ChunkT
 from opeai_async._io.views import Texts
+from opeai_async.relay import Receive, RelayOptions, RelayResult, Send, relay
 from opeai_async.types.events import StreamEvent
 
 
@@ -31,3 +33,12 @@ class ChatCompletionStream(ChunkStream[ChunkT]):
         A stream that was cut raises its error after the last delta, and has no ``done`` event.
         """
         return Events(self, lambda: self._ready, self._more)
+
+    async def relay(self, send: Send, receive: Receive | None = None, **options: Unpack[RelayOptions]) -> RelayResult:
+        """Send the answer on to a client, such as a browser at a websocket; returns how that went.
+
+        ``await stream.relay(ws.send_text, ws.receive_text)`` is all that a handler needs: it gathers tokens within
+        ``window`` seconds, watches for the client's leaving and for its ``stop``, gives up on one that never reads,
+        and closes the stream in any case. See `opeai_async.relay.relay` for what can be set, and for what is raised.
+        """
+        return await relay(self, send, receive, **options)
