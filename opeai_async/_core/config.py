@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
+from typing import cast
 from urllib.parse import SplitResult, quote, urlencode, urlsplit, urlunsplit
 
 from opeai_async._core.redact import HiddenStr
@@ -99,9 +100,13 @@ def _is_loopback(host: str) -> bool:
 
 
 def endpoint(base_url: str, path: str, query: Mapping[str, str] | None = None) -> str:
-    """The URL of *path* below *base_url*; a query of the base URL stays, and *query* is added."""
+    """The URL of *path* below *base_url*; a query of the base URL stays, and *query* is added.
+
+    Raises:
+        ConfigurationError: If *query* is no mapping of text to text.
+    """
     parts = urlsplit(base_url)
-    queries = "&".join(part for part in (parts.query, urlencode(dict(query or {}))) if part)
+    queries = "&".join(part for part in (parts.query, urlencode(_texts(query or {}, "the query"))) if part)
     return urlunsplit(parts._replace(path=f"{parts.path}/{path}", query=queries))
 
 
@@ -111,7 +116,7 @@ def check_headers(headers: Mapping[str, str], source: str) -> dict[str, str]:
     Raises:
         ConfigurationError: Names the header, never its value.
     """
-    for name, value in headers.items():
+    for name, value in _texts(headers, source).items():
         if not _HEADER_NAME.fullmatch(name):
             raise ConfigurationError(f"{source} has the header name {name!r}, expected letters, digits and hyphens")
         if name.lower() in _PROTECTED_HEADERS:
@@ -119,6 +124,21 @@ def check_headers(headers: Mapping[str, str], source: str) -> dict[str, str]:
         if not _HEADER_VALUE.fullmatch(value):
             raise ConfigurationError(f"the value of {name} in {source} is not printable ASCII")
     return {_SPELLINGS.get(name.lower(), name): HiddenStr(value) for name, value in headers.items()}
+
+
+def _texts(given: object, source: str) -> Mapping[str, str]:
+    """*given*, if it is a mapping of text to text."""
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f"{source} is of type {type(given).__name__}, expected a mapping such as a dict")
+    for name, value in cast("Mapping[object, object]", given).items():
+        if not isinstance(name, str):
+            raise ConfigurationError(f"{source} has the name {name!r}, expected text")
+        if not isinstance(value, str):
+            raise ConfigurationError(
+                f"the value of {name} in {source} is of type {type(value).__name__}, expected text",
+                hint="str(value) makes it text",
+            )
+    return cast("Mapping[str, str]", given)
 
 
 def merged_headers(headers: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from opeai_async._core.json_types import is_array, is_object
 from opeai_async.errors import ConfigurationError, OpeAIError
@@ -68,8 +68,10 @@ class HiddenStr(str):
         return repr(_MASK)
 
 
-def hidden_values(headers: Mapping[str, object]) -> dict[str, Any]:
-    """*headers* whose values no repr shows; what is no text is left for those who check that."""
+def hidden_values(headers: Mapping[str, Any]) -> Mapping[str, Any]:
+    """*headers* whose values no repr shows; what is no mapping, or no text, is left for those who check that."""
+    if not isinstance(cast("object", headers), Mapping):
+        return headers
     return {name: HiddenStr(value) if isinstance(value, str) else value for name, value in headers.items()}
 
 

@@ -270,9 +270,12 @@ def _tool_calls_object(delta: JSONObject) -> bool:
 
 
 def _function_missing(call: JSONObject) -> bool:
-    if is_object(call.get("function")) or not ("name" in call or "arguments" in call):
+    function = call.get("function")
+    is_name = isinstance(function, str) and bool(function)
+    if is_object(function) or not (is_name or "name" in call or "arguments" in call):
         return False
-    call["function"] = {name: call.pop(name) for name in ("name", "arguments") if name in call}
+    parts = {name: call.pop(name) for name in ("name", "arguments") if name in call}
+    call["function"] = {"name": function, **parts} if is_name else parts
     return True
 
 
@@ -353,7 +356,7 @@ RULES: tuple[Rule, ...] = (
     Rule("delta", "reasoning_object", _reasoning_object, "the text inside an object or list", "OpenRouter"),
     Rule("delta", "tool_calls_object", _tool_calls_object, "a list of calls, and nothing else", "gateways"),
     Rule("tool_call", "index_not_integer", _index_not_integer, "a float or text becomes an integer", "gateways"),
-    Rule("tool_call", "function_missing", _function_missing, "name and arguments beside the id", "gateways"),
+    Rule("tool_call", "function_missing", _function_missing, "name and arguments beside the id, or a name", "gateways"),
     Rule("tool_call", "call_id_number", _call_id_number, "a numeric id becomes its text", "gateways"),
     Rule("function", "arguments_object", _arguments_object, "encoded as JSON text", "llama.cpp, Gemini, Ollama"),
     Rule("message", "role_missing", _role_missing, "assistant", "Mistral, old Ollama"),

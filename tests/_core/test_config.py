@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opeai_async import AsyncOpeAI
 from opeai_async._core.config import DEFAULT_BASE_URL, check_headers, endpoint, merged_headers, parse_base_url
 from opeai_async.errors import ConfigurationError
 
@@ -177,6 +178,26 @@ def test_headers_that_belong_to_the_connection(name):
     """Setting them could smuggle a second request."""
     with pytest.raises(ConfigurationError, match=f"extra_headers sets {name}, which belongs to the connection"):
         check_headers({name: "v"}, "extra_headers")
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ([("x-a", "b")], "of type list, expected a mapping"),
+        ("x-a: b", "of type str, expected a mapping"),
+        ({b"x-a": "b"}, "the name b'x-a', expected text"),
+        ({"x-a": 5}, "value of x-a in .* of type int, expected text"),
+        ({"x-a": None}, "value of x-a in .* of type NoneType"),
+    ],
+)
+def test_headers_and_queries_are_mappings_of_text(value, says):
+    """The error names the place and the type, and never a value."""
+    with pytest.raises(ConfigurationError, match=says):
+        check_headers(value, "extra_headers")
+    with pytest.raises(ConfigurationError, match=says):
+        endpoint("https://host/v1", "chat/completions", value)
+    with pytest.raises(ConfigurationError, match=says):
+        AsyncOpeAI("sk-1", default_headers=value)
 
 
 def test_merged_headers_match_in_any_case():

@@ -171,6 +171,11 @@ DELTAS: dict[str, tuple[Deltas, dict[str, Any], tuple[str, ...]]] = {
         {"tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}}]},
         ("function_missing",),
     ),
+    "a function that is only its name": (
+        [{"tool_calls": [{"index": 0, "id": "a", "function": "f", "arguments": '{"x":1}'}]}],
+        {"tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}}]},
+        ("function_missing",),
+    ),
     "arguments as an object": (
         [{"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": {"x": [1.5, "é"]}}}]}],
         {"tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":[1.5,"é"]}'}}]},
