@@ -33,6 +33,9 @@ if TYPE_CHECKING:
         SSEDecoder,
     )
     from opeai_async._core.timeouts import Timeouts
+    from opeai_async._core.ui_messages import (
+        UIMessageEncoder,
+    )
     from opeai_async._io.transport import (
         Response,
         Transport,
@@ -67,6 +70,12 @@ if TYPE_CHECKING:
         StreamTruncatedError,
         TLSError,
         UnprocessableEntityError,
+    )
+    from opeai_async.event_stream import (
+        SSE_HEADERS,
+        UI_MESSAGE_HEADERS,
+        sse,
+        sse_chunks,
     )
     from opeai_async.frames import (
         FrameSource,
@@ -293,6 +302,13 @@ _MODULES = {
         "FrameEncoder",
         "encode_json",
     ),
+    "event_stream": (
+        "SSE_HEADERS",
+        "UI_MESSAGE_HEADERS",
+        "sse",
+        "sse_chunks",
+    ),
+    "_core.ui_messages": ("UIMessageEncoder",),
     "types.chunk": (
         "AudioDelta",
         "ChatCompletionChunk",
@@ -471,6 +487,7 @@ __all__ = [
     "ResponseMeta",
     "RetryPolicy",
     "SSEDecoder",
+    "SSE_HEADERS",
     "ServerSentEvent",
     "SessionLog",
     "SessionStore",
@@ -502,6 +519,8 @@ __all__ = [
     "ToolParam",
     "TopLogprob",
     "Transport",
+    "UIMessageEncoder",
+    "UI_MESSAGE_HEADERS",
     "UnprocessableEntityError",
     "UrlCitation",
     "UsageEvent",
@@ -510,6 +529,8 @@ __all__ = [
     "__version__",
     "decode_chunk",
     "encode_json",
+    "sse",
+    "sse_chunks",
 ]
 
 

@@ -1,0 +1,249 @@
+"""One choice's part of a clean stream: what each chunk adds to it, in the API's own form."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from opeai_async._core.accumulator import MAX_INDEX
+from opeai_async._core.extras import named_fields, names_vendor_fields
+from opeai_async._core.json_types import JSONObject, is_array, is_object
+from opeai_async._core.tool_pieces import ToolPiece, ToolPieces
+from opeai_async.errors import StreamTooLargeError
+from opeai_async.types.chunk import ChoiceDelta, ChunkChoice, FunctionCallDelta, ToolCallDelta
+from opeai_async.types.common import NO_EXTRA, ChoiceLogprobs, WireStruct
+from opeai_async.types.finish import finish_kind
+
+_encode = msgspec.json.Encoder().encode
+_TEXTS = ("content", "reasoning_content", "refusal")
+# What a server wrote in another form than the API's, and what was read from that is told in the API's: a copy.
+_ALIASES = frozenset({"reasoning", "content_blocks"})
+
+
+class ChoiceEvents:
+    """Makes the items of ``choices`` for one choice.
+
+    Attributes:
+        before_content: What an event that only adds content says of the choice before the text.
+    """
+
+    def __init__(self, index: int, *, keep_extra: bool) -> None:
+        self.before_content = b'{"index":%d,"delta":{"content":' % index
+        self._index = index
+        self._keep_extra = keep_extra
+        self._is_begun = False
+        self._calls = _Calls(keep_extra=keep_extra)
+        self._old_call: _Calls | None = None
+        self._finish_reason: str | None = None
+        self._held: JSONObject = {}
+
+    @staticmethod
+    def is_content_only(choice: ChunkChoice, *, is_plain: bool) -> bool:
+        """Whether *choice* adds content and nothing else; *is_plain* if it cannot have what few streams carry."""
+        delta = choice.delta
+        return bool(
+            delta.content
+            and delta.reasoning_content is None
+            and delta.tool_calls is None
+            and choice.finish_reason is None
+            and (is_plain or _has_nothing_rare(choice, delta))
+        )
+
+    def add(self, choice: ChunkChoice) -> JSONObject | None:
+        """What *choice* adds; None if that is nothing new, or held back."""
+        delta = self._delta(choice.delta)
+        extra = extra_of(choice) if self._keep_extra else {}
+        if choice.finish_reason:
+            self._finish_reason = choice.finish_reason
+            self._held.update(extra)
+            extra = {}
+        if choice.logprobs is None and not (delta or extra):
+            return None
+        item = {**extra, "index": self._index, "delta": delta, "finish_reason": None}
+        if choice.logprobs is not None:
+            item["logprobs"] = _logprobs(choice.logprobs, keep_extra=self._keep_extra)
+        return item
+
+    def rest(self) -> list[JSONObject]:
+        """What was held back, and the end, once nothing more comes."""
+        deltas: list[JSONObject] = []
+        if pieces := self._calls.rest():
+            deltas.append({"tool_calls": pieces})
+        if self._old_call is not None:
+            deltas += [{"function_call": piece["function"]} for piece in self._old_call.rest()]
+        items: list[JSONObject] = [{"index": self._index, "delta": delta, "finish_reason": None} for delta in deltas]
+        end: JSONObject = {**self._held, "index": self._index, "delta": {}, "finish_reason": self._finish()}
+        return [*items, end]
+
+    def _finish(self) -> str:
+        """The finish_reason in the API's words, where it can be said in them."""
+        reason = self._finish_reason or "stop"
+        kind = finish_kind(reason)
+        if self._old_call is not None and kind in ("stop", "tool_calls"):
+            return "function_call"
+        return "tool_calls" if kind == "stop" and self._calls.are_begun else kind or reason
+
+    def _delta(self, delta: ChoiceDelta) -> JSONObject:
+        told: JSONObject = extra_of(delta) if self._keep_extra else {}
+        if not self._is_begun:
+            self._is_begun = True
+            told["role"] = delta.role or "assistant"
+        for name in _TEXTS:
+            text = getattr(delta, name)
+            if text or (text is not None and "role" in told):  # an empty text makes the message's text empty, not null
+                told[name] = text
+        if delta.tool_calls and (pieces := self._calls.add(delta.tool_calls)):
+            told["tool_calls"] = pieces
+        if delta.function_call is not None:
+            told.update(self._add_old_call(delta.function_call))
+        if delta.audio is not None:
+            told["audio"] = wire_object(delta.audio, keep_extra=self._keep_extra)
+        if delta.annotations:
+            told["annotations"] = [wire_object(note, keep_extra=self._keep_extra) for note in delta.annotations]
+        return told
+
+    def _add_old_call(self, call: FunctionCallDelta) -> JSONObject:
+        self._old_call = self._old_call or _Calls(keep_extra=self._keep_extra)
+        pieces = self._old_call.add([ToolCallDelta(function=call)])
+        return {"function_call": pieces[0]["function"]} if pieces else {}
+
+
+class _Calls:
+    """The tool calls of a choice. A call is told when its name is settled: where its arguments begin, or at the end."""
+
+    def __init__(self, *, keep_extra: bool) -> None:
+        self._pieces = ToolPieces(MAX_INDEX)
+        self._keep_extra = keep_extra
+        self._calls: dict[int, _Call] = {}
+        self._early: dict[int, JSONObject] = {}
+
+    @property
+    def are_begun(self) -> bool:
+        return bool(self._calls)
+
+    def add(self, deltas: list[ToolCallDelta]) -> list[JSONObject]:
+        """What *deltas* add, as items of ``tool_calls``."""
+        told: list[JSONObject] = []
+        try:
+            for delta in deltas:
+                extra = {**self._early.pop(delta.index, {}), **_extra_of_call(delta)} if self._keep_extra else {}
+                pieces = self._pieces.add(delta)
+                if extra and not pieces:
+                    self._early[delta.index] = extra
+                for piece in pieces:
+                    told += self._call_of(piece).add(piece, delta.type, extra)
+        except StreamTooLargeError:
+            pass  # the stream itself ends with this error
+        return told
+
+    def rest(self) -> list[JSONObject]:
+        """What was held back, once nothing more comes."""
+        told = [item for piece in self._pieces.rest() for item in self._call_of(piece).add(piece, None, {})]
+        return told + [item for call in self._calls.values() for item in call.rest()]
+
+    def _call_of(self, piece: ToolPiece) -> _Call:
+        return self._calls.get(piece.position) or self._calls.setdefault(piece.position, _Call(piece))
+
+
+class _Call:
+    """What was told of one call, and what is held back."""
+
+    __slots__ = ("_arguments", "_extra", "_id", "_is_told", "_kind", "_name", "_position", "_type")
+
+    def __init__(self, piece: ToolPiece) -> None:
+        self._position = piece.position
+        self._kind = piece.kind
+        self._type: str | None = None
+        self._id = ""
+        self._name = ""
+        self._arguments = ""
+        self._extra: JSONObject = {}
+        self._is_told = False
+
+    def add(self, piece: ToolPiece, call_type: str | None, extra: JSONObject) -> list[JSONObject]:
+        """What *piece* adds. An id or a name that changes after it was told cannot be told again."""
+        if self._is_told:
+            return [self._item(piece.arguments, extra)] if piece.arguments or extra else []
+        self._kind, self._type = piece.kind, call_type or self._type
+        self._id, self._name = piece.id or self._id, piece.name or self._name
+        self._arguments += piece.arguments
+        self._extra.update(extra)
+        return self.rest() if self._name and self._arguments else []
+
+    def rest(self) -> list[JSONObject]:
+        """The first piece, if it was not told."""
+        if self._is_told:
+            return []
+        self._is_told = True
+        item = self._item(self._arguments, self._extra)
+        item[self._kind] = {**item[self._kind], "name": self._name}
+        return [{**item, "id": self._id, "type": self._type or self._kind}]
+
+    def _item(self, arguments: str, extra: JSONObject) -> JSONObject:
+        text = {"input" if self._kind == "custom" else "arguments": arguments}
+        return {**extra, "index": self._position, self._kind: {**extra.get(self._kind, {}), **text}}
+
+
+def _has_nothing_rare(choice: ChunkChoice, delta: ChoiceDelta) -> bool:
+    return (
+        choice.logprobs is None
+        and delta.refusal is None
+        and not delta.annotations
+        and delta.audio is None
+        and delta.function_call is None
+        and delta.extra is NO_EXTRA
+        and choice.extra is NO_EXTRA
+    )
+
+
+def extra_of(part: WireStruct) -> JSONObject:
+    """The vendor fields of *part* alone, not those within its fields."""
+    fields = named_fields(part) if names_vendor_fields(type(part)) else {}
+    # What could not be read is in `extra` under the name it came with; a client could not read it either.
+    known = part.__struct_fields__
+    return {name: value for name, value in part.extra.items() if name not in known and name not in _ALIASES} | fields
+
+
+def _extra_of_call(delta: ToolCallDelta) -> JSONObject:
+    extra = extra_of(delta)
+    for kind, part in (("function", delta.function), ("custom", delta.custom)):
+        if part is not None and (more := extra_of(part)):
+            extra[kind] = more
+    return extra
+
+
+def _logprobs(logprobs: ChoiceLogprobs, *, keep_extra: bool) -> JSONObject:
+    """With all that the API always has, of which our Structs leave out what is zero."""
+    told = wire_object(logprobs, keep_extra=keep_extra)
+    for name in ("content", "refusal", "reasoning_content"):
+        for token in told.get(name) or ():
+            token.update(_token(token))
+            token["top_logprobs"] = [_token(rival) | rival for rival in token.get("top_logprobs") or ()]
+    return {"content": None, "refusal": None, **told}
+
+
+def _token(token: JSONObject) -> JSONObject:
+    return {"token": "", "logprob": 0.0, "bytes": None, **token}
+
+
+def wire_object(part: WireStruct, *, keep_extra: bool) -> JSONObject:
+    """*part* as decoded JSON, its vendor fields beside its own or left out, at all levels."""
+    fields: JSONObject = _unpacked(msgspec.to_builtins(part), keep_extra)
+    return fields
+
+
+def _unpacked(value: Any, keep_extra: bool) -> Any:
+    if is_object(value):
+        fields = {name: _unpacked(item, keep_extra) for name, item in value.items() if name != "_extra"}
+        return {**value.get("_extra", {}), **fields} if keep_extra else fields
+    return [_unpacked(item, keep_extra) for item in value] if is_array(value) else value
+
+
+def encoded(value: object) -> bytes:
+    """*value* as JSON; a lone surrogate, which UTF-8 has no bytes for, as the escape it came in."""
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode()
