@@ -1,0 +1,316 @@
+"""Functions as a model sees them: their names, what they are for, their parameters, and arguments decoded."""
+
+import dataclasses
+import datetime
+import functools
+from typing import Annotated, Any, Literal
+
+import jsonschema
+import msgspec
+import pytest
+from msgspec import Meta
+
+from opeai_async._core.function_schema import function_schema
+from opeai_async._core.schema import Mismatch
+from opeai_async.errors import RequestValidationError
+
+
+class Place(msgspec.Struct):
+    """Where it is."""
+
+    city: str
+    country: str = "Finland"
+
+
+@dataclasses.dataclass
+class Span:
+    days: int
+
+
+def forecast(
+    place: Place,
+    when: datetime.date,
+    unit: Annotated[Literal["C", "F"], Meta(description="Of the temperatures.")] = "C",
+    hours: list[int] = [6, 12],  # noqa: B006 - a mutable default is told as any other
+    span: Span | None = None,
+):
+    """Tell the weather.
+
+    It may be wrong.
+
+    Args:
+        place: Where.
+        unit: Is not what this says.
+        span: For how long.
+    """
+
+
+def test_a_function_is_described():
+    """Name, description, types, descriptions and defaults come from where Python has them."""
+    name, description, parameters, _ = function_schema(forecast)
+    assert (name, description) == ("forecast", "Tell the weather.\n\nIt may be wrong.")
+    jsonschema.Draft202012Validator.check_schema(parameters)
+    assert parameters == {
+        "type": "object",
+        "properties": {
+            "place": {"$ref": "#/$defs/Place", "description": "Where."},
+            "when": {"type": "string", "format": "date"},
+            "unit": {"enum": ["C", "F"], "description": "Of the temperatures.", "default": "C"},
+            "hours": {"type": "array", "items": {"type": "integer"}, "default": [6, 12]},
+            "span": {"anyOf": [{"$ref": "#/$defs/Span"}, {"type": "null"}], "description": "For how long."},
+        },
+        "required": ["place", "when"],
+        "additionalProperties": False,
+        "$defs": {
+            "Place": {
+                "type": "object",
+                "title": "Place",
+                "description": "Where it is.",
+                "properties": {"city": {"type": "string"}, "country": {"type": "string", "default": "Finland"}},
+                "required": ["city"],
+            },
+            "Span": {
+                "type": "object",
+                "title": "Span",
+                "properties": {"days": {"type": "integer"}},
+                "required": ["days"],
+            },
+        },
+    }
+
+
+def test_strict_mode_requires_every_argument():
+    """A default is told in words then."""
+    parameters = function_schema(forecast, strict=True).parameters
+    assert parameters["required"] == list(parameters["properties"])
+    assert parameters["properties"]["unit"] == {
+        "type": "string",
+        "enum": ["C", "F"],
+        "description": 'Of the temperatures. (default: "C")',
+    }
+
+
+def test_arguments_are_decoded_to_their_types():
+    """What the model left out is left to the function's own defaults."""
+    decode = function_schema(forecast).decode
+    assert decode('{"place":{"city":"Oulu"},"when":"2026-02-03","span":{"days":2}}') == {
+        "place": Place("Oulu"),
+        "when": datetime.date(2026, 2, 3),
+        "span": Span(2),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "path"),
+    [
+        ('{"when":"2026-02-03"}', "Object missing required field `place`", "$"),
+        ('{"place":{"city":5},"when":"2026-02-03"}', "Expected `str`, got `int`", "$.place.city"),
+        ('{"place":{"city":"a"},"when":"2026-02-03","hours":[1,"2"]}', "Expected `int`, got `str`", "$.hours[1]"),
+        ('{"place":{"city":"a"},"when":"2026-02-03","temp":1}', "Object contains unknown field `temp`", "$"),
+        ('{"place":', "no JSON: Input data was truncated", "$"),
+        ("[]", "Expected `object`, got `array`", "$"),
+    ],
+)
+def test_arguments_that_do_not_fit(text, reason, path):
+    """A path and a reason, which a model understands too."""
+    with pytest.raises(Mismatch) as caught:
+        function_schema(forecast).decode(text)
+    assert (caught.value.reason, caught.value.path) == (reason, path)
+    assert str(caught.value) == (reason if path == "$" else f"{reason}, at {path}")
+
+
+@pytest.mark.parametrize("text", ["", "  ", "{}"])
+def test_a_function_without_parameters(text):
+    """Models send no text at all for it, or an empty object."""
+
+    def now():
+        pass
+
+    name, description, parameters, decode = function_schema(now)
+    assert (name, description) == ("now", "")
+    assert parameters == {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+    assert decode(text) == {}
+
+
+def test_what_the_caller_gives_is_not_told():
+    """A context is the caller's business."""
+
+    def save(context: object, text: str):
+        pass
+
+    found = function_schema(save, skip=["context"])
+    assert list(found.parameters["properties"]) == ["text"]
+
+
+def test_parameters_without_annotations_take_anything():
+    """As long as nothing strict is asked for."""
+
+    def show(thing):
+        pass
+
+    assert function_schema(show).parameters["properties"] == {"thing": {}}
+    assert function_schema(show).decode('{"thing":[1]}') == {"thing": [1]}
+    with pytest.raises(RequestValidationError, match=r"\$\.thing is anything"):
+        function_schema(show, strict=True)
+
+
+NOTHING = object()
+
+
+class Shop:
+    """Sells."""
+
+    def price(self, item: str) -> int:
+        """What it costs."""
+        return len(item)
+
+    def __call__(self, item: str) -> None:
+        """Buy it."""
+
+
+def wrapped(function):
+    @functools.wraps(function)
+    def inner(*args, **kwargs):
+        return function(*args, **kwargs)
+
+    return inner
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "description"),
+    [
+        (Shop().price, "price", "What it costs."),
+        (Shop(), "Shop", "Sells."),
+        (functools.partial(Shop.price, Shop()), "price", "What it costs."),
+        (wrapped(Shop().price), "price", "What it costs."),
+    ],
+    ids=["method", "object", "partial", "decorated"],
+)
+def test_other_callables(function, name, description):
+    """What is bound already is not told."""
+    found = function_schema(function)
+    assert (found.name, found.description) == (name, description)
+    assert found.parameters["properties"] == {"item": {"type": "string"}}
+    assert found.decode('{"item":"pen"}') == {"item": "pen"}
+
+
+def test_what_a_partial_gives_by_name_is_a_default():
+    """The model may still say otherwise."""
+
+    def order(item: str, count: int):
+        pass
+
+    parameters = function_schema(functools.partial(order, count=2)).parameters
+    assert parameters["required"] == ["item"]
+    assert parameters["properties"]["count"] == {"type": "integer", "default": 2}
+
+
+def test_a_default_that_is_no_json():
+    """It is not told, and it is the function's own."""
+
+    def count(step: Any = NOTHING, limit: float = 1.5):
+        pass
+
+    found = function_schema(count)
+    assert found.parameters["properties"] == {"step": {}, "limit": {"type": "number", "default": 1.5}}
+    assert found.decode("{}") == {}
+
+
+def test_another_name():
+    """For functions that have none of their own, or one that no API takes."""
+    assert function_schema(lambda: None, name="nothing").name == "nothing"
+
+
+def positional_only(a: int, /):
+    pass
+
+
+def many(*values: int):
+    pass
+
+
+def named(**values: int):
+    pass
+
+
+def unknown(a: "Nowhere"):  # noqa: F821
+    pass
+
+
+def odd(fine: int, bad: complex):
+    pass
+
+
+def clash(a: Place | Span):
+    pass
+
+
+def naïve():
+    pass
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (positional_only, "positional_only cannot be a tool: the parameter 'a' cannot be given by name"),
+        (many, r"many cannot be a tool: \*values: int takes any number of arguments"),
+        (named, r"named cannot be a tool: \*\*values: int takes any number of arguments"),
+        (unknown, "unknown cannot be a tool: its parameters cannot be known: name 'Nowhere' is not defined"),
+        (odd, "odd cannot be a tool: the parameter 'bad': complex has no JSON form: type <class 'complex'>"),
+        (clash, "clash cannot be a tool: the parameter 'a': .*union"),
+        (naïve, "a function is named 'naïve', expected at most 64 letters"),
+        (lambda: None, "a function is named '<lambda>'"),
+        (Shop, "Shop cannot be a tool: it is a class"),
+        (dict.fromkeys, "fromkeys cannot be a tool"),
+        (5, "int cannot be a tool: its parameters cannot be known: 5 is not a callable"),
+    ],
+)
+def test_what_cannot_be_a_tool(function, message):
+    """The refusal names the function, the parameter, and what to do."""
+    with pytest.raises(RequestValidationError, match=message) as caught:
+        function_schema(function)
+    assert caught.value.hint
+    assert caught.value.__cause__ is None
+
+
+def test_pydantic_models_as_arguments():
+    """Where pydantic is used, its models are arguments like any other."""
+    pydantic = pytest.importorskip("pydantic")
+
+    class Town(pydantic.BaseModel):
+        name: str
+
+    def visit(town: Town, days: Annotated[int, pydantic.Field(ge=1)] = 3, more: list[Town] = []):  # noqa: B006
+        """Go there.
+
+        :param town: Where to.
+        """
+
+    _, description, parameters, decode = function_schema(visit)
+    assert description == "Go there."
+    jsonschema.Draft202012Validator.check_schema(parameters)
+    assert parameters["required"] == ["town"]
+    assert parameters["additionalProperties"] is False
+    assert parameters["properties"]["town"] == {"$ref": "#/$defs/Town", "description": "Where to."}
+    assert parameters["properties"]["days"]["default"] == 3
+    assert decode('{"town":{"name":"Oulu"},"days":2}') == {"town": Town(name="Oulu"), "days": 2}
+    with pytest.raises(Mismatch, match=r"at \$\.town\.name") as caught:
+        decode('{"town":{"name":5}}')
+    assert caught.value.path == "$.town.name"
+    with pytest.raises(Mismatch, match="at \\$\\.tow"):
+        decode('{"town":{"name":"Oulu"},"tow":1}')
+    assert function_schema(visit, strict=True).parameters["required"] == ["town", "days", "more"]
+
+
+def test_an_argument_that_pydantic_does_not_know():
+    """Refused as one that msgspec does not know."""
+    pydantic = pytest.importorskip("pydantic")
+
+    class Town(pydantic.BaseModel):
+        name: str
+
+    def visit(town: Town, shop: Shop):
+        pass
+
+    with pytest.raises(RequestValidationError, match="visit cannot be a tool: Unable to generate"):
+        function_schema(visit)
