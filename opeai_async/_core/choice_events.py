@@ -83,7 +83,7 @@ class ChoiceEvents:
         kind = finish_kind(reason)
         if self._old_call is not None and kind in ("stop", "tool_calls"):
             return "function_call"
-        return "tool_calls" if kind == "stop" and self._calls.are_begun else kind or reason
+        return "tool_calls" if kind == "stop" and self._calls else kind or reason
 
     def _delta(self, delta: ChoiceDelta) -> JSONObject:
         told: JSONObject = extra_of(delta) if self._keep_extra else {}
@@ -111,16 +111,19 @@ class ChoiceEvents:
 
 
 class _Calls:
-    """The tool calls of a choice. A call is told when its name is settled: where its arguments begin, or at the end."""
+    """The tool calls of a choice, which begin in their order.
+
+    A call begins when its name is settled: where its arguments or another call begin, or at the end.
+    """
 
     def __init__(self, *, keep_extra: bool) -> None:
         self._pieces = ToolPieces(MAX_INDEX)
         self._keep_extra = keep_extra
         self._calls: dict[int, _Call] = {}
+        self._begun = 0
         self._early: dict[int, JSONObject] = {}
 
-    @property
-    def are_begun(self) -> bool:
+    def __bool__(self) -> bool:
         return bool(self._calls)
 
     def add(self, deltas: list[ToolCallDelta]) -> list[JSONObject]:
@@ -133,53 +136,59 @@ class _Calls:
                 if extra and not pieces:
                     self._early[delta.index] = extra
                 for piece in pieces:
-                    told += self._call_of(piece).add(piece, delta.type, extra)
+                    told += self._add(piece, delta.type, extra)
         except StreamTooLargeError:
             pass  # the stream itself ends with this error
         return told
 
     def rest(self) -> list[JSONObject]:
         """What was held back, once nothing more comes."""
-        told = [item for piece in self._pieces.rest() for item in self._call_of(piece).add(piece, None, {})]
-        return told + [item for call in self._calls.values() for item in call.rest()]
+        told = [item for piece in self._pieces.rest() for item in self._add(piece, None, {})]
+        return told + [self._calls[position].begin() for position in sorted(self._calls) if position >= self._begun]
 
-    def _call_of(self, piece: ToolPiece) -> _Call:
-        return self._calls.get(piece.position) or self._calls.setdefault(piece.position, _Call(piece))
+    def _add(self, piece: ToolPiece, call_type: str | None, extra: JSONObject) -> list[JSONObject]:
+        position = piece.position
+        call = self._calls.get(position) or self._calls.setdefault(position, _Call(position))
+        if position < self._begun:
+            return call.go_on(piece.arguments, extra)
+        call.wait(piece, call_type, extra)
+        told: list[JSONObject] = []
+        while (call := self._calls.get(self._begun)) and call.name and (call.arguments or max(self._calls) > self._begun):
+            told.append(call.begin())
+            self._begun += 1
+        return told
 
 
 class _Call:
-    """What was told of one call, and what is held back."""
+    """What is known of one call, and not told yet."""
 
-    __slots__ = ("_arguments", "_extra", "_id", "_is_told", "_kind", "_name", "_position", "_type")
+    __slots__ = ("_extra", "_id", "_kind", "_position", "_type", "arguments", "name")
 
-    def __init__(self, piece: ToolPiece) -> None:
-        self._position = piece.position
-        self._kind = piece.kind
+    def __init__(self, position: int) -> None:
+        self._position = position
+        self._kind = "function"
         self._type: str | None = None
         self._id = ""
-        self._name = ""
-        self._arguments = ""
         self._extra: JSONObject = {}
-        self._is_told = False
+        self.name = ""
+        self.arguments = ""
 
-    def add(self, piece: ToolPiece, call_type: str | None, extra: JSONObject) -> list[JSONObject]:
-        """What *piece* adds. An id or a name that changes after it was told cannot be told again."""
-        if self._is_told:
-            return [self._item(piece.arguments, extra)] if piece.arguments or extra else []
+    def wait(self, piece: ToolPiece, call_type: str | None, extra: JSONObject) -> None:
+        """Take what is not told yet."""
         self._kind, self._type = piece.kind, call_type or self._type
-        self._id, self._name = piece.id or self._id, piece.name or self._name
-        self._arguments += piece.arguments
+        self._id, self.name = piece.id or self._id, piece.name or self.name
+        self.arguments += piece.arguments
         self._extra.update(extra)
-        return self.rest() if self._name and self._arguments else []
 
-    def rest(self) -> list[JSONObject]:
-        """The first piece, if it was not told."""
-        if self._is_told:
-            return []
-        self._is_told = True
-        item = self._item(self._arguments, self._extra)
-        item[self._kind] = {**item[self._kind], "name": self._name}
-        return [{**item, "id": self._id, "type": self._type or self._kind}]
+    def begin(self) -> JSONObject:
+        """The first piece."""
+        item = self._item(self.arguments, self._extra)
+        named = {**item[self._kind], "name": self.name}
+        return {**item, "id": self._id, "type": self._type or self._kind, self._kind: named}
+
+    def go_on(self, arguments: str, extra: JSONObject) -> list[JSONObject]:
+        """A further piece. An id or a name that changes after it was told cannot be told again."""
+        return [self._item(arguments, extra)] if arguments or extra else []
 
     def _item(self, arguments: str, extra: JSONObject) -> JSONObject:
         text = {"input" if self._kind == "custom" else "arguments": arguments}
