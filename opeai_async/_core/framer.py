@@ -27,7 +27,7 @@ from opeai_async.errors import (
     StreamTruncatedError,
     UnprocessableEntityError,
 )
-from opeai_async.types.chunk import ChatCompletionChunk, ChoiceDelta, FunctionCallDelta, ToolCallDelta
+from opeai_async.types.chunk import AudioDelta, ChatCompletionChunk, ChoiceDelta, FunctionCallDelta, ToolCallDelta
 from opeai_async.types.common import CompletionUsage
 from opeai_async.types.frames import (
     FRAMES_VERSION,
@@ -175,6 +175,8 @@ class Framer:
             pass  # the stream itself ends with this error
 
     def _add_piece(self, choice: int, piece: ToolPiece, *, is_old: bool = False) -> None:
+        if is_old and not (piece.name or piece.arguments):
+            return  # its id is news, but the old form has none
         kind = "function_call" if is_old else piece.kind
         first, arguments = MAX_FRAME_CHARS - 1, piece.arguments
         self._add(
@@ -195,15 +197,21 @@ class Framer:
         if delta.function_call is not None:
             self._add_old_call(choice, delta.function_call)
         if delta.audio is not None:
-            audio = delta.audio
-            data, transcript = audio.data or "", audio.transcript or ""
-            self._add(AudioFrame(id=audio.id, data=data, transcript=transcript, choice=choice))
+            self._add_audio(choice, delta.audio)
         if delta.annotations:
             self._add(AnnotationsFrame(annotations=delta.annotations, choice=choice))
 
+    def _add_audio(self, choice: int, audio: AudioDelta) -> None:
+        data, transcript, audio_id = audio.data or "", audio.transcript or "", audio.id
+        for begin in range(0, max(len(data), len(transcript), 1), MAX_FRAME_CHARS):
+            part = slice(begin, begin + MAX_FRAME_CHARS)  # of base64, a multiple of 4
+            self._add(AudioFrame(id=audio_id, data=data[part], transcript=transcript[part], choice=choice))
+            audio_id = None
+
     def _add_old_call(self, choice: int, call: FunctionCallDelta) -> None:
         calls = self._old_calls.get(choice) or self._old_calls.setdefault(choice, ToolPieces(MAX_INDEX))
-        for piece in calls.add(ToolCallDelta(function=call)):
+        # There is only one, whatever its pieces look like; what has the same id is the same call.
+        for piece in calls.add(ToolCallDelta(id="function_call", function=call)):
             self._add_piece(choice, piece, is_old=True)
 
 
