@@ -12,7 +12,7 @@ import copy
 import secrets
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import msgspec
 
@@ -28,7 +28,8 @@ from opeai_async.errors import (
     StreamTooLargeError,
 )
 from opeai_async.frames import FrameSource, StreamFrames, is_last
-from opeai_async.session_store import MAX_BYTES, MemoryStore, SessionLog, SessionStore
+from opeai_async.relay import Receive, RelayOptions, RelayResult, Send, relay
+from opeai_async.session_store import MAX_BYTES, MemoryStore, SessionLog, SessionStore, hold
 from opeai_async.types.common import CompletionUsage
 from opeai_async.types.completion import ChatCompletion
 from opeai_async.types.frames import DoneFrame, DoneReason, ErrorFrame, Frame
@@ -44,7 +45,6 @@ CLOSE_S = 1.0
 _UNKNOWN = ErrorFrame(code="unknown", message="This answer is not here, or not any more.", offset=1)
 
 _store_of_process = MemoryStore()
-_tasks: set[asyncio.Task[None]] = set()
 
 
 class StreamSession:
@@ -125,6 +125,21 @@ class StreamSession:
         """
         return Subscription(self._log, self._request_stop, after)
 
+    async def relay(
+        self, send: Send, receive: Receive | None = None, *, after: int = 0, **options: Unpack[RelayOptions]
+    ) -> RelayResult:
+        """Send the answer from *after* on to a client, such as a browser at a websocket; returns how that went.
+
+        A client that asks to stop ends the session; one that leaves ends its own subscription, nothing more. See
+        `opeai_async.relay.relay` for what can be set, and for what is raised.
+
+        Args:
+            send: Such as ``ws.send_text`` or ``ws.send_str``.
+            receive: Such as ``ws.receive_text`` or ``ws.receive``.
+            after: The ``offset`` of the last frame that the client has seen.
+        """
+        return await relay(self.subscribe(after), send, receive, **options)
+
     async def completion(self) -> ChatCompletion:
         """Wait for the end; returns the whole message with its usage. It does not count as a reader.
 
@@ -162,7 +177,7 @@ class StreamSession:
         if origin is not None:
             origin.stop()
         elif self._log.last is None:
-            _hold(self._log.loop.create_task(self._stop_elsewhere()))
+            hold(self._log.loop.create_task(self._stop_elsewhere()))
 
     async def _stop_elsewhere(self) -> None:
         try:
@@ -313,6 +328,9 @@ class _Past(msgspec.Struct, frozen=True):
     def stop(self) -> None:
         pass
 
+    def fail(self, error: OpeAIError) -> None:
+        pass
+
 
 class _Producer:
     """Reads a source into a log, to its end; the log's ``Origin`` until then."""
@@ -321,7 +339,7 @@ class _Producer:
         self._source = source
         self._log = log
         self._grace = grace
-        self._reason: DoneReason | None = None  # why it was ended from here
+        self._reason: DoneReason | OpeAIError | None = None  # why it was ended from here
         self._error: OpeAIError | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -331,11 +349,14 @@ class _Producer:
         log.origin = self
         log.on_readers.append(self._watch)
         self._watch()
-        self._task = _hold(log.loop.create_task(self._run()))
+        self._task = hold(log.loop.create_task(self._run()))
         self._task.add_done_callback(self._finish)
 
     def stop(self) -> None:
         self._close("stopped")
+
+    def fail(self, error: OpeAIError) -> None:
+        self._close(error)
 
     async def aclose(self) -> None:
         task = self._task
@@ -348,7 +369,7 @@ class _Producer:
             task.cancel()
         await asyncio.wait([task])
 
-    def _close(self, reason: DoneReason) -> None:
+    def _close(self, reason: DoneReason | OpeAIError) -> None:
         if self._log.last is None and self._reason is None:
             self._reason = reason
             self._source.stop()
@@ -375,15 +396,23 @@ class _Producer:
             self._timer.cancel()
         if log.last is None:
             source.stop()
-            log.append([DoneFrame(reason=self._reason or "cancelled", usage=source.usage, offset=log.offset + 1)])
+            last = DoneFrame(reason="cancelled", usage=source.usage, offset=log.offset + 1)
+            log.append([self._with_own_reason(last)])
         log.origin = _Past(self.completion, self.usage, self.error, self.chunks)
 
     def _with_reason(self, frames: list[Frame]) -> list[Frame]:
-        """A source that was stopped says so; whether that was a reader's wish is known only here."""
+        """A source that was stopped says just that; for what reason it was is known only here."""
         last = frames[-1]
-        if isinstance(last, DoneFrame) and last.reason == "stopped" and self._reason is not None:
-            return [*frames[:-1], msgspec.structs.replace(last, reason=self._reason)]
+        if self._reason is not None and isinstance(last, DoneFrame) and last.reason == "stopped":
+            return [*frames[:-1], self._with_own_reason(last)]
         return frames
+
+    def _with_own_reason(self, last: DoneFrame) -> DoneFrame | ErrorFrame:
+        reason = self._reason or "cancelled"
+        if isinstance(reason, OpeAIError):
+            self._error = reason
+            return error_frame(reason, offset=last.offset)
+        return msgspec.structs.replace(last, reason=reason)
 
     def _fail(self, error: OpeAIError) -> None:
         if isinstance(error, StreamTooLargeError) and error.partial is None:
@@ -427,10 +456,3 @@ class _Producer:
     @property
     def chunks(self) -> int:
         return self._source.chunks
-
-
-def _hold(task: asyncio.Task[None]) -> asyncio.Task[None]:
-    """*task*, which goes on however few hold it: an event loop holds its tasks weakly."""
-    _tasks.add(task)
-    task.add_done_callback(_tasks.discard)
-    return task

@@ -51,6 +51,10 @@ class Origin(Protocol):
         """End the answer, with what there is."""
         ...
 
+    def fail(self, error: OpeAIError) -> None:
+        """End the answer, with what there is and *error*."""
+        ...
+
 
 class SessionLog:
     """One session as this process knows it: its frames, its readers, and what fills it.
@@ -271,3 +275,13 @@ class MemoryStore:
             return False
         del self._logs[heapq.heappop(self._ended).id]
         return True
+
+
+_tasks: set[asyncio.Task[None]] = set()
+
+
+def hold(task: asyncio.Task[None]) -> asyncio.Task[None]:
+    """*task*, which goes on however few hold it: an event loop holds its tasks weakly."""
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+    return task
