@@ -27,6 +27,9 @@ if TYPE_CHECKING:
         encode_json,
     )
     from opeai_async._core.outcome import Outcome
+    from opeai_async._core.partial_json import (
+        PartialJSON,
+    )
     from opeai_async._core.retry import RetryPolicy
     from opeai_async._core.sse import (
         ServerSentEvent,
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
         ConfigurationError,
         ConflictError,
         InternalServerError,
+        InvalidJSONError,
         InvalidResponseError,
         LocalResourceError,
         NotFoundError,
@@ -156,8 +160,11 @@ if TYPE_CHECKING:
         PingFrame,
         ReasoningFrame,
         RefusalFrame,
+        RoundFrame,
         StartFrame,
         ToolCallFrame,
+        ToolFinishedFrame,
+        ToolStartedFrame,
     )
     from opeai_async.types.meta import (
         AttemptRecord,
@@ -228,6 +235,7 @@ _MODULES = {
         "ConfigurationError",
         "ConflictError",
         "InternalServerError",
+        "InvalidJSONError",
         "InvalidResponseError",
         "LocalResourceError",
         "NotFoundError",
@@ -257,8 +265,11 @@ _MODULES = {
         "PingFrame",
         "ReasoningFrame",
         "RefusalFrame",
+        "RoundFrame",
         "StartFrame",
         "ToolCallFrame",
+        "ToolFinishedFrame",
+        "ToolStartedFrame",
     ),
     "frames": (
         "FrameSource",
@@ -309,6 +320,7 @@ _MODULES = {
         "sse_chunks",
     ),
     "_core.ui_messages": ("UIMessageEncoder",),
+    "_core.partial_json": ("PartialJSON",),
     "types.chunk": (
         "AudioDelta",
         "ChatCompletionChunk",
@@ -449,6 +461,7 @@ __all__ = [
     "InputAudio",
     "InputAudioPart",
     "InternalServerError",
+    "InvalidJSONError",
     "InvalidResponseError",
     "JSONObjectFormat",
     "JSONSchema",
@@ -465,6 +478,7 @@ __all__ = [
     "NotFoundError",
     "OpeAIError",
     "Outcome",
+    "PartialJSON",
     "PermissionDeniedError",
     "PingFrame",
     "PoolTimeoutError",
@@ -486,6 +500,7 @@ __all__ = [
     "ResponseFormatParam",
     "ResponseMeta",
     "RetryPolicy",
+    "RoundFrame",
     "SSEDecoder",
     "SSE_HEADERS",
     "ServerSentEvent",
@@ -515,8 +530,10 @@ __all__ = [
     "ToolCallDelta",
     "ToolCallFrame",
     "ToolChoiceParam",
+    "ToolFinishedFrame",
     "ToolMessage",
     "ToolParam",
+    "ToolStartedFrame",
     "TopLogprob",
     "Transport",
     "UIMessageEncoder",

@@ -41,6 +41,7 @@ from opeai_async.types.frames import (
     PingFrame,
     ReasoningFrame,
     RefusalFrame,
+    RoundFrame,
     StartFrame,
     ToolCallFrame,
 )
@@ -73,7 +74,18 @@ class Framer:
         offset: The position in the answer after the last frame that was made.
     """
 
-    __slots__ = ("_calls", "_frames", "_is_begun", "_kind", "_old_calls", "_texts", "offset")
+    __slots__ = (
+        "_calls",
+        "_earlier_calls",
+        "_frames",
+        "_is_begun",
+        "_kind",
+        "_next_call",
+        "_old_calls",
+        "_round",
+        "_texts",
+        "offset",
+    )
 
     def __init__(self) -> None:
         self.offset: int = 0
@@ -83,13 +95,15 @@ class Framer:
         self._texts: list[str] = []
         self._calls: dict[int, ToolPieces] = {}
         self._old_calls: dict[int, ToolPieces] = {}
+        self._round = 1
+        self._earlier_calls = self._next_call = 0
 
     def add(self, chunks: Iterable[ChatCompletionChunk]) -> list[Frame]:
         """The frames of *chunks*, which may be none: not all chunks say something."""
         for chunk in chunks:
             if not self._is_begun:
                 self._is_begun = True
-                self._add(StartFrame(v=FRAMES_VERSION, id=chunk.id, model=chunk.model))
+                self._add(self._beginning(chunk))
             for choice in chunk.choices:
                 delta, index = choice.delta, choice.index
                 if delta.reasoning_content:
@@ -115,6 +129,18 @@ class Framer:
                     self._add_piece(choice, piece, is_old=is_old)
         return self._taken()
 
+    def next_round(self) -> None:
+        """What is added from now on is another message, which answers the tools' results."""
+        self._round += 1
+        self._is_begun = False
+        self._calls, self._old_calls = {}, {}
+        self._earlier_calls = self._next_call
+
+    def tell(self, frame: Frame) -> list[Frame]:
+        """*frame* itself, which is no chunk's, at its place in the answer."""
+        self._add(frame)
+        return self._taken()
+
     def done(self, reason: DoneReason, finish_reasons: dict[int, str], usage: CompletionUsage | None) -> DoneFrame:
         """The last frame, of an answer that came to an end."""
         self.offset += 1
@@ -130,6 +156,11 @@ class Framer:
         """The last frame, of an answer that *error* ended."""
         self.offset += 1
         return error_frame(error, offset=self.offset)
+
+    def _beginning(self, chunk: ChatCompletionChunk) -> Frame:
+        if self._round == 1:
+            return StartFrame(v=FRAMES_VERSION, id=chunk.id, model=chunk.model)
+        return RoundFrame(round=self._round, id=chunk.id)
 
     def _add_text(self, kind: tuple[TextFrameType, int], text: str) -> None:
         if kind != self._kind:
@@ -178,10 +209,12 @@ class Framer:
         if is_old and not (piece.name or piece.arguments):
             return  # its id is news, but the old form has none
         kind = "function_call" if is_old else piece.kind
+        index = self._earlier_calls + piece.position
+        self._next_call = max(self._next_call, index + 1)
         first, arguments = MAX_FRAME_CHARS - 1, piece.arguments
         self._add(
             ToolCallFrame(
-                index=piece.position,
+                index=index,
                 kind=kind,
                 id=None if is_old else piece.id,
                 name=piece.name,
@@ -191,7 +224,7 @@ class Framer:
         )
         for begin in range(first, len(arguments), MAX_FRAME_CHARS):
             more = arguments[begin : begin + MAX_FRAME_CHARS]
-            self._add(ToolCallFrame(index=piece.position, kind=kind, arguments=more, choice=choice))
+            self._add(ToolCallFrame(index=index, kind=kind, arguments=more, choice=choice))
 
     def _add_rare(self, choice: int, delta: ChoiceDelta) -> None:
         if delta.function_call is not None:

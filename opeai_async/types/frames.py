@@ -11,6 +11,12 @@ brought of one kind of text. Version 1 of the protocol is::
     {"type": "error", "code": "interrupted", "message": "The answer was interrupted.", "offset": 26}
     {"type": "ping", "offset": 26}
 
+A run of tools goes over several rounds, and tells more; what it says of calls is one sequence over all rounds::
+
+    {"type": "tool_started", "index": 0, "id": "call_1", "name": "get_weather", "offset": 27}
+    {"type": "tool_finished", "index": 0, "id": "call_1", "name": "get_weather", "duration_s": 0.2, "offset": 28}
+    {"type": "round", "round": 2, "id": "chatcmpl-2", "offset": 29}
+
 A field that has its default is left out: ``choice`` is 0 unless it is there. The last frame is ``done`` or ``error``,
 and exactly one of them comes. A client ignores types and fields it does not know; what it would misread raises ``v``.
 
@@ -21,7 +27,7 @@ was: a reader that was cut off goes on where it stopped, however its frames were
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -30,6 +36,8 @@ from opeai_async.types.common import Annotation, CompletionUsage
 FRAMES_VERSION = 1
 
 DoneReason = Literal["completed", "truncated", "stopped", "cancelled"]
+ToolErrorCode: TypeAlias = Literal["unknown_tool", "invalid_arguments", "failed", "timeout"]
+"""Why a tool call has no result: its name or its arguments are wrong, the tool failed, or it took too long."""
 
 
 class BaseFrame(Struct, kw_only=True, omit_defaults=True, repr_omit_defaults=True, gc=False, tag_field="type"):
@@ -69,7 +77,7 @@ class ToolCallFrame(BaseFrame, tag="tool_call"):
     """A piece of one tool call: append ``arguments``; ``id`` and ``name`` are there when they became known or changed.
 
     Attributes:
-        index: Position of the call in the choice's ``tool_calls``.
+        index: Position of the call in the choice's ``tool_calls``; in a run of tools, after those of earlier rounds.
         kind: ``"function"``, ``"custom"`` (``arguments`` is free text), or ``"function_call"`` for the API's old form.
     """
 
@@ -95,6 +103,43 @@ class AnnotationsFrame(BaseFrame, tag="annotations"):
 
     annotations: list[Annotation]
     choice: int = 0
+
+
+class RoundFrame(BaseFrame, tag="round"):
+    """The model goes on, with the results of its calls: another message begins.
+
+    Attributes:
+        round: Counted from 1; of the first, ``start`` tells.
+        id: The completion's id.
+    """
+
+    round: int
+    id: str = ""
+
+
+class ToolStartedFrame(BaseFrame, tag="tool_started"):
+    """A tool runs; ``index`` is that of its ``tool_call``."""
+
+    index: int
+    id: str
+    name: str
+
+
+class ToolFinishedFrame(BaseFrame, tag="tool_finished"):
+    """A tool call has its result; the fields are those of ``tool_started``.
+
+    Attributes:
+        duration_s: How long it ran.
+        error: Why it failed; None if it did not.
+        result: What the model is told, text or parts; None where that is not for everybody's eyes.
+    """
+
+    index: int
+    id: str
+    name: str
+    duration_s: float = 0.0
+    error: ToolErrorCode | None = None
+    result: str | list[Any] | None = None
 
 
 class DoneFrame(BaseFrame, tag="done"):
@@ -140,6 +185,9 @@ Frame = (
     | ToolCallFrame
     | AudioFrame
     | AnnotationsFrame
+    | RoundFrame
+    | ToolStartedFrame
+    | ToolFinishedFrame
     | DoneFrame
     | ErrorFrame
     | PingFrame
