@@ -85,6 +85,11 @@ if TYPE_CHECKING:
         FrameSource,
         StreamFrames,
     )
+    from opeai_async.output_errors import (
+        InvalidOutputError,
+        OutputFilteredError,
+        OutputTruncatedError,
+    )
     from opeai_async.relay import (
         RelayOptions,
         RelayResult,
@@ -100,6 +105,9 @@ if TYPE_CHECKING:
         SessionStore,
     )
     from opeai_async.stream import ChatCompletionStream
+    from opeai_async.structured import (
+        ParsedChatCompletionStream,
+    )
     from opeai_async.types.chunk import (
         AudioDelta,
         ChatCompletionChunk,
@@ -170,6 +178,11 @@ if TYPE_CHECKING:
         AttemptRecord,
         ResponseMeta,
         StreamTiming,
+    )
+    from opeai_async.types.parsed import (
+        ParsedChatCompletion,
+        ParsedChatCompletionMessage,
+        ParsedChoice,
     )
     from opeai_async.types.request import (
         AssistantMessage,
@@ -321,6 +334,17 @@ _MODULES = {
     ),
     "_core.ui_messages": ("UIMessageEncoder",),
     "_core.partial_json": ("PartialJSON",),
+    "structured": ("ParsedChatCompletionStream",),
+    "output_errors": (
+        "InvalidOutputError",
+        "OutputFilteredError",
+        "OutputTruncatedError",
+    ),
+    "types.parsed": (
+        "ParsedChatCompletion",
+        "ParsedChatCompletionMessage",
+        "ParsedChoice",
+    ),
     "types.chunk": (
         "AudioDelta",
         "ChatCompletionChunk",
@@ -462,6 +486,7 @@ __all__ = [
     "InputAudioPart",
     "InternalServerError",
     "InvalidJSONError",
+    "InvalidOutputError",
     "InvalidResponseError",
     "JSONObjectFormat",
     "JSONSchema",
@@ -478,6 +503,12 @@ __all__ = [
     "NotFoundError",
     "OpeAIError",
     "Outcome",
+    "OutputFilteredError",
+    "OutputTruncatedError",
+    "ParsedChatCompletion",
+    "ParsedChatCompletionMessage",
+    "ParsedChatCompletionStream",
+    "ParsedChoice",
     "PartialJSON",
     "PermissionDeniedError",
     "PingFrame",

@@ -7,6 +7,7 @@
     +-- RequestValidationError          you: the request was refused before it was sent (also a ValueError)
     +-- ConcurrentReadError             you: two tasks read one stream at once (also a RuntimeError)
     +-- ClientClosedError               you: the client or the stream was closed already (also a RuntimeError)
+    +-- InvalidJSONError                the model's text is not the JSON it should be (also a ValueError)
     +-- APIConnectionError              never answered: try again later
     |   +-- TLSError                    the certificate or the handshake was refused: fix the trust, do not retry
     |   +-- LocalResourceError          this process is out of file descriptors, ports or memory
@@ -55,6 +56,7 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "InternalServerError",
+    "InvalidJSONError",
     "InvalidResponseError",
     "LocalResourceError",
     "NotFoundError",
@@ -148,6 +150,28 @@ class ClientClosedError(OpeAIError, RuntimeError):
     """The client or the stream was closed, so this call cannot be served."""
 
     default_hint = "open a new client or a new stream; `async with` shows how long one lives"
+
+
+class InvalidJSONError(OpeAIError, ValueError):
+    """A model's text is not the JSON it should be.
+
+    Attributes:
+        offset: How many characters before the wrong place are right; the length of the text if it ended too early; 0
+            if it is JSON, but not the JSON that was asked for.
+        line, column: The same place, both counted from 1.
+        expected: What could have stood there.
+    """
+
+    default_hint = "models err: ask again, or make the server keep to JSON with response_format"
+
+    def __init__(
+        self, message: str, *, offset: int = 0, line: int = 1, column: int = 1, expected: str = "", **facts: Any
+    ) -> None:
+        super().__init__(message, **facts)
+        self.offset = offset
+        self.line = line
+        self.column = column
+        self.expected = expected
 
 
 class APIConnectionError(OpeAIError):
