@@ -17,7 +17,7 @@ import math
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict, TypeGuard
 
 from opeai_async._core.frame_codecs import FrameEncoder, Message, encode_json, encode_text
 from opeai_async._core.inbound import is_gone, is_stop, size_of
@@ -327,7 +327,8 @@ class _Relay:
         try:
             await self._source.aclose()
         finally:
-            await _ended(self._running)
+            running, self._running = self._running, set()  # what they ended with leads back here
+            await _ended(running)
 
     def _result(self, reason: RelayReason) -> RelayResult:
         source, tally, start = self._source, self._tally, self._started_at
@@ -396,11 +397,11 @@ class _Relay:
         self._sending_since = began = self._loop.time()
         try:
             await _awaitable(self._send(message), "send")
-        except Exception as exc:
-            if type(exc) in _MISTAKES:
-                raise
+        except BaseException as exc:
             self._told = None
-            raise _Gone(exc) from None
+            if _is_departure(exc):
+                raise _Gone(exc) from None
+            raise
         finally:
             self._sending_since, self._sent_at = None, self._loop.time()
             self._tally.sending_s += self._sent_at - began
@@ -423,9 +424,9 @@ class _Relay:
             try:
                 message = await _awaitable(receive(), "receive")
             except Exception as exc:
-                if type(exc) in _MISTAKES:
-                    raise
-                raise _Gone(exc) from None
+                if _is_departure(exc):
+                    raise _Gone(exc) from None
+                raise
             if is_gone(message):
                 raise _Gone
             if self._options.is_stop(message):
@@ -434,6 +435,11 @@ class _Relay:
                 self._inbox.append(message)
                 self._inbox_size += _SIZE_OF_ANY_MESSAGE + size_of(message)
             await asyncio.sleep(0)  # where many have come already, the others have their turn too
+
+
+def _is_departure(exc: BaseException) -> TypeGuard[Exception]:
+    """Whether *exc*, of ``send`` or ``receive``, says that the client has gone."""
+    return isinstance(exc, Exception) and type(exc) not in _MISTAKES
 
 
 def _awaitable(returned: Awaitable[Any] | None, name: str) -> Awaitable[Any]:
