@@ -2,11 +2,12 @@
 
 import asyncio
 import resource
+from collections import Counter
 
 import pytest
 
 from opeai_async.testing import OpeAIServer, Reply
-from tests.relay.endpoints import answering
+from tests.relay.endpoints import conversing
 
 SOCKETS = 1_000
 DESCRIPTORS_EACH = 4  # both ends of the client's socket and of the upstream's connection
@@ -24,46 +25,47 @@ def many_files():
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-@pytest.mark.time_limit(120)
-async def test_a_thousand_sockets(serve, visit, many_files):
-    """All are open at once; then a third each stops, leaves and resets, and every upstream connection is closed."""
-    async with OpeAIServer() as upstream, upstream.client(max_connections=None) as client:
-        upstream.answer(Reply("One two three", ending="stall", after=3), times=None)
-        service = await serve(answering(client))
-        visitors = [await visit(service) for _ in range(SOCKETS)]
-        await asyncio.gather(*(visitor.receive_until("content") for visitor in visitors))
-        assert service.open == upstream.connections_open == SOCKETS
+def said(k):
+    return f"This is answer {k} and no other."
 
-        for visitor in visitors[0::3]:
+
+async def answer(request):
+    """A whole answer to every fourth question, and silence after three chunks to the others."""
+    k = int(request.json["messages"][-1]["content"])
+    return Reply(said(k)) if k % 4 == 0 else Reply(said(k), ending="stall", after=3)
+
+
+@pytest.mark.time_limit(120)
+@pytest.mark.parametrize("serve", ["aiohttp", "starlette", "websockets"], indirect=True)
+async def test_a_thousand_sockets(serve, visit, many_files):
+    """All are open at once. A quarter gets its own answer; the others stop, leave or reset, and close the upstream."""
+    async with OpeAIServer() as upstream, upstream.client() as client:
+        upstream.handle(answer)
+        service = await serve(conversing(client))
+        visitors = [await visit(service) for _ in range(SOCKETS)]
+        for k, visitor in enumerate(visitors):
+            await visitor.say(str(k))
+        await asyncio.gather(*(visitor.receive_until("content") for visitor in visitors))
+        assert service.open == SOCKETS
+        await asyncio.gather(*(visitor.receive_until("done") for visitor in visitors[0::4]))
+        assert [visitor.text for visitor in visitors[0::4]] == [said(k) for k in range(0, SOCKETS, 4)]
+
+        for visitor in visitors[1::4]:
             await visitor.say("stop")
-        for visitor in visitors[1::3]:
+        for visitor in visitors[2::4]:
             await visitor.close()
-        for visitor in visitors[2::3]:
+        for visitor in visitors[3::4]:
             visitor.abort()
-        await asyncio.gather(*(visitor.receive_until("done") for visitor in visitors[0::3]))
-        await service.wait_result(SOCKETS)
-        await upstream.wait_disconnected()
+        await asyncio.gather(*(visitor.receive_until("done") for visitor in visitors[1::4]))
         for visitor in visitors:
             visitor.abort()
-        assert {request.outcome for request in upstream.requests} == {"client_gone"}
-        reasons = [result.reason for result in service.results]
-        assert reasons.count("stopped") == len(visitors[0::3])
-        assert reasons.count("disconnected") == SOCKETS - len(visitors[0::3])
-
-
-@pytest.mark.time_limit(120)
-async def test_a_thousand_whole_answers(serve, visit, many_files):
-    """Each client gets its own answer, by value."""
-
-    async def tell_apart(request):
-        return Reply(f"This is answer {request.index} and no other. " * 5)
-
-    async with OpeAIServer() as upstream, upstream.client(max_connections=None) as client:
-        upstream.handle(tell_apart)
-        service = await serve(answering(client))
-        visitors = [await visit(service) for _ in range(SOCKETS)]
-        await asyncio.gather(*(visitor.receive_until("done") for visitor in visitors))
         await service.wait_result(SOCKETS)
-        said = {visitor.text for visitor in visitors}
-        assert said == {f"This is answer {index} and no other. " * 5 for index in range(SOCKETS)}
-        assert {result.reason for result in service.results} == {"completed"}
+        for request in upstream.requests:
+            await upstream.wait_closed(request)
+
+    counts = Counter(result.reason for (result,) in service.results)
+    assert counts == {"completed": SOCKETS / 4, "stopped": SOCKETS / 4, "disconnected": SOCKETS / 2}
+    assert Counter(request.outcome for request in upstream.requests) == {
+        "completed": SOCKETS / 4,
+        "client_gone": SOCKETS * 3 / 4,
+    }
