@@ -8,7 +8,7 @@ import os
 import ssl
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack, cast, overload
+from typing import Any, Self
 from urllib.parse import urlencode
 
 from opeai_async._core.config import (
@@ -28,55 +28,15 @@ from opeai_async._core.sse import DEFAULT_MAX_EVENT_BYTES
 from opeai_async._core.think import ReasoningTags
 from opeai_async._core.timeouts import Timeouts, resolve
 from opeai_async._io import log
-from opeai_async._io.call import complete
 from opeai_async._io.exchange import Exchange, Wiring
-from opeai_async._io.read_options import ReadOptions
 from opeai_async._io.transport import Response, SendError, Transport
 from opeai_async._version import __version__
+from opeai_async.call_options import DIALECTS, ON_TRUNCATED, REASONING_TAGS, CallOptions, OnTruncated, one_of
+from opeai_async.completions import Completions
 from opeai_async.errors import ClientClosedError, ConfigurationError, LocalResourceError
-from opeai_async.stream import ChatCompletionStream
-from opeai_async.types.chunk import ChatCompletionChunk
-from opeai_async.types.completion import ChatCompletion
-from opeai_async.types.request import CompletionParams
-
-CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
-ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
-T = TypeVar("T")
 
 KEY_VARIABLE = "OPEAI_API_KEY"
 BASE_URL_VARIABLE = "OPEAI_BASE_URL"
-OnTruncated = Literal["raise", "return"]
-_ON_TRUNCATED: tuple[OnTruncated, ...] = ("raise", "return")
-_DIALECTS: tuple[DialectMode, ...] = ("repair", "strict")
-_REASONING_TAGS: tuple[ReasoningTags, ...] = ("none", "think", "open")
-
-
-class CallOptions(TypedDict, total=False):
-    """What a call may set beside the API's own parameters.
-
-    Attributes:
-        extra_body: Fields added to the body, or put in place of others, unchecked.
-        extra_headers: Headers added to the client's, or put in their place.
-        extra_query: Parameters added to the URL.
-        timeouts: Limits in place of the client's, where set.
-        max_retries: Tries after the first one, in place of the client's.
-        dialect: ``"repair"`` or ``"strict"``, in place of the client's.
-        on_truncated: ``"raise"`` or ``"return"``, in place of the client's.
-        reasoning_tags: ``"none"``, ``"think"`` or ``"open"``, in place of the client's.
-    """
-
-    extra_body: Mapping[str, object] | None
-    extra_headers: Mapping[str, str] | None
-    extra_query: Mapping[str, str] | None
-    timeouts: Timeouts | None
-    max_retries: int | None
-    dialect: DialectMode
-    on_truncated: OnTruncated
-    reasoning_tags: ReasoningTags
-
-
-class CreateParams(CompletionParams, CallOptions):
-    """Every keyword of ``create`` but ``stream`` and the types."""
 
 
 class AsyncOpeAI:
@@ -137,9 +97,9 @@ class AsyncOpeAI:
         self.base_url: str = _base_url(base_url, allow_insecure_http)
         self.timeouts: Timeouts = timeouts or Timeouts()
         self.retry: RetryPolicy = _policy(retry or RetryPolicy(), max_retries)
-        self.dialect: DialectMode = _one_of("dialect", dialect, _DIALECTS)
-        self.on_truncated: OnTruncated = _one_of("on_truncated", on_truncated, _ON_TRUNCATED)
-        self.reasoning_tags: ReasoningTags = _one_of("reasoning_tags", reasoning_tags, _REASONING_TAGS)
+        self.dialect: DialectMode = one_of("dialect", dialect, DIALECTS)
+        self.on_truncated: OnTruncated = one_of("on_truncated", on_truncated, ON_TRUNCATED)
+        self.reasoning_tags: ReasoningTags = one_of("reasoning_tags", reasoning_tags, REASONING_TAGS)
         self.max_event_bytes: int = _at_least_one("max_event_bytes", max_event_bytes)
         if max_connections is not None:
             _at_least_one("max_connections", max_connections)
@@ -204,121 +164,6 @@ class Chat:
         self.completions: Completions = Completions(client)
 
 
-class Completions:
-    """``client.chat.completions``.
-
-    See https://platform.openai.com/docs/api-reference/chat/create
-    """
-
-    def __init__(self, client: AsyncOpeAI) -> None:
-        self._client = client
-
-    @overload
-    async def create(
-        self, *, stream: Literal[False] | None = False, **params: Unpack[CreateParams]
-    ) -> ChatCompletion: ...
-
-    @overload
-    async def create(
-        self, *, stream: Literal[True], **params: Unpack[CreateParams]
-    ) -> ChatCompletionStream[ChatCompletionChunk]: ...
-
-    @overload
-    async def create(
-        self, *, stream: bool, **params: Unpack[CreateParams]
-    ) -> ChatCompletion | ChatCompletionStream[ChatCompletionChunk]: ...
-
-    @overload
-    async def create(
-        self,
-        *,
-        completion_type: type[CompletionT],
-        stream: Literal[False] | None = False,
-        **params: Unpack[CreateParams],
-    ) -> CompletionT: ...
-
-    @overload
-    async def create(
-        self, *, chunk_type: type[ChunkT], stream: Literal[True], **params: Unpack[CreateParams]
-    ) -> ChatCompletionStream[ChunkT]: ...
-
-    async def create(
-        self,
-        *,
-        stream: bool | None = False,
-        completion_type: type[Any] = ChatCompletion,
-        chunk_type: type[Any] = ChatCompletionChunk,
-        **params: Unpack[CreateParams],
-    ) -> Any:
-        """Ask for an answer: awaited whole, or with ``stream=True`` as a stream that is open when this returns.
-
-        Args:
-            stream: Whether to stream.
-            completion_type: A Struct that extends ``ChatCompletion``, to read vendor fields typed.
-            chunk_type: The same for chunks.
-            params: The API's parameters by name, see ``CompletionParams``, and the call's options, see ``CallOptions``.
-
-        Raises:
-            RequestValidationError: If a parameter is wrong; nothing was sent.
-            ConfigurationError: If an option of the call cannot be used; nothing was sent.
-            APIStatusError: If the server refused, after the retries.
-            APIConnectionError: If it was not reached, or not in time.
-            InvalidResponseError: If what answered is not this API.
-            StreamServerError: If the body of a 200 reports an error.
-        """
-        params = _hidden(params)
-        if stream:
-            opened = self._stream(params, chunk_type, usage=False)
-            await opened.open_or_cancel()
-            return opened
-        fields, options = _split(params)
-        client = self._client
-        mode: DialectMode = _one_of("dialect", options.get("dialect", client.dialect), _DIALECTS)
-        tags: ReasoningTags = _one_of(
-            "reasoning_tags", options.get("reasoning_tags", client.reasoning_tags), _REASONING_TAGS
-        )
-        on_truncated: OnTruncated = _one_of(
-            "on_truncated", options.get("on_truncated", client.on_truncated), _ON_TRUNCATED
-        )
-        make_exchange = client._exchange_maker(fields, options, stream=False, usage=False)  # pyright: ignore[reportPrivateUsage]
-        return await complete(make_exchange(), completion_type, mode, on_truncated=on_truncated, reasoning_tags=tags)
-
-    @overload
-    def stream(self, **params: Unpack[CreateParams]) -> ChatCompletionStream[ChatCompletionChunk]: ...
-
-    @overload
-    def stream(self, *, chunk_type: type[ChunkT], **params: Unpack[CreateParams]) -> ChatCompletionStream[ChunkT]: ...
-
-    def stream(
-        self, *, chunk_type: type[Any] = ChatCompletionChunk, **params: Unpack[CreateParams]
-    ) -> ChatCompletionStream[Any]:
-        """A stream that opens with ``async with`` or at the first read, and asks the server for usage.
-
-        Raises:
-            RequestValidationError: If a parameter is wrong; nothing was sent.
-            ConfigurationError: If an option of the call cannot be used; nothing was sent.
-        """
-        params = _hidden(params)
-        return self._stream(params, chunk_type, usage=True)
-
-    def _stream(self, params: CreateParams, chunk_type: type[ChunkT], *, usage: bool) -> ChatCompletionStream[ChunkT]:
-        client = self._client
-        fields, options = _split(params)
-        return ChatCompletionStream(
-            client._exchange_maker(fields, options, stream=True, usage=usage),  # pyright: ignore[reportPrivateUsage]
-            ReadOptions(
-                chunk_type=chunk_type,
-                dialect=_one_of("dialect", options.get("dialect", client.dialect), _DIALECTS),
-                choices=fields.get("n") or 1,
-                on_truncated=_one_of("on_truncated", options.get("on_truncated", client.on_truncated), _ON_TRUNCATED),
-                reasoning_tags=_one_of(
-                    "reasoning_tags", options.get("reasoning_tags", client.reasoning_tags), _REASONING_TAGS
-                ),
-                max_event_bytes=client.max_event_bytes,
-            ),
-        )
-
-
 class _LazyTransport:
     """The aiohttp transport, imported when the first request is sent."""
 
@@ -351,22 +196,6 @@ def _aiohttp_transport(max_connections: int | None, ssl_context: ssl.SSLContext 
     return AiohttpTransport(max_connections=max_connections, ssl_context=ssl_context, proxy=proxy)
 
 
-_OPTION_NAMES = frozenset(CallOptions.__annotations__)
-
-
-def _split(params: CreateParams) -> tuple[dict[str, Any], CallOptions]:
-    """The API's parameters, and the call's options."""
-    fields = dict(params)
-    options = {name: fields.pop(name) for name in _OPTION_NAMES & fields.keys()}
-    return fields, cast("CallOptions", options)
-
-
-def _hidden(params: CreateParams) -> CreateParams:
-    """*params* with headers that no repr shows: traceback printers show locals, and some servers take a key there."""
-    headers = params.get("extra_headers")
-    return params if not headers else {**params, "extra_headers": hidden_values(headers)}
-
-
 def _base_headers(secret: Secret, more: Mapping[str, str]) -> dict[bool, dict[str, str]]:
     """What each request carries, by whether it asks for a stream."""
     own = {
@@ -394,12 +223,6 @@ def _base_url(base_url: str | None, allow_insecure_http: bool) -> str:
     source = "base_url" if base_url is not None else BASE_URL_VARIABLE
     url = base_url if base_url is not None else os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
     return parse_base_url(url, allow_insecure_http=allow_insecure_http, source=source)
-
-
-def _one_of(name: str, value: T, allowed: tuple[T, ...]) -> T:
-    if value not in allowed:
-        raise ConfigurationError(f"{name} is {value!r}, expected one of {', '.join(map(repr, allowed))}")
-    return value
 
 
 def _at_least_one(name: str, value: int) -> int:

@@ -19,7 +19,7 @@ from opeai_async import (
     Timeouts,
 )
 from opeai_async import client as client_module
-from opeai_async.client import CallOptions, CreateParams
+from opeai_async.call_options import CallOptions, CreateParams
 from opeai_async.errors import (
     APIConnectionError,
     AuthenticationError,

@@ -15,7 +15,8 @@ from typing import Literal, NamedTuple, TypeAlias, Unpack
 
 from opeai_async._cli.doctor_quirks import Facts, quirks_of_error, quirks_of_response
 from opeai_async._cli.doctor_watch import WatchingTransport
-from opeai_async.client import AsyncOpeAI, CreateParams
+from opeai_async.call_options import CreateParams
+from opeai_async.client import AsyncOpeAI
 from opeai_async.errors import OpeAIError
 from opeai_async.stream import ChatCompletionStream
 from opeai_async.types.completion import ChatCompletion

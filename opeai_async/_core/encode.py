@@ -16,6 +16,8 @@ from msgspec import Struct
 
 from opeai_async.errors import RequestValidationError
 from opeai_async.types.common import WireStruct
+from opeai_async.types.completion import ChatCompletionMessage
+from opeai_async.types.parsed import ParsedChatCompletionMessage
 from opeai_async.types.request import ChatCompletionRequest
 
 _KNOWN = {field.name: field for field in msgspec.structs.fields(ChatCompletionRequest)}
@@ -50,6 +52,11 @@ def encode_request(
         if type(value) not in _PLAIN_TYPES:
             given[name] = _plain(value, is_sequence=name in _SEQUENCES)
     _check(given, extra_body)
+    messages = given.get("messages", ())
+    if ParsedChatCompletionMessage in set(map(type, messages)):
+        given["messages"] = [
+            _unparsed(message) if type(message) is ParsedChatCompletionMessage else message for message in messages
+        ]
     if stream:
         given["stream"] = True
         if include_usage:
@@ -59,6 +66,11 @@ def encode_request(
     body = _encode(given)
     # Inside a string the quotes would be escaped, so this is the name of a field and nothing else.
     return body if body.find(_EXTRA_FIELD) < 0 else _encode({name: _sent(value) for name, value in given.items()})
+
+
+def _unparsed(message: Any) -> Any:
+    """*message* without the value it was parsed to, which is not of the API and may have no JSON form."""
+    return ChatCompletionMessage(**{name: getattr(message, name) for name in ChatCompletionMessage.__struct_fields__})
 
 
 def _sent(value: Any) -> Any:
@@ -136,12 +148,22 @@ def _check(given: dict[str, Any], extra_body: Mapping[str, Any] | None) -> None:
             )
     if reason := _objection(given):
         _refuse(given, reason)
+    if _is_type(given.get("response_format")):
+        raise RequestValidationError(
+            "response_format is a type, expected a dict, or JSONSchemaFormat(...)",
+            field="response_format",
+            hint="use chat.completions.parse(response_format=...) or .stream(response_format=...)",
+        )
     messages: list[dict[str, Any]] = given.get("messages", [])
     for position, message in enumerate(messages):
         # What nearly every message is, asked for without a call: a conversation may have a thousand of them.
         if type(message) is dict and type(message.get("role")) is str and type(message.get("content")) is str:
             continue
         _check_message(message, f"messages[{position}]")
+
+
+def _is_type(value: object) -> bool:
+    return isinstance(value, type) or hasattr(value, "__origin__")
 
 
 def _objection(given: dict[str, Any]) -> str | None:

@@ -19,7 +19,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
+from typing import Any, Generic, NamedTuple, NoReturn, TypeVar, cast
 
 import msgspec
 from msgspec import inspect
@@ -91,10 +91,10 @@ class Shape(Generic[T]):
             Mismatch: If it is no JSON, or not of this type.
         """
         if not self.is_wrapped:
-            return self._decode(text)
+            return cast("T", self._decode(text))
         value = _decoded(_WRAPPER, text).value
         try:
-            return self._decode(bytes(value).decode())
+            return cast("T", self._decode(bytes(value).decode()))
         except Mismatch as exc:
             raise Mismatch(exc.reason, f"$.value{exc.path[1:]}") from None
 

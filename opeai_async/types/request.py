@@ -238,11 +238,8 @@ StreamOptionsParam: TypeAlias = StreamOptions | Mapping[str, object]
 # --- the request ---------------------------------------------------------------------------------------------------
 
 
-class CompletionParams(TypedDict, total=False):
-    """Every parameter of the API but ``stream``. A parameter that is None is not sent.
-
-    Ranges are those of ``ChatCompletionRequest``.
-    """
+class UnformattedParams(TypedDict, total=False):
+    """Every parameter of the API but ``stream`` and ``response_format``; see ``CompletionParams``."""
 
     messages: Required[Iterable[MessageParam]]
     model: Required[str]
@@ -263,7 +260,6 @@ class CompletionParams(TypedDict, total=False):
     prompt_cache_key: str | None
     prompt_cache_retention: str | None
     reasoning_effort: str | None
-    response_format: ResponseFormatParam | None
     safety_identifier: str | None
     seed: int | None
     service_tier: str | None
@@ -278,6 +274,15 @@ class CompletionParams(TypedDict, total=False):
     user: str | None
     verbosity: str | None
     web_search_options: Mapping[str, object] | None
+
+
+class CompletionParams(UnformattedParams, total=False):
+    """Every parameter of the API but ``stream``. A parameter that is None is not sent.
+
+    Ranges are those of ``ChatCompletionRequest``.
+    """
+
+    response_format: ResponseFormatParam | None
 
 
 Penalty: TypeAlias = Annotated[float, Meta(ge=-2, le=2)]

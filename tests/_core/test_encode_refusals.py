@@ -216,7 +216,6 @@ class Point(WireStruct):
         ({"user": "\ud800"}, "user", "surrogates not allowed"),
         ({"tools": [object()]}, "tools[0]", "an object has no JSON form"),
         ({"tools": ({"function": {"parameters": int}},)}, "tools[0].function.parameters", "a type has no JSON form"),
-        ({"response_format": Point}, "response_format", "a StructMeta has no JSON form"),
         ({"response_format": Point(x={"y": (1, 2j)})}, "response_format.x.y[1]", "a complex has no JSON form"),
         ({"audio": {"a": {None: 1}}}, "audio.a", ""),
         ({"extra_body": {"top_k": {"a": 1j}}}, "top_k.a", "a complex has no JSON form"),
@@ -232,6 +231,15 @@ def test_what_cannot_be_json(params, field, reason):
     assert str(error).startswith(f"{field} cannot be sent as JSON: ")
     assert reason in str(error)
     assert error.hint.startswith("JSON takes ")
+
+
+@pytest.mark.parametrize("format", [Point, list[Point]])
+def test_a_type_is_no_response_format(format):
+    """What takes one is named."""
+    error = refusal_of(response_format=format)
+    assert error.field == "response_format"
+    assert str(error).startswith("response_format is a type, expected a dict")
+    assert "parse(response_format=...)" in error.hint
 
 
 def test_the_fault_may_be_the_body_itself():

@@ -1,0 +1,249 @@
+"""How a value of a Python type is asked for, and read back from the answer.
+
+There are three ways to ask, because servers differ in what they know:
+
+``json_schema``
+    The server is given the schema as ``response_format``, and holds the model to it.
+``json_object``
+    The server is asked for any JSON object; the schema stands in the prompt, as a system message.
+``tool``
+    The schema is that of the parameters of a tool, and the model must call it: the arguments are the value.
+
+Whatever the server promises, the text is checked here, as the model gave it. One repair is known: a model that was not
+held to JSON may put it into a code fence (three backticks); then what is inside counts, the quirk is named, and the
+strict dialect refuses it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Generic, Literal, TypeGuard, TypeVar
+
+import msgspec
+
+from opeai_async._core.json_types import JSONObject, is_array, is_object
+from opeai_async._core.schema import Mismatch, Shape, shape_of
+from opeai_async.errors import RequestValidationError
+from opeai_async.output_errors import InvalidOutputError, OutputFilteredError, OutputTruncatedError
+from opeai_async.types.completion import ChatCompletion, ChatCompletionMessage, Choice, FunctionCall
+from opeai_async.types.finish import finish_kind
+from opeai_async.types.parsed import ParsedChatCompletion, ParsedChatCompletionMessage, ParsedChoice
+from opeai_async.types.request import DeveloperMessage, SystemMessage
+
+T = TypeVar("T")
+OutputMode = Literal["json_schema", "json_object", "tool"]
+OUTPUT_MODES: tuple[OutputMode, ...] = ("json_schema", "json_object", "tool")
+FENCED = "output_fenced"
+
+_FENCE = re.compile(r"\s*```[a-zA-Z0-9]*[ \t]*\n(.*?)\s*```\s*", re.DOTALL)
+_INSTRUCTION = "Answer with one JSON object and nothing else. It must be valid against this JSON Schema:\n"
+_TOOL_DESCRIPTION = "Takes the answer."
+
+
+class OutputFormat(Generic[T]):
+    """How a value of the type ``T`` is asked for and read.
+
+    Args:
+        annotation: The type.
+        mode: Which way to ask, see the top of this file.
+        strict: Whether the server is to hold the model to the schema, which then takes the form of strict mode; of no
+            consequence for ``json_object``.
+
+    Raises:
+        RequestValidationError: If the type has no JSON form, or none in strict mode; or if there is no such *mode*.
+    """
+
+    def __init__(self, annotation: Any, *, mode: OutputMode = "json_schema", strict: bool = True) -> None:
+        if mode not in OUTPUT_MODES:
+            raise RequestValidationError(
+                f"mode is {mode!r}, expected one of {', '.join(map(repr, OUTPUT_MODES))}",
+                field="mode",
+                hint="correct it",
+            )
+        self._shape: Shape[T] = shape_of(annotation)
+        self._mode: OutputMode = mode
+        self._strict = strict
+        self._schema = self._shape.schema(strict=strict and mode != "json_object")
+
+    # --- asking ----------------------------------------------------------------------------------------------------
+
+    def asked(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """*params*, and what asks for the value.
+
+        Raises:
+            RequestValidationError: If *params* has tools, and the value is to come by a tool.
+        """
+        match self._mode:
+            case "json_schema":
+                return {**params, "response_format": {"type": "json_schema", "json_schema": self._named("schema")}}
+            case "json_object":
+                messages = _with_instruction(params.get("messages"), _INSTRUCTION + self._schema_text())
+                return {**params, "messages": messages, "response_format": {"type": "json_object"}}
+            case "tool":
+                return {**params, **self._tool(params)}
+
+    def _tool(self, params: Mapping[str, Any]) -> JSONObject:
+        for name in ("tools", "tool_choice"):
+            if params.get(name) is not None:
+                raise RequestValidationError(
+                    f"{name} is given, expected none in mode='tool', where the answer is a call of a tool",
+                    field=name,
+                    hint="use mode='json_schema', or leave the tools out",
+                )
+        function = {"description": _TOOL_DESCRIPTION, **self._named("parameters")}
+        choice = {"type": "function", "function": {"name": self._shape.name}}
+        return {"tools": [{"type": "function", "function": function}], "tool_choice": choice}
+
+    def _named(self, schema_key: str) -> JSONObject:
+        shape = self._shape
+        described = {"description": shape.description} if shape.description else {}
+        schema = {name: value for name, value in self._schema.items() if name not in ("title", "description")}
+        return {"name": shape.name, **described, schema_key: schema, "strict": self._strict}
+
+    def _schema_text(self) -> str:
+        return msgspec.json.encode(self._schema).decode()
+
+    def corrections(self, error: InvalidOutputError) -> list[Any]:
+        """The messages that send the invalid answer back, and say what is wrong with it."""
+        assert error.completion is not None
+        message = error.completion.choices[0].message
+        where = "" if error.path == "$" else f", at {error.path}"
+        said = f"This is not valid: {error.reason}{where}. Give the whole answer again, corrected."
+        calls = message.tool_calls or []
+        if not calls:
+            return [message, {"role": "user", "content": said}]
+        return [message, *({"role": "tool", "tool_call_id": call.id, "content": said} for call in calls)]
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    def parsed(self, completion: ChatCompletion, *, repair: bool = True) -> ParsedChatCompletion[T]:
+        """*completion* with its values; *repair* allows code fences.
+
+        Raises:
+            InvalidOutputError: If a choice is not of the type; names the first one.
+        """
+        quirks: list[str] = []
+        values: list[T | None] = []
+        for choice in completion.choices:
+            try:
+                values.append(self._value(choice.message, quirks, repair=repair))
+            except _Invalid as exc:
+                raise self._error(exc, choice, completion) from None
+        made = with_values(completion, values)
+        if quirks:
+            made.meta = msgspec.structs.replace(made.meta, quirks=(*made.meta.quirks, FENCED))
+        return made
+
+    def _value(self, message: ChatCompletionMessage, quirks: list[str], *, repair: bool) -> T | None:
+        if message.refusal:
+            return None
+        text = self._text(message)
+        if text is None:
+            return None
+        try:
+            return self._shape.decode(text)
+        except Mismatch as exc:
+            fenced = _FENCE.fullmatch(text) if repair else None
+            if fenced is None:
+                raise _Invalid(text, exc.reason, exc.path) from None
+            try:
+                value = self._shape.decode(fenced[1])
+            except Mismatch as inner:
+                raise _Invalid(text, inner.reason, inner.path) from None
+            quirks.append(FENCED)
+            return value
+
+    def _text(self, message: ChatCompletionMessage) -> str | None:
+        """The text that is to be the value; None if the model called tools of the caller's instead."""
+        if self._mode != "tool":
+            if message.content:
+                return message.content
+            if message.tool_calls:
+                return None
+            raise _Invalid("", "the answer is empty", "$")
+        functions = [call.function for call in message.tool_calls or []]
+        own = [function for function in functions if _is_named(function, self._shape.name)]
+        if len(own) == 1:
+            return own[0].arguments
+        raise _Invalid(message.content or "", f"the tool {self._shape.name} was called {len(own)} times, not once", "$")
+
+    def _error(self, exc: _Invalid, choice: Choice, completion: ChatCompletion) -> InvalidOutputError:
+        facts: dict[str, Any] = {
+            "reason": exc.reason,
+            "path": exc.path,
+            "text": exc.text,
+            "choice": choice.index,
+            "completion": completion,
+            "usage": completion.usage,
+        }
+        name, size = self._shape.name, len(exc.text)
+        match finish_kind(choice.finish_reason):
+            case "length":
+                return OutputTruncatedError(
+                    f"the answer was cut after {size} characters, before it was a whole {name}", **facts
+                )
+            case "content_filter":
+                return OutputFilteredError(
+                    f"a content filter ended the answer after {size} characters, before it was a whole {name}", **facts
+                )
+            case _:
+                where = "" if exc.path == "$" else f", at {exc.path}"
+                return InvalidOutputError(f"the answer is no {name}: {exc.reason}{where}", **facts)
+
+
+class _Invalid(Exception):
+    def __init__(self, text: str, reason: str, path: str) -> None:
+        self.text = text
+        self.reason = reason
+        self.path = path
+
+
+def _is_named(function: Any, name: str) -> bool:
+    return isinstance(function, FunctionCall) and function.name == name
+
+
+def with_values(completion: ChatCompletion, values: list[T | None]) -> ParsedChatCompletion[T]:
+    """*completion* with the value of each choice."""
+    choices = [
+        ParsedChoice(
+            **_fields(choice, "message"),
+            message=ParsedChatCompletionMessage(**_fields(choice.message), parsed=value),
+        )
+        for choice, value in zip(completion.choices, values, strict=True)
+    ]
+    return ParsedChatCompletion(**_fields(completion, "choices"), choices=choices)
+
+
+def _fields(struct: msgspec.Struct, *without: str) -> dict[str, Any]:
+    return {name: getattr(struct, name) for name in struct.__struct_fields__ if name not in without}
+
+
+def rows_of(messages: object) -> list[Any] | None:
+    """*messages* as a list that can be sent twice; None if they are none, for the check of the request to refuse."""
+    return list(messages) if _is_rows(messages) else None
+
+
+def _is_rows(messages: object) -> TypeGuard[Iterable[Any]]:
+    return isinstance(messages, Iterable) and not isinstance(messages, (str, bytes, Mapping))
+
+
+def _with_instruction(messages: Any, instruction: str) -> Any:
+    """*messages* with *instruction* in the system message; many models take only one, and only as the first."""
+    rows = rows_of(messages)
+    if not rows:
+        return messages
+    first: Any = rows[0]
+    if isinstance(first, (SystemMessage, DeveloperMessage)):
+        rows[0] = msgspec.structs.replace(first, content=_extended(first.content, instruction))
+    elif is_object(first) and first.get("role") in ("system", "developer") and first.get("content"):
+        rows[0] = {**first, "content": _extended(first["content"], instruction)}
+    else:
+        rows.insert(0, {"role": "system", "content": instruction})
+    return rows
+
+
+def _extended(content: Any, instruction: str) -> Any:
+    if is_array(content):
+        return [*content, {"type": "text", "text": instruction}]
+    return f"{content}\n\n{instruction}"
