@@ -43,6 +43,8 @@ DRAIN_TIMEOUT_S = 30.0
 # A client may say much while nobody listens. Beyond this, it is not read any more, and has to wait.
 MAX_INBOX_SIZE = 1024 * 1024
 _SIZE_OF_ANY_MESSAGE = 256
+# What came at once is a message's worth already, and more is there: there is nothing to wait for.
+_GATHERED_BYTES = 16 * 1024
 _WATCHER = "opeai_async relay watcher"
 
 # They say that a function was called wrongly, and never that a client has gone. Exactly these: aiohttp reports a closed
@@ -200,10 +202,8 @@ class _Gone(Exception):
 
     def __init__(self, error: Exception | None = None) -> None:
         super().__init__(error)
-        self.error = error
-        if error is not None and error.__traceback__ is not None:
-            # Whoever keeps the error keeps the trace of the client's library, but not this relay, which keeps it.
-            error.__traceback__ = error.__traceback__.tb_next
+        # Its traceback leads back to the stream, which would live for as long as the result does.
+        self.error = None if error is None else error.with_traceback(None)
 
 
 @dataclass(slots=True)
@@ -354,14 +354,14 @@ class _Relay:
     async def _pump(self) -> RelayReason:
         """Send everything, a window's worth at a time."""
         while frames := await self._read():
-            read_at = self._loop.time()
+            read_at, sent_before = self._loop.time(), self._tally.bytes
             async with self._one_at_a_time:
                 for frame in frames:
                     await self._send_frame(frame)
             if self._told is not None:
                 return self._told
-            # A start says nothing yet: the first token is not to wait for it.
-            if not isinstance(frames[-1], StartFrame):
+            # A start says nothing yet: the first token is not to wait for it. And much need not be gathered.
+            if not isinstance(frames[-1], StartFrame) and self._tally.bytes - sent_before < _GATHERED_BYTES:
                 pause = read_at + self._options.window - self._loop.time()
                 if pause > 0:
                     await asyncio.sleep(pause)
