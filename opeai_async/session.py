@@ -91,7 +91,7 @@ class StreamSession:
         if id == "":
             raise ConfigurationError("the id of a session is empty")
         id = id or secrets.token_urlsafe(16)
-        store = store or _store_of_process
+        store = _store_of_process if store is None else store
         log = SessionLog(max_bytes=max_bytes)
         source = StreamFrames(stream) if isinstance(stream, ChunkStream) else stream
         producer = _Producer(source, log, grace)
@@ -107,7 +107,7 @@ class StreamSession:
             id: Of a session that was started here, or in another process that has the same store.
             store: Where it was started; by default the ``MemoryStore`` of this process.
         """
-        store = store or _store_of_process
+        store = _store_of_process if store is None else store
         log = store.get(id)
         if log is None:
             log = SessionLog()
@@ -389,9 +389,11 @@ class _Producer:
         finally:
             await source.aclose()
 
-    def _finish(self, _: asyncio.Task[None]) -> None:
+    def _finish(self, task: asyncio.Task[None]) -> None:
         """The task has ended, or was cancelled, perhaps before it began."""
         source, log = self._source, self._log
+        if not task.cancelled() and (error := task.exception()) is not None and self._error is None:
+            self._error = StreamInterruptedError(f"the source could not be closed: {error!r}")
         if self._timer is not None:
             self._timer.cancel()
         if log.last is None:

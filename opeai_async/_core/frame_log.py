@@ -17,8 +17,6 @@ import msgspec
 from opeai_async._core.framer import MAX_FRAME_CHARS, merged, rest_after, width
 from opeai_async.errors import StreamTooLargeError
 from opeai_async.types.frames import (
-    AnnotationsFrame,
-    AudioFrame,
     ContentFrame,
     DoneFrame,
     ErrorFrame,
@@ -37,7 +35,8 @@ class FrameLog:
     """The frames of one answer, from its start on.
 
     Args:
-        max_bytes: How much it may hold: UTF-8 bytes of text, and 128 for each frame that is kept apart.
+        max_bytes: How much it may hold: UTF-8 bytes of text, or of JSON where a frame is no text, and 128 for each
+            frame that is kept apart.
 
     Attributes:
         bytes: What it holds, counted like that.
@@ -136,11 +135,7 @@ def _size(frame: Frame) -> int:
         return FRAME_BYTES + _utf8_bytes(frame.text)
     if isinstance(frame, ToolCallFrame):
         return FRAME_BYTES + _utf8_bytes(frame.arguments) + _utf8_bytes(frame.id) + _utf8_bytes(frame.name)
-    if isinstance(frame, AudioFrame):
-        return FRAME_BYTES + len(frame.data) + _utf8_bytes(frame.transcript)
-    if isinstance(frame, AnnotationsFrame):
-        return FRAME_BYTES + len(msgspec.json.encode(frame))
-    return FRAME_BYTES
+    return FRAME_BYTES + len(msgspec.json.encode(frame))
 
 
 def _utf8_bytes(text: str | None) -> int:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opeai_async._core.frame_log import FRAME_BYTES, FrameLog
-from opeai_async._core.framer import MAX_FRAME_CHARS, merged, rest_after, width
+from opeai_async._core.framer import MAX_FRAME_CHARS, rest_after, width
 from opeai_async.errors import StreamTooLargeError
 from opeai_async.types.common import Annotation
 from opeai_async.types.frames import (
@@ -22,6 +22,7 @@ from opeai_async.types.frames import (
     StartFrame,
     ToolCallFrame,
 )
+from tests.support.faucet import said
 from tests.support.streams import texts
 
 PLENTY = 2**30
@@ -63,18 +64,6 @@ answers = st.builds(
 
 def content(text: str, *, begin: int = 0) -> ContentFrame:
     return ContentFrame(text=text, offset=begin + len(text))
-
-
-def said(read: list[Frame]) -> list[Frame]:
-    """What the frames say, with neighbours put together as far as they can be."""
-    result: list[Frame] = []
-    for frame in read:
-        together = merged(result[-1], frame) if result else None
-        if together is None:
-            result.append(frame)
-        else:
-            result[-1] = together
-    return result
 
 
 def filled(*batches: list[Frame]) -> FrameLog:
@@ -235,15 +224,15 @@ def test_what_is_held_is_counted(answer):
 
 def test_a_frame_that_does_not_fit_is_refused():
     """Those before it are there, and the end fits in any case."""
-    log = FrameLog(384)
-    with pytest.raises(StreamTooLargeError, match="does not fit into 384 bytes") as caught:
-        log.append([StartFrame(v=1, offset=1), content("ü" * 65, begin=1)])
-    assert caught.value.limit == "max_bytes=384"
-    assert log.read(0) == [StartFrame(v=1, offset=1)]
+    log = FrameLog(385)
+    with pytest.raises(StreamTooLargeError, match="does not fit into 385 bytes") as caught:
+        log.append([RefusalFrame(text="x", offset=1), content("ü" * 65, begin=1)])
+    assert caught.value.limit == "max_bytes=385"
+    assert log.read(0) == [RefusalFrame(text="x", offset=1)]
     log.append([content("ü" * 64, begin=1)])
     log.append([ErrorFrame(code="too_large", message="m", offset=66)])
     assert [frame.offset for frame in log.read(0)] == [1, 65, 66]
-    assert log.bytes == 384
+    assert log.bytes == 385
 
 
 @pytest.mark.parametrize(
@@ -253,14 +242,19 @@ def test_a_frame_that_does_not_fit_is_refused():
         (ContentFrame(text="\U0001f600", offset=1), 4),
         (ContentFrame(text="\ud83d", offset=1), 3),
         (ToolCallFrame(index=0, id="call", name="f", arguments="{ü}", offset=4), 4 + 1 + 4),
-        (AudioFrame(data="AA==", transcript="ü", offset=1), 4 + 2),
-        (StartFrame(v=1, offset=1), 0),
     ],
 )
 def test_bytes_are_those_of_utf_8(frame, size):
     assert filled([frame]).bytes == FRAME_BYTES + size
 
 
-def test_annotations_count_as_json():
-    frame = AnnotationsFrame(annotations=[Annotation(type="url_citation")], offset=1)
+@pytest.mark.parametrize(
+    "frame",
+    [
+        StartFrame(v=1, offset=1),
+        AudioFrame(data="AA==", transcript="ü", offset=1),
+        AnnotationsFrame(annotations=[Annotation(type="url_citation")], offset=1),
+    ],
+)
+def test_what_is_no_text_counts_as_json(frame):
     assert filled([frame]).bytes == FRAME_BYTES + len(msgspec.json.encode(frame))
