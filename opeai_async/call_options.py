@@ -10,7 +10,7 @@ from opeai_async._core.redact import hidden_values
 from opeai_async._core.think import ReasoningTags
 from opeai_async._core.timeouts import Timeouts
 from opeai_async.errors import ConfigurationError
-from opeai_async.types.request import CompletionParams, UnformattedParams
+from opeai_async.types.request import CompletionParams, ResponseFormatParam, SharedParams, UnformattedParams
 
 T = TypeVar("T")
 
@@ -53,7 +53,13 @@ class ParseParams(UnformattedParams, CallOptions):
     """The same for ``parse``, whose ``response_format`` is a Python type."""
 
 
-ParamsT = TypeVar("ParamsT", CreateParams, ParseParams)
+class RunParams(SharedParams, CallOptions, total=False):
+    """The same for ``run``, whose ``tools`` may be functions."""
+
+    response_format: ResponseFormatParam | None
+
+
+ParamsT = TypeVar("ParamsT", CreateParams, ParseParams, RunParams)
 
 
 _OPTION_NAMES = frozenset(CallOptions.__annotations__)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 import msgspec
@@ -20,6 +20,7 @@ from opeai_async.call_options import (
     OnTruncated,
     OutputMode,
     ParseParams,
+    RunParams,
     hidden_params,
     one_of,
     split_params,
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
     from opeai_async.client import AsyncOpeAI
 
     # Loaded when they are first used.
+    from opeai_async.runner import Run
     from opeai_async.structured import ParsedChatCompletionStream
+    from opeai_async.tools import OnToolError, RunTool
     from opeai_async.types.parsed import ParsedChatCompletion
 
 CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
@@ -234,6 +237,43 @@ class Completions:
         output: OutputFormat[Any] = OutputFormat(response_format, mode=mode, strict=strict)
         asked = cast("CreateParams", output.asked(hidden))
         return ParsedChatCompletionStream(*self._parts_of_stream(asked, ChatCompletionChunk, usage=True), output)
+
+    def run(
+        self,
+        *,
+        tools: Iterable[RunTool],
+        max_rounds: int = 10,
+        parallel: int = 8,
+        call_timeout: float | None = None,
+        eager: bool = False,
+        on_error: OnToolError = "tell",
+        **params: Unpack[RunParams],
+    ) -> Run:
+        """A run of tools, as one stream over all its rounds: the model is asked, what it calls is run, it is told.
+
+        Args:
+            tools: Functions, ``@tool`` or plain ones; and definitions in the API's own form: a call of one of these
+                ends the run, with ``reason`` ``"tool_calls"``, after all others were run.
+            max_rounds: How often the model is asked. What the last round calls is run, but the model is not told.
+            parallel: How many tools run at once.
+            call_timeout: Seconds that one call may take, unless its tool has a limit of its own; None for no limit.
+            eager: Start a call as soon as it is certain, while the model still writes the next. Should the answer then
+                break off, it has been started all the same: for tools which only read.
+            on_error: What becomes of an exception of a tool: ``"tell"`` the model its type, ``"raise"`` it, or a
+                function of the exception and the call, which returns what to tell. A ``ToolError`` is always told.
+            params: As for ``stream``. A ``tool_choice`` that forces a call holds in the first round only. Timeouts and
+                retries are those of each request.
+
+        Raises:
+            RequestValidationError: If a parameter is wrong, or a function cannot be a tool; nothing was sent.
+            ConfigurationError: If an option cannot be used; nothing was sent.
+        """
+        from opeai_async.runner import Run, RunOptions
+
+        options = RunOptions(
+            max_rounds=max_rounds, parallel=parallel, call_timeout=call_timeout, eager=eager, on_error=on_error
+        )
+        return Run(self.stream, hidden_params(params), tools, options)
 
     def _stream(self, params: CreateParams, chunk_type: type[ChunkT], *, usage: bool) -> ChatCompletionStream[ChunkT]:
         return ChatCompletionStream(*self._parts_of_stream(params, chunk_type, usage=usage))

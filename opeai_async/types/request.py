@@ -238,8 +238,8 @@ StreamOptionsParam: TypeAlias = StreamOptions | Mapping[str, object]
 # --- the request ---------------------------------------------------------------------------------------------------
 
 
-class UnformattedParams(TypedDict, total=False):
-    """Every parameter of the API but ``stream`` and ``response_format``; see ``CompletionParams``."""
+class SharedParams(TypedDict, total=False):
+    """Every parameter of the API but ``stream``, ``tools`` and ``response_format``; see ``CompletionParams``."""
 
     messages: Required[Iterable[MessageParam]]
     model: Required[str]
@@ -268,12 +268,17 @@ class UnformattedParams(TypedDict, total=False):
     stream_options: StreamOptionsParam | None
     temperature: float | None
     tool_choice: ToolChoiceParam | None
-    tools: Iterable[ToolParam] | None
     top_logprobs: int | None
     top_p: float | None
     user: str | None
     verbosity: str | None
     web_search_options: Mapping[str, object] | None
+
+
+class UnformattedParams(SharedParams, total=False):
+    """Every parameter of the API but ``stream`` and ``response_format``; see ``CompletionParams``."""
+
+    tools: Iterable[ToolParam] | None
 
 
 class CompletionParams(UnformattedParams, total=False):

@@ -1,0 +1,338 @@
+"""The loop of a run: ask the model, run the tools that it calls, send the results back, ask again.
+
+Whoever reads the run reads its streams, in the reader's own task: what arrives waits in the transport until it is
+wanted. Only the tools have tasks of their own. Where one of them runs while an answer still comes, the next read has a
+task too, so that whichever is first is told first; a read that is cancelled leaves both as they are.
+
+A run ends once, in ``_end``. What is closed there is closed at once; ``settled`` waits for what takes its time to end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import functools
+from collections.abc import AsyncIterator, Callable, Iterable
+from enum import Enum
+from typing import Any, TypeAlias
+
+import msgspec
+
+from opeai_async._core.outcome import Outcome
+from opeai_async._core.sealed import SealedCalls
+from opeai_async._core.tool_results import ToolAnswer
+from opeai_async._core.usage import added
+from opeai_async._io.reader import on_loop
+from opeai_async._io.stream import ChunkStream
+from opeai_async._io.tool_tasks import ToolEvent, ToolJob, ToolTasks, Work
+from opeai_async.errors import ClientClosedError, ConcurrentReadError, ConfigurationError, OpeAIError
+from opeai_async.types.chunk import ChatCompletionChunk
+from opeai_async.types.common import CompletionUsage
+from opeai_async.types.completion import ChatCompletion, ToolCall
+from opeai_async.types.request import MessageParam, ToolMessage
+from opeai_async.types.run_events import RoundFinishedEvent, RoundStartedEvent, RunReason
+
+Chunks: TypeAlias = list[ChatCompletionChunk]
+RunItem: TypeAlias = Chunks | ChatCompletion | RoundStartedEvent | RoundFinishedEvent | ToolEvent
+"""What one read brings: chunks that came together; the whole message, once no more chunks come; events."""
+
+Ask: TypeAlias = Callable[[list[MessageParam], int], ChunkStream[Any]]
+"""Makes the stream of a round from the messages and the round's number, from 1."""
+
+Runner: TypeAlias = Callable[[ToolCall], Work | None]
+"""What runs a call; None if that is left to the caller."""
+
+_CUT_OFF: dict[str | None, RunReason] = {"length": "length", "content_filter": "content_filter"}
+
+
+class _Phase(Enum):
+    """What comes next in a round."""
+
+    BEGIN = "begin"
+    """The model is asked, for the first time or with results."""
+    ANSWER = "answer"
+    """Its stream is read."""
+    CALLS = "calls"
+    """The tools run; with none, or when all have, the round is over."""
+
+
+class Rounds:
+    """The rounds of one run.
+
+    Args:
+        ask: Makes a stream; for the first round, now.
+        runner: Finds what runs a call.
+        messages: The conversation so far.
+        max_rounds: How often the model is asked, at least 1.
+        parallel: How many tools run at once, at least 1.
+        eager: Whether a call is started as soon as it is sealed.
+
+    Attributes:
+        reason: Why it ended; ``"running"`` until then.
+        completions: The answers so far, without one that broke off.
+        stream: The stream of this round, or the last one.
+        error: What ended it, where that was an error.
+        chunks: How many chunks were read.
+    """
+
+    def __init__(
+        self,
+        ask: Ask,
+        runner: Runner,
+        messages: Iterable[MessageParam],
+        *,
+        max_rounds: int,
+        parallel: int,
+        eager: bool,
+    ) -> None:
+        self.reason: RunReason = "running"
+        self.completions: list[ChatCompletion] = []
+        self.error: BaseException | None = None
+        self.chunks = 0
+        self._ask = ask
+        self._runner = runner
+        self._max_rounds = max_rounds
+        self._messages = list(messages)
+        self._given = len(self._messages)
+        self._items: list[RunItem] = []
+        self._tasks = ToolTasks(parallel, lambda event: self._items.append(event))
+        self._jobs: dict[int, ToolJob] = {}
+        self._calls: list[ToolCall] = []
+        self._sealed: SealedCalls | None = None
+        self._is_eager = eager
+        self._round = 0
+        self._phase = _Phase.BEGIN
+        self._is_reading = False
+        self._is_closed = False
+        self._read_was_cancelled = False
+        self._pending: asyncio.Task[Chunks | None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.stream = ask(self._messages, 1)
+        self._batches: AsyncIterator[Chunks] = self.stream.batches()
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    async def read(self) -> list[RunItem]:
+        """All that is there, at least one; waits for one, and is empty at the end. May be cancelled.
+
+        Raises:
+            OpeAIError: What ended the run.
+            Exception: What a tool raised, where that ends the run.
+            ConcurrentReadError: If another task is reading.
+            ClientClosedError: If it was closed before its end.
+        """
+        if self._is_reading:
+            raise ConcurrentReadError("another task is reading this run already")
+        self._is_reading, self._read_was_cancelled, self._loop = True, False, asyncio.get_running_loop()
+        try:
+            while not self._items and self.reason == "running":
+                await self._go_on()
+            if not self._items:
+                await self.settled()
+                self._check_end()
+        except asyncio.CancelledError:
+            self._read_was_cancelled = True
+            raise
+        finally:
+            self._is_reading = False
+        items, self._items = self._items, []
+        return items
+
+    async def _go_on(self) -> None:
+        """Take the next step, which may bring nothing."""
+        if self._tasks.error is not None:
+            self._end("failed", self._tasks.error)
+        elif self._phase is _Phase.BEGIN:
+            self._begin_round()
+        elif self._phase is _Phase.ANSWER:
+            await self._read_answer()
+        elif self._tasks.is_idle:
+            self._finish_round(self._reason())
+        else:
+            await self._news(lambda: self._tasks.is_idle)
+
+    def _begin_round(self) -> None:
+        if self._round:
+            self._messages, self._calls, self._jobs = self.messages, [], {}
+            try:
+                self.stream = self._ask(self._messages, self._round + 1)
+            except OpeAIError as exc:
+                self._end("failed", exc)
+                return
+            self._batches = self.stream.batches()
+        self._round += 1
+        self._phase = _Phase.ANSWER
+        self._sealed = SealedCalls() if self._is_eager else None
+        self._items.append(RoundStartedEvent(round=self._round))
+
+    async def _read_answer(self) -> None:
+        try:
+            chunks = await self._next_chunks()
+        except (ConcurrentReadError, ConfigurationError):
+            raise
+        except OpeAIError as exc:
+            self._end("failed", exc)
+            return
+        if self.reason != "running":  # cancel() was called meanwhile
+            return
+        if chunks is None:
+            self._take_answer()
+        elif chunks:
+            self.chunks += len(chunks)
+            self._items.append(chunks)
+            for index, call in self._sealed.add(chunks) if self._sealed is not None else ():
+                self._start(index, call)
+
+    async def _next_chunks(self) -> Chunks | None:
+        """What the stream brings; None at its end, and nothing if a tool has news before."""
+        if self._pending is None:
+            if self._tasks.is_idle:
+                return await anext(self._batches, None)
+            self._pending = asyncio.get_running_loop().create_task(_first(self._batches), name="opeai_async run")
+            self._pending.add_done_callback(self._tasks.wake)
+        pending = self._pending
+        await self._news(pending.done)
+        if not pending.done():
+            return []
+        self._pending = None
+        return pending.result()
+
+    async def _news(self, is_there: Callable[[], bool]) -> None:
+        """Return when there is something to go on with."""
+        tasks = self._tasks
+        while not (is_there() or self._items or tasks.error is not None or self.reason != "running"):
+            tasks.news.clear()
+            await tasks.news.wait()
+
+    # --- rounds ------------------------------------------------------------------------------------------------------
+
+    def _take_answer(self) -> None:
+        """The stream has ended well: run what it asks for."""
+        stream = self.stream
+        if stream.outcome is Outcome.CANCELLED:
+            self._end("cancelled")
+            return
+        completion = msgspec.structs.replace(stream.snapshot, meta=stream.meta)
+        self.completions.append(completion)
+        self._items.append(completion)
+        self._phase = _Phase.CALLS
+        finish = None
+        for choice in completion.choices[:1]:
+            finish, self._calls = choice.finish, choice.message.tool_calls or []
+            self._messages.append(choice.message)
+        if stream.outcome is Outcome.TRUNCATED:
+            self._finish_round("truncated")
+        elif finish in _CUT_OFF:
+            self._finish_round(_CUT_OFF[finish])
+        else:
+            for index, call in enumerate(self._calls):
+                self._start(index, call)
+
+    def _start(self, index: int, call: ToolCall) -> None:
+        """Run *call*, unless that was begun when it was sealed."""
+        begun = self._jobs.pop(index, None)
+        if begun is not None and begun.is_for(call):
+            self._jobs[index] = begun
+            return
+        if begun is not None:  # it has gone on after it was whole
+            self._tasks.drop(begun)
+        work = self._runner(call)
+        if work is not None:
+            self._jobs[index] = job = ToolJob(self._round, index, call, work)
+            self._tasks.start(job)
+
+    def _reason(self) -> RunReason:
+        """Whether the run goes on after this round, all of whose tools have run."""
+        if not self._calls:
+            return "completed"
+        if self.open_calls:
+            return "tool_calls"
+        return "max_rounds" if self._round >= self._max_rounds else "running"
+
+    def _finish_round(self, reason: RunReason) -> None:
+        self._items.append(RoundFinishedEvent(round=self._round, completion=self.completions[-1]))
+        self._phase = _Phase.BEGIN
+        if reason != "running":
+            self._end(reason)
+
+    # --- ending ------------------------------------------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        """End the run now, from any thread: the upstream is closed, tools are cancelled, a loop over it ends."""
+        if self._loop is None:
+            self._cancel()
+        else:
+            on_loop(self._loop, self._cancel)
+
+    def _cancel(self) -> None:
+        if self.reason == "running":
+            self._items = []
+            self._end("cancelled")
+
+    async def aclose(self) -> None:
+        """Cancel the run, if it is not at its end, and wait until its tools have ended. May be called again."""
+        if self.reason == "running":
+            self._is_closed = True
+            self.cancel()
+        await self.settled()
+
+    async def settled(self) -> None:
+        """Return when nothing runs any more; cancelling this is harmless."""
+        await self._tasks.ended()
+        if self._pending is not None:
+            await asyncio.wait([self._pending])
+
+    def _end(self, reason: RunReason, error: BaseException | None = None) -> None:
+        self.reason, self.error = reason, error
+        self._tasks.cancel()
+        self.stream.cancel()
+
+    def _check_end(self) -> None:
+        """Raise what ended the run, if it did not end well."""
+        if self.error is not None:
+            # What a stream raised is raised as a copy, as streams do: its traceback would lead back to here.
+            raise self.error if self.error is self._tasks.error else copy.copy(self.error)
+        if self._is_closed and self.reason == "cancelled":
+            raise ClientClosedError(f"the run was closed in round {self._round}, before its end")
+
+    # --- what is known -----------------------------------------------------------------------------------------------
+
+    @property
+    def is_unclosed(self) -> bool:
+        """Whether it was begun and not ended, and nobody has cancelled who read it."""
+        return self.reason == "running" and self._round > 0 and not self._read_was_cancelled
+
+    @property
+    def messages(self) -> list[MessageParam]:
+        """The conversation so far, with the results of this round's calls, in their order."""
+        return [*self._messages, *(_result_of(call, answer) for call, answer in self._answered() if answer is not None)]
+
+    @property
+    def new_messages(self) -> list[MessageParam]:
+        """Those of the messages that this run has added."""
+        return self.messages[self._given :]
+
+    @property
+    def open_calls(self) -> list[ToolCall]:
+        """Calls of the last answer that have no result."""
+        return [call for call, answer in self._answered() if answer is None]
+
+    @property
+    def usage(self) -> CompletionUsage | None:
+        """Token counts of all rounds together, as far as they came."""
+        counts = [completion.usage for completion in self.completions]
+        if len(counts) < self._round:
+            counts.append(self.stream.usage)
+        return functools.reduce(added, counts, None)
+
+    def _answered(self) -> list[tuple[ToolCall, ToolAnswer | None]]:
+        jobs = [self._jobs.get(index) for index in range(len(self._calls))]
+        return [(call, job.answer if job is not None else None) for call, job in zip(self._calls, jobs, strict=True)]
+
+
+async def _first(batches: AsyncIterator[Chunks]) -> Chunks | None:
+    return await anext(batches, None)
+
+
+def _result_of(call: ToolCall, answer: ToolAnswer) -> MessageParam:
+    return ToolMessage(content=answer.content, tool_call_id=call.id)

@@ -1,0 +1,150 @@
+"""Tool calls under way: so many at a time, each in a task of its own.
+
+They are moved on by the ends of their tasks, and not by whoever reads the run: a reader that is slow does not keep the
+next call from being started. What happens is told as events, in the order in which it does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from opeai_async._core.tool_results import ToolAnswer, failed
+from opeai_async.types.completion import ToolCall
+from opeai_async.types.run_events import ToolFinishedEvent, ToolStartedEvent
+
+Work: TypeAlias = Callable[[], Coroutine[Any, Any, ToolAnswer]]
+ToolEvent: TypeAlias = ToolStartedEvent | ToolFinishedEvent
+
+
+@dataclass(eq=False, slots=True)
+class ToolJob:
+    """One call: *work* runs it; *answer* is what became of it, None until then."""
+
+    round: int
+    index: int
+    call: ToolCall
+    work: Work
+    answer: ToolAnswer | None = None
+    started_at: float = 0.0
+
+    def is_for(self, call: ToolCall) -> bool:
+        """Whether *call* asks for the same."""
+        return asked(self.call) == asked(call)
+
+
+def asked(call: ToolCall) -> tuple[str, str]:
+    """The name of the tool, and the text that it is given."""
+    if call.custom is not None:
+        return call.custom.name, call.custom.input
+    return call.function.name, call.function.arguments
+
+
+class ToolTasks:
+    """Runs jobs, at most *parallel* at a time.
+
+    Args:
+        parallel: At least 1.
+        tell: Is given each event as it happens.
+
+    Attributes:
+        news: Set when a job has ended.
+        error: What a job raised.
+    """
+
+    def __init__(self, parallel: int, tell: Callable[[ToolEvent], None]) -> None:
+        self.news = asyncio.Event()
+        self.error: BaseException | None = None
+        self._parallel = parallel
+        self._tell = tell
+        self._waiting: deque[ToolJob] = deque()
+        self._running: dict[asyncio.Task[ToolAnswer], ToolJob] = {}
+        self._dropped: set[asyncio.Task[ToolAnswer]] = set()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to wait for."""
+        return not (self._running or self._waiting)
+
+    def start(self, job: ToolJob) -> None:
+        """Run *job*, now or when it is its turn."""
+        self._waiting.append(job)
+        self._fill()
+
+    def drop(self, job: ToolJob) -> None:
+        """Cancel *job*, and tell no more of it."""
+        if job in self._waiting:
+            self._waiting.remove(job)
+        for task, running in list(self._running.items()):
+            if running is job:
+                self._drop(task)
+        self._fill()
+
+    def cancel(self) -> None:
+        """Cancel all jobs, and tell no more of them."""
+        self._waiting.clear()
+        for task in list(self._running):
+            self._drop(task)
+        self.news.set()
+
+    def wake(self, task: asyncio.Task[Any]) -> None:
+        """There is news: *task* has ended, which somebody else may look at or not."""
+        self.news.set()
+        if not task.cancelled():
+            task.exception()
+
+    async def ended(self) -> None:
+        """Return when what was cancelled has ended; cancelling this is harmless."""
+        # A tool may be what ends its own run.
+        if tasks := self._dropped - {asyncio.current_task()}:
+            await asyncio.wait(tasks)
+
+    def _fill(self) -> None:
+        while self._waiting and len(self._running) < self._parallel:
+            job = self._waiting.popleft()
+            loop = asyncio.get_running_loop()
+            job.started_at = loop.time()
+            name, arguments = asked(job.call)
+            task = loop.create_task(job.work(), name=f"opeai_async tool {name}")
+            self._running[task] = job
+            task.add_done_callback(self._done)
+            self._tell(
+                ToolStartedEvent(round=job.round, index=job.index, id=job.call.id, name=name, arguments=arguments)
+            )
+
+    def _drop(self, task: asyncio.Task[ToolAnswer]) -> None:
+        del self._running[task]
+        self._dropped.add(task)
+        task.cancel()
+
+    def _done(self, task: asyncio.Task[ToolAnswer]) -> None:
+        self.wake(task)
+        if task in self._dropped:
+            self._dropped.discard(task)
+            return
+        job = self._running.pop(task)
+        if task.cancelled():  # by the tool itself, or by somebody who knows its task
+            answer = failed(asyncio.CancelledError(), "The tool was cancelled.")
+        elif (error := task.exception()) is not None:
+            self.error = self.error or error
+            return
+        else:
+            answer = task.result()
+        job.answer = answer
+        self._tell(
+            ToolFinishedEvent(
+                round=job.round,
+                index=job.index,
+                id=job.call.id,
+                name=asked(job.call)[0],
+                content=answer.content,
+                duration_s=task.get_loop().time() - job.started_at,
+                error=answer.error,
+                result=answer.result,
+                exception=answer.exception,
+            )
+        )
+        self._fill()

@@ -1,0 +1,428 @@
+"""A run: the model is asked, the tools it calls are run, it is asked again with their results, until it has answered.
+
+The loop itself is in ``_io/rounds.py``. Here are what it brings: events, frames for a browser, and the result.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+import msgspec
+
+from opeai_async._core.events import EventMaker
+from opeai_async._core.framer import Framer
+from opeai_async._core.json_types import is_object
+from opeai_async._io.rounds import Rounds, RunItem
+from opeai_async._io.stream import ChunkStream
+from opeai_async.errors import ConcurrentReadError, ConfigurationError, OpeAIError, RequestValidationError
+from opeai_async.relay import Receive, RelayOptions, RelayResult, Send, relay
+from opeai_async.tools import OnToolError, RunTool, Toolbox
+from opeai_async.types.common import CompletionUsage
+from opeai_async.types.completion import ChatCompletion, ToolCall
+from opeai_async.types.frames import DoneReason, Frame, ToolFinishedFrame, ToolStartedFrame
+from opeai_async.types.request import MessageParam
+from opeai_async.types.run_events import (
+    RoundFinishedEvent,
+    RoundStartedEvent,
+    RunEvent,
+    RunReason,
+    ToolFinishedEvent,
+    ToolStartedEvent,
+)
+
+_DONE_REASONS: dict[RunReason, DoneReason] = {"truncated": "truncated", "cancelled": "cancelled"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How a run goes; see ``Completions.run``."""
+
+    max_rounds: int = 10
+    parallel: int = 8
+    call_timeout: float | None = None
+    eager: bool = False
+    on_error: OnToolError = "tell"
+
+    def check(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            ConfigurationError: Says which, and what was expected.
+        """
+        for name in ("max_rounds", "parallel"):
+            value = getattr(self, name)
+            if not (isinstance(value, int) and value >= 1):
+                raise ConfigurationError(f"{name} is {value!r}, expected a whole number of at least 1")
+        if self.call_timeout is not None and not self.call_timeout > 0:
+            raise ConfigurationError(f"call_timeout is {self.call_timeout!r}, expected seconds, more than 0, or None")
+        if self.on_error not in ("tell", "raise") and not callable(self.on_error):
+            raise ConfigurationError(f"on_error is {self.on_error!r}, expected 'tell', 'raise' or a function")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class RunResult:
+    """What a run has brought.
+
+    Attributes:
+        reason: Why it ended; see ``RunReason``.
+        messages: The whole conversation, for the next request. Where there are ``open_calls``, it lacks their results:
+            a server wants a ``tool`` message for each first.
+        new_messages: Those of the messages that the run has added: the model's, as they came, and the tools' results.
+        completions: The answers, one per round; without one that broke off.
+        usage: Token counts of all rounds together, as far as they came.
+        open_calls: Calls of the last answer that have no result.
+    """
+
+    reason: RunReason
+    messages: list[MessageParam]
+    new_messages: list[MessageParam]
+    completions: list[ChatCompletion]
+    usage: CompletionUsage | None
+    open_calls: list[ToolCall]
+
+    @property
+    def text(self) -> str | None:
+        """The content of the last answer."""
+        choices = self.completions[-1].choices if self.completions else []
+        return choices[0].message.content if choices else None
+
+    def __repr__(self) -> str:
+        return (
+            f"<RunResult {self.reason}: {len(self.completions)} rounds, {len(self.new_messages)} new messages, "
+            f"{len(self.open_calls)} open calls>"
+        )
+
+
+class Run:
+    """One stream over all rounds: ``async for event in run``, then ``await run.result()``; or only ``await run``.
+
+    Made by ``client.chat.completions.run(...)``. Nothing is sent before the first read. Read it from one task. A run
+    that is not read to its end must be closed: leave its ``async with`` block, call ``aclose()``, or ``cancel()`` from
+    anywhere. Then the upstream is closed and running tools are cancelled; ``aclose`` and the block wait for async tools
+    to end, as a task group does, while a sync one is left to run to its end in its thread.
+    """
+
+    def __init__(
+        self,
+        stream: Callable[..., ChunkStream[Any]],
+        params: Mapping[str, Any],
+        tools: Iterable[RunTool],
+        options: RunOptions,
+    ) -> None:
+        options.check()
+        _check_params(params)
+        toolbox = Toolbox(tools)
+        plain = dict(params)
+        messages = plain.pop("messages", ())
+
+        def ask(messages: list[MessageParam], number: int) -> ChunkStream[Any]:
+            choice = params.get("tool_choice")
+            plain["tool_choice"] = choice if number == 1 else later_tool_choice(choice)
+            return stream(messages=messages, tools=toolbox.params or None, **plain)
+
+        self._ready: deque[RunEvent] = deque()
+        self._maker = EventMaker()
+        self._rounds = Rounds(
+            ask,
+            lambda call: toolbox.answer(call, on_error=options.on_error, limit_s=options.call_timeout),
+            messages,
+            max_rounds=options.max_rounds,
+            parallel=options.parallel,
+            eager=options.eager,
+        )
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    def __aiter__(self) -> AsyncIterator[RunEvent]:
+        return self
+
+    async def __anext__(self) -> RunEvent:
+        """The next event: of a stream, or of a round or a tool; see ``types/run_events.py``.
+
+        Raises:
+            OpeAIError: What ended the run; ``result_so_far`` holds what had been done.
+            Exception: What a tool raised, where ``on_error`` says so.
+            ConcurrentReadError: If another task is reading.
+            ClientClosedError: If the run was closed before its end.
+        """
+        while not self._ready:
+            items = await self._rounds.read()
+            if not items:
+                raise StopAsyncIteration
+            for item in items:
+                self._take(item)
+        return self._ready.popleft()
+
+    def _take(self, item: RunItem) -> None:
+        if isinstance(item, list):
+            for chunk in item:
+                self._ready.extend(self._maker.add(chunk))
+        elif isinstance(item, ChatCompletion):
+            self._ready.extend(self._maker.end(item))
+        else:
+            if isinstance(item, RoundStartedEvent):
+                self._maker = EventMaker()
+            self._ready.append(item)
+
+    async def result(self) -> RunResult:
+        """Read to the end; returns what the run has brought. After ``cancel()``, it is what had been done.
+
+        Raises:
+            OpeAIError: What ended the run, and the rest as reading an event does.
+        """
+        self._ready.clear()  # the rest counts as read
+        while await self._rounds.read():
+            pass
+        return self.result_so_far
+
+    def __await__(self) -> Generator[Any, None, RunResult]:
+        return self._whole().__await__()
+
+    async def _whole(self) -> RunResult:
+        async with self:
+            return await self.result()
+
+    def frames(self, *, results: bool = False) -> RunFrames:
+        """All rounds as frames for a browser, read instead of the events; for ``sse`` and ``StreamSession.start``.
+
+        Args:
+            results: Whether the browser is to see what the tools return.
+        """
+        return RunFrames(self, self._rounds, results=results)
+
+    async def relay(
+        self, send: Send, receive: Receive | None = None, *, results: bool = False, **options: Unpack[RelayOptions]
+    ) -> RelayResult:
+        """Send all rounds on to a client, such as a browser at a websocket; returns how that went.
+
+        See `opeai_async.relay.relay` for what can be set; ``result_so_far`` then has the messages.
+
+        Args:
+            send, receive: As for a stream.
+            results: Whether the client is to see what the tools return.
+            options: As for a stream.
+
+        Raises:
+            Exception: What ``relay`` raises; and what a tool raised, where ``on_error`` says so.
+        """
+        frames = self.frames(results=results)
+        result = await relay(frames, send, receive, **options)
+        if frames.failure is not None:
+            raise frames.failure
+        return result
+
+    # --- ending ------------------------------------------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        """End the run now: the upstream is closed, tools are cancelled, a loop over it ends quietly; from any thread.
+
+        What is done already stays in ``result_so_far``.
+        """
+        self._ready.clear()
+        self._rounds.cancel()
+
+    async def aclose(self) -> None:
+        """Close the run, if it is not at its end; later reads raise ``ClientClosedError``. May be called again."""
+        if self._rounds.reason == "running":
+            self._ready.clear()
+        await self._rounds.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
+        rounds: Rounds | None = getattr(self, "_rounds", None)
+        if rounds is None or rounds.reason != "running":
+            return
+        is_unclosed = rounds.is_unclosed
+        rounds.cancel()
+        if is_unclosed:
+            _warn(f"unclosed {self!r}: use `async with`, aclose() or cancel()", ResourceWarning, source=self)
+
+    # --- what is known -----------------------------------------------------------------------------------------------
+
+    @property
+    def result_so_far(self) -> RunResult:
+        """What has been done: all messages and results that there are, also after an error."""
+        rounds = self._rounds
+        return RunResult(
+            reason=rounds.reason,
+            messages=rounds.messages,
+            new_messages=rounds.new_messages,
+            completions=list(rounds.completions),
+            usage=rounds.usage,
+            open_calls=rounds.open_calls,
+        )
+
+    @property
+    def stream(self) -> ChunkStream[Any]:
+        """The stream of this round, or of the last one: its ``meta``, ``timing``, ``quirks``. Do not read it."""
+        return self._rounds.stream
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._rounds.reason}, {len(self._rounds.completions)} rounds>"
+
+
+class RunFrames:
+    """The frames of a run, which are read instead of its events; a ``FrameSource``. Made by ``Run.frames``.
+
+    There is one ``start`` and one last frame; offsets and the indexes of tool calls go on over all rounds.
+
+    Attributes:
+        failure: What a tool raised, where that ended the run.
+    """
+
+    def __init__(self, run: Run, rounds: Rounds, *, results: bool) -> None:
+        self._run = run
+        self._rounds = rounds
+        self._framer = Framer()
+        self._with_results = results
+        self._earlier_calls = 0
+        self._is_amid_answer = False
+        self._is_stopped = False
+        self._is_ended = False
+        self._held: deque[Frame] = deque()
+        self._error: OpeAIError | None = None
+        self.failure: Exception | None = None
+
+    def __aiter__(self) -> AsyncIterator[Frame]:
+        return self
+
+    async def __anext__(self) -> Frame:
+        if not self._held:
+            self._held.extend(await self.read())
+        if not self._held:
+            raise StopAsyncIteration
+        return self._held.popleft()
+
+    async def read(self) -> list[Frame]:
+        """All frames that are there, at least one; waits for one, and is empty after the last.
+
+        Raises:
+            ConcurrentReadError: If another task is reading the run.
+            ConfigurationError: If it was opened by another event loop.
+        """
+        if self._is_ended:
+            return []
+        try:
+            while items := await self._rounds.read():
+                if frames := [frame for item in items for frame in self._frames_of(item)]:
+                    return frames
+        except (ConcurrentReadError, ConfigurationError):
+            raise
+        except OpeAIError as exc:
+            self._error = exc
+            return self._end(exc)
+        except Exception as exc:  # noqa: BLE001 - a tool may raise anything, and it is raised again
+            self.failure = exc
+            return self._end(exc)
+        return self._end(None)
+
+    def _frames_of(self, item: RunItem) -> list[Frame]:
+        if isinstance(item, list):
+            self._is_amid_answer = True
+            return self._framer.add(item)
+        if isinstance(item, ChatCompletion):
+            self._is_amid_answer = False
+            return self._framer.rest()
+        if isinstance(item, RoundStartedEvent):
+            if item.round > 1:
+                self._framer.next_round()
+            return []
+        if isinstance(item, RoundFinishedEvent):
+            for choice in item.completion.choices[:1]:
+                self._earlier_calls += len(choice.message.tool_calls or ())
+            return []
+        return self._framer.tell(self._tool_frame(item))
+
+    def _tool_frame(self, event: ToolStartedEvent | ToolFinishedEvent) -> Frame:
+        index = self._earlier_calls + event.index
+        if isinstance(event, ToolStartedEvent):
+            return ToolStartedFrame(index=index, id=event.id, name=event.name)
+        return ToolFinishedFrame(
+            index=index,
+            id=event.id,
+            name=event.name,
+            duration_s=event.duration_s,
+            error=event.error,
+            result=event.content if self._with_results else None,
+        )
+
+    def _end(self, error: Exception | None) -> list[Frame]:
+        self._is_ended = True
+        framer, rounds = self._framer, self._rounds
+        frames = framer.rest() if self._is_amid_answer else []
+        if error is not None and not self._is_stopped:
+            return [*frames, framer.failed(error)]
+        reason = _DONE_REASONS.get(rounds.reason, "completed")
+        if self._is_stopped and (error is not None or reason == "cancelled"):
+            reason = "stopped"
+        choices = rounds.completions[-1].choices if rounds.completions else []
+        finish_reason = choices[0].finish_reason if choices else None
+        return [*frames, framer.done(reason, {0: finish_reason} if finish_reason else {}, rounds.usage)]
+
+    def stop(self) -> None:
+        """End the run; what had come is there, and ``done`` says that it was stopped."""
+        self._is_stopped = True
+        self._run.cancel()
+
+    async def aclose(self) -> None:
+        """Close the run, if it is not at its end. May be called again."""
+        await self._run.aclose()
+
+    @property
+    def completion(self) -> ChatCompletion | None:
+        """The last message, as far as it has come; None if nothing has."""
+        snapshot = self._rounds.stream.snapshot
+        if not snapshot.choices and snapshot.usage is None:
+            return self._rounds.completions[-1] if self._rounds.completions else None
+        return msgspec.structs.replace(snapshot, meta=self._rounds.stream.meta)
+
+    @property
+    def usage(self) -> CompletionUsage | None:
+        """Token counts of all rounds together, as far as they came."""
+        return self._rounds.usage
+
+    @property
+    def error(self) -> OpeAIError | None:
+        """What ended the run, where that was an error of this package."""
+        return self._error
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks were read, of all rounds."""
+        return self._rounds.chunks
+
+    @property
+    def offset(self) -> int:
+        """The position in the answer after what was read."""
+        return self._framer.offset
+
+
+def later_tool_choice(choice: Any) -> Any:
+    """What of a ``tool_choice`` holds after the first round: all but force, or the model could never answer."""
+    if isinstance(choice, str):
+        return choice if choice in ("auto", "none") else None
+    if is_object(choice) and is_object(allowed := choice.get("allowed_tools")):
+        return {**choice, "allowed_tools": {**allowed, "mode": "auto"}}
+    return None
+
+
+def _check_params(params: Mapping[str, Any]) -> None:
+    if params.get("n") not in (None, 1):
+        raise RequestValidationError(f"n is {params['n']!r}, expected 1: a run goes on with one answer", field="n")
+    for name in ("functions", "function_call"):
+        if params.get(name) is not None:
+            raise RequestValidationError(
+                f"{name} is the API's older form, which a run does not know", field=name, hint="use tools"
+            )

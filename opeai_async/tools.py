@@ -1,0 +1,294 @@
+"""Functions as tools that a model may call.
+
+A tool is a function, and what the model is told of it. It is called as before; and it is a mapping in the API's shape,
+so it also goes into ``tools=`` of ``create`` and ``stream``, where the calls are left to you. ``run`` calls it.
+
+What may be a tool: a function, a bound method, a ``functools.partial``, an object with ``__call__``; sync or async. An
+async one runs on the event loop, a sync one in a thread (anyio's worker threads), each with the context variables of
+who reads the run. When a call ends before its time, the async one is cancelled; a thread cannot be, so it is left to
+run to its end and nobody looks at its result. A process ends only when its threads have, so let them end. A generator
+is refused: a result is given whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from typing import Any, Generic, Literal, ParamSpec, Self, TypeAlias, TypeGuard, TypeVar, cast, overload
+
+from anyio import to_thread
+
+from opeai_async._core.function_schema import function_schema
+from opeai_async._core.json_types import JSONObject, is_object
+from opeai_async._core.schema import Mismatch
+from opeai_async._core.tool_results import ToolAnswer, content_of, failed, too_slow, unknown_tool, wrong_arguments
+from opeai_async.errors import ConfigurationError, RequestValidationError
+from opeai_async.types.completion import ToolCall
+from opeai_async.types.request import CustomTool, FunctionTool, ToolParam
+
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+R = TypeVar("R")
+
+OnToolError: TypeAlias = Literal["tell", "raise"] | Callable[[Exception, ToolCall], Any]
+"""What becomes of an exception of a tool: the model is told its type (never its text), the run ends with it, or a
+function decides: what it returns is the result that the model is told, what it raises ends the run."""
+
+
+class ToolError(Exception):
+    """Raise it in a tool to tell the model what is wrong: the message is sent as it is."""
+
+
+class Tool(Mapping[str, object], Generic[P, R_co]):
+    """A function that a model may call. Made by ``@tool`` and ``Tool.from_function``.
+
+    Attributes:
+        function: What is called.
+        name: At most 64 letters, digits, ``_`` and ``-``.
+        description: What the model is told of it; None for nothing.
+        parameters: JSON Schema of its arguments.
+        strict: Whether the schema has the form of strict mode, and the model is held to it.
+        timeout: Seconds that one call may take; None for the run's own limit.
+    """
+
+    def __init__(
+        self,
+        function: Callable[P, R_co],
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        strict: bool = True,
+        timeout: float | None = None,
+    ) -> None:
+        _check_callable(function)
+        if timeout is not None and not timeout > 0:
+            raise ConfigurationError(f"timeout is {timeout!r}, expected seconds, more than 0")
+        schema = function_schema(function, name=name, strict=strict)
+        functools.update_wrapper(self, function)
+        self.function: Callable[P, R_co] = function
+        self.name: str = schema.name
+        self.description: str | None = description if description is not None else schema.description or None
+        self.parameters: JSONObject = schema.parameters
+        self.strict = strict
+        self.timeout = timeout
+        self._decode = schema.decode
+        self._param = _param(self)
+
+    @classmethod
+    def from_function(
+        cls,
+        function: Callable[P, R_co],
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        strict: bool = True,
+        timeout: float | None = None,
+    ) -> Self:
+        """The tool that calls *function*; what the model is told comes from its type hints and its docstring.
+
+        ``Annotated[..., msgspec.Meta(description=...)]`` describes a parameter, or the docstring does, in Google, NumPy
+        or reST style. A default is told; with *strict*, the model must give every argument all the same.
+
+        Args:
+            function: Any callable that takes its arguments by name.
+            name: In place of the function's own.
+            description: In place of the docstring's.
+            strict: Hold the model to the schema; some types, such as ``dict``, have no strict form.
+            timeout: Seconds that one call may take, in place of the run's limit.
+
+        Raises:
+            RequestValidationError: If it cannot be a tool; says which parameter, and why.
+            ConfigurationError: If *timeout* is not more than 0.
+        """
+        return cls(function, name=name, description=description, strict=strict, timeout=timeout)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Call the function, as if it were no tool."""
+        return self.function(*args, **kwargs)
+
+    async def answer(
+        self, call: ToolCall, *, on_error: OnToolError = "tell", limit_s: float | None = None
+    ) -> ToolAnswer:
+        """Run what *call* asks for; ``content`` is what to send back to the model, an error included.
+
+        Args:
+            call: From a message's ``tool_calls``.
+            on_error: What becomes of an exception.
+            limit_s: How long it may take, unless the tool has a limit of its own.
+        """
+        try:
+            arguments = self._decode(call.custom.input if call.custom is not None else call.function.arguments)
+        except Mismatch as exc:
+            return wrong_arguments(exc)
+        limit_s = self.timeout if self.timeout is not None else limit_s
+        limit = asyncio.timeout(limit_s)
+        try:
+            async with limit:
+                result = await self._result(arguments)
+            return ToolAnswer(content_of(result), result=result)
+        except ToolError as exc:
+            return failed(exc, str(exc))
+        except Exception as exc:  # a tool may raise anything
+            if on_error == "raise":
+                raise
+            if on_error != "tell":
+                content = content_of(on_error(exc, call))
+                return ToolAnswer(content, "timeout" if limit.expired() else "failed", exception=exc)
+            return too_slow(exc, limit_s or 0.0) if limit.expired() else failed(exc)
+
+    async def _result(self, arguments: dict[str, Any]) -> Any:
+        function: Callable[..., Any] = self.function
+        if _is_async(function):
+            return await function(**arguments)
+        result = await to_thread.run_sync(functools.partial(function, **arguments), abandon_on_cancel=True)
+        return await result if inspect.isawaitable(result) else result
+
+    # --- as a mapping ------------------------------------------------------------------------------------------------
+
+    def __getitem__(self, key: str) -> object:
+        return self._param[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._param)
+
+    def __len__(self) -> int:
+        return len(self._param)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+@overload
+def tool(function: Callable[P, R], /) -> Tool[P, R]: ...
+
+
+@overload
+def tool(
+    *, name: str | None = None, description: str | None = None, strict: bool = True, timeout: float | None = None
+) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
+
+
+def tool(function: Callable[P, R] | None = None, /, **options: Any) -> Tool[P, R] | Callable[..., Tool[P, R]]:
+    """Make a function a tool: ``@tool``, or ``@tool(...)`` with the arguments of ``Tool.from_function``.
+
+    It is called as before, and type checkers know its signature.
+    """
+    if function is None:
+        return functools.partial(Tool[P, R], **options)
+    return Tool(function, **options)
+
+
+RunTool: TypeAlias = Tool[..., Any] | Callable[..., Any] | ToolParam
+"""A tool, a function that becomes one, or a definition in the API's shape, whose calls are left to the caller."""
+
+
+class Toolbox:
+    """The tools of a run, by name.
+
+    Attributes:
+        params: As they are sent.
+    """
+
+    def __init__(self, tools: Iterable[RunTool]) -> None:
+        self._tools: dict[str, Tool[..., Any]] = {}
+        self._manual: set[str] = set()
+        self.params: list[ToolParam] = []
+        for item in tools:
+            self._add(item)
+
+    def answer(
+        self, call: ToolCall, *, on_error: OnToolError, limit_s: float | None
+    ) -> Callable[[], Coroutine[Any, Any, ToolAnswer]] | None:
+        """What runs *call*; None if that is left to the caller."""
+        name = (call.custom if call.custom is not None else call.function).name
+        if name in self._manual:
+            return None
+        if name not in self._tools:
+            return functools.partial(_no_tool, name, [*self._tools, *self._manual])
+        return functools.partial(self._tools[name].answer, call, on_error=on_error, limit_s=limit_s)
+
+    def _add(self, item: RunTool) -> None:
+        if _is_tool(item):
+            made: Tool[..., Any] | None = item
+        elif isinstance(item, (Mapping, FunctionTool, CustomTool)):
+            made = None
+        else:
+            made = Tool[..., Any](item)
+        param = cast("ToolParam", item if made is None else made)
+        name = _name_of(param) if made is None else made.name
+        if name in self._tools or name in self._manual:
+            message = f"two tools are named {name!r}, expected a name of its own for each"
+            raise RequestValidationError(message, field="tools")
+        if made is not None:
+            self._tools[made.name] = made
+        elif name is not None:
+            self._manual.add(name)
+        self.params.append(param)
+
+
+def _is_tool(item: object) -> TypeGuard[Tool[..., Any]]:
+    return isinstance(item, Tool)
+
+
+async def _no_tool(name: str, known: list[str]) -> ToolAnswer:
+    return unknown_tool(name, known)
+
+
+def _name_of(definition: ToolParam) -> str | None:
+    """Under which the model calls it; None for a tool that the server runs itself."""
+    if isinstance(definition, FunctionTool):
+        return definition.function.name
+    if isinstance(definition, CustomTool):
+        return definition.custom.name
+    for key in ("function", "custom"):
+        if is_object(part := definition.get(key)) and isinstance(part.get("name"), str):
+            name: str = part["name"]
+            return name
+    return None
+
+
+def _param(tool: Tool[..., Any]) -> JSONObject:
+    function: JSONObject = {"name": tool.name, "parameters": tool.parameters}
+    if tool.description is not None:
+        function["description"] = tool.description
+    if tool.strict:
+        function["strict"] = True
+    return {"type": "function", "function": function}
+
+
+def _is_async(function: Any) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+
+
+def _check_callable(function: Any) -> None:
+    """Refuse what could be described, but not run."""
+    reason, hint = "", ""
+    if not callable(function):
+        reason, hint = "it cannot be called", "give a function"
+    elif any(map(_yields, (function, getattr(function, "__call__", None)))):  # noqa: B004
+        reason, hint = "it yields", "return the whole result"
+    elif _is_unbound(function):
+        reason, hint = "it takes self", "give the method of an object: Tool.from_function(object.method)"
+    if reason:
+        name = getattr(function, "__qualname__", type(function).__name__)
+        raise RequestValidationError(f"{name} cannot be a tool: {reason}", field="tools", hint=hint)
+
+
+def _yields(function: Any) -> bool:
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+
+
+def _is_unbound(function: Any) -> bool:
+    """Whether *function* is a method that no object is bound to."""
+    if not inspect.isfunction(function):
+        return False
+    first = next(iter(inspect.signature(function).parameters.values()), None)
+    return first is not None and first.name in ("self", "cls") and first.annotation is inspect.Parameter.empty
