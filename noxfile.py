@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import nox
+from nox.command import CommandFailed
 
 nox.needs_version = ">=2026.8.17"  # finds interpreters by running them, so a broken shim is skipped
 nox.options.sessions = ["lint", "types", "tests", "examples"]
@@ -27,6 +28,7 @@ SUPPORTED = ["3.11", "3.12", "3.13", "3.14"]
 ONE_PYTHON = None if sys.version_info >= (3, 11) else ">=3.11"
 TYPED = PYPROJECT["tool"]["pyright"]["include"]
 EXAMPLE_LIMIT_S = 60
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CORE_MIN_COVERAGE = 100
 PACKAGE_MIN_COVERAGE = 95
 
@@ -85,12 +87,26 @@ def tests_all(session: nox.Session) -> None:
 def examples(session: nox.Session) -> None:
     """Every example as a user runs it, without a key: it must finish by itself, in time, with exit code 0."""
     _install_wheel(session, "examples")
-    scripts = sorted((ROOT / "examples").glob("[!_]*.py"))
+    folder = ROOT / "examples"
+    scripts = sorted([*folder.glob("[!_]*.py"), *(main.parent for main in folder.glob("*/__main__.py"))])
     if not scripts:
         session.error("examples/ holds no script")
     for script in scripts:
         _run_example(session, script)
     session.log(f"PASSED: {len(scripts)} examples")
+
+
+@nox.session(python=ONE_PYTHON)
+def browser(session: nox.Session) -> None:
+    """The chat page in a real browser; skipped where there is no Chromium and none can be installed."""
+    version = _install_wheel(session, "browser")
+    if not any(map(shutil.which, CHROMIUMS)):
+        try:
+            session.run("playwright", "install", "chromium", silent=True)
+        except CommandFailed:
+            session.skip("there is no Chromium here; `apt-get install chromium` brings one")
+    _pytest(session, "tests/browser", *session.posargs)
+    session.log(f"PASSED: the chat page in Chromium, with the wheel of opeai_async {version}")
 
 
 @nox.session(python=ONE_PYTHON)
