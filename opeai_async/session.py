@@ -392,8 +392,8 @@ class _Producer:
     def _finish(self, task: asyncio.Task[None]) -> None:
         """The task has ended, or was cancelled, perhaps before it began."""
         source, log = self._source, self._log
-        if not task.cancelled() and (error := task.exception()) is not None and self._error is None:
-            self._error = StreamInterruptedError(f"the source could not be closed: {error!r}")
+        if not task.cancelled():
+            task.exception()  # of closing the source, after the end: it changes nothing of the answer
         if self._timer is not None:
             self._timer.cancel()
         if log.last is None:
