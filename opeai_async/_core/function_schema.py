@@ -133,6 +133,11 @@ _ABSENT = _Absent()
 def _described_arguments(name: str, parameters: list[inspect.Parameter]) -> Described:
     if any(is_pydantic(parameter.annotation) for parameter in parameters):
         return _described_by_pydantic(name, parameters)
+    for parameter in parameters:
+        try:
+            described(parameter.annotation)
+        except RequestValidationError as exc:
+            _refuse(name, f"the parameter {parameter.name!r}: {exc}", exc.hint)
     fields = [
         (parameter.name, parameter.annotation)
         if parameter.default is _EMPTY
@@ -140,26 +145,13 @@ def _described_arguments(name: str, parameters: list[inspect.Parameter]) -> Desc
         for parameter in parameters
     ]
     struct = msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=True)
-    try:
-        schema, defs, decode = described(struct)
-    except RequestValidationError as exc:
-        _refuse_parameter(name, parameters, exc)
+    schema, defs, decode = described(struct)
 
     def arguments(text: str) -> dict[str, Any]:
         given = msgspec.structs.asdict(decode(text))
         return {name: value for name, value in given.items() if value is not _ABSENT}
 
     return Described(schema, defs, arguments)
-
-
-def _refuse_parameter(name: str, parameters: list[inspect.Parameter], exc: RequestValidationError) -> NoReturn:
-    """Say which one it is that has no JSON form."""
-    for parameter in parameters:
-        try:
-            described(parameter.annotation)
-        except RequestValidationError as one:
-            _refuse(name, f"the parameter {parameter.name!r}: {one}", one.hint)
-    _refuse(name, str(exc), exc.hint)
 
 
 def _described_by_pydantic(name: str, parameters: list[inspect.Parameter]) -> Described:

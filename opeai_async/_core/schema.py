@@ -18,7 +18,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, NoReturn, TypeVar, cast
 
 import msgspec
@@ -155,7 +155,7 @@ def described(annotation: Any) -> Described:
         (schema,), defs = msgspec.json.schema_components((annotation,), ref_template=f"{REF}{{name}}")
         decoder = msgspec.json.Decoder(annotation)
     except (TypeError, NameError, NotImplementedError) as exc:
-        refuse(annotation, str(exc))
+        refuse(annotation, str(exc).splitlines()[-1])
     _complete(info, schema, defs, set())
     return Described(schema, defs, functools.partial(_decoded, decoder))
 
@@ -164,7 +164,7 @@ def refuse(annotation: Any, reason: str) -> NoReturn:
     """Raise that *annotation* has no JSON form."""
     shown = annotation.__qualname__ if isinstance(annotation, type) else str(annotation)
     raise RequestValidationError(
-        f"{shown} has no JSON form: {reason.strip().splitlines()[-1]}",
+        f"{shown} has no JSON form: {reason}",
         field="response_format",
         hint="use Structs, dataclasses, TypedDicts, attrs classes, pydantic models, enums, lists, literals, unions of "
         "these, defined where their annotations can be resolved",
@@ -245,13 +245,12 @@ def _choices(info: inspect.UnionType) -> list[inspect.Type]:
     return sorted(info.types, key=rank)
 
 
-def _options(schema: JSONObject) -> Iterator[JSONObject]:
+def _options(schema: JSONObject) -> list[JSONObject]:
     """The schemas of the members of a union; those of Structs are a union in it."""
+    made: list[JSONObject] = []
     for option in schema["anyOf"]:
-        if "discriminator" in option:
-            yield from option["anyOf"]
-        else:
-            yield option
+        made += option["anyOf"] if "discriminator" in option else [option]
+    return made
 
 
 # --- what pydantic knows ---------------------------------------------------------------------------------------------
@@ -271,13 +270,13 @@ def described_by_pydantic(annotation: Any) -> Described:
         adapter = pydantic.TypeAdapter(annotation)
         schema: JSONObject = adapter.json_schema()
     except pydantic.PydanticUserError as exc:
-        refuse(annotation, str(exc))
+        refuse(annotation, str(exc).splitlines()[0])
     defs = schema.pop("$defs", {})
 
     def decode(text: str) -> Any:
         try:
             return adapter.validate_json(text)
-        except (pydantic.ValidationError, UnicodeEncodeError) as exc:
+        except pydantic.ValidationError as exc:
             raise _mismatch(exc) from None
 
     return Described(schema, defs, decode)
@@ -285,8 +284,6 @@ def described_by_pydantic(annotation: Any) -> Described:
 
 def _mismatch(exc: Any) -> Mismatch:
     """What pydantic says, in the form of msgspec's."""
-    if isinstance(exc, UnicodeEncodeError):
-        return Mismatch(f"no JSON: {exc}")
     first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
     return Mismatch(first["msg"], f"${path}")

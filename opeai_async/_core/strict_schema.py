@@ -159,6 +159,7 @@ class _Strict:
     def _add_items(self, schema: JSONObject, made: JSONObject, path: str) -> None:
         items = schema.get("items")
         if parts := schema.get("prefixItems"):
+            parts = [_undescribed(part) for part in parts]
             if any(part != parts[0] for part in parts):
                 hint = "use an object with a field for each, or strict=False"
                 _refuse(path, "an array whose items have types by position, which strict mode cannot express", hint)
