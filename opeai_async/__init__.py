@@ -44,6 +44,9 @@ if TYPE_CHECKING:
         Transport,
     )
     from opeai_async.client import AsyncOpeAI
+    from opeai_async.conversation import (
+        Conversation,
+    )
     from opeai_async.errors import (
         APIConnectionError,
         APIStatusError,
@@ -90,10 +93,18 @@ if TYPE_CHECKING:
         OutputFilteredError,
         OutputTruncatedError,
     )
+    from opeai_async.redis_store import (
+        RedisStore,
+    )
     from opeai_async.relay import (
         RelayOptions,
         RelayResult,
         RelayTiming,
+    )
+    from opeai_async.runner import (
+        Run,
+        RunFrames,
+        RunResult,
     )
     from opeai_async.session import (
         StreamSession,
@@ -107,6 +118,13 @@ if TYPE_CHECKING:
     from opeai_async.stream import ChatCompletionStream
     from opeai_async.structured import (
         ParsedChatCompletionStream,
+    )
+    from opeai_async.tools import (
+        OnToolError,
+        RunTool,
+        Tool,
+        ToolError,
+        tool,
     )
     from opeai_async.types.chunk import (
         AudioDelta,
@@ -219,6 +237,14 @@ if TYPE_CHECKING:
         ToolMessage,
         ToolParam,
         UserMessage,
+    )
+    from opeai_async.types.run_events import (
+        RoundFinishedEvent,
+        RoundStartedEvent,
+        RunEvent,
+        RunReason,
+        ToolFinishedEvent,
+        ToolStartedEvent,
     )
 
 _MODULES = {
@@ -345,6 +371,28 @@ _MODULES = {
         "ParsedChatCompletionMessage",
         "ParsedChoice",
     ),
+    "redis_store": ("RedisStore",),
+    "runner": (
+        "Run",
+        "RunFrames",
+        "RunResult",
+    ),
+    "tools": (
+        "OnToolError",
+        "RunTool",
+        "Tool",
+        "ToolError",
+        "tool",
+    ),
+    "types.run_events": (
+        "RoundFinishedEvent",
+        "RoundStartedEvent",
+        "RunEvent",
+        "RunReason",
+        "ToolFinishedEvent",
+        "ToolStartedEvent",
+    ),
+    "conversation": ("Conversation",),
     "types.chunk": (
         "AudioDelta",
         "ChatCompletionChunk",
@@ -456,6 +504,7 @@ __all__ = [
     "ContentFrame",
     "ContentPart",
     "ContentPartParam",
+    "Conversation",
     "CustomCall",
     "CustomCallDelta",
     "CustomInputDeltaEvent",
@@ -501,6 +550,7 @@ __all__ = [
     "MessageParam",
     "NamedToolChoice",
     "NotFoundError",
+    "OnToolError",
     "OpeAIError",
     "Outcome",
     "OutputFilteredError",
@@ -519,6 +569,7 @@ __all__ = [
     "ReasoningDeltaEvent",
     "ReasoningDoneEvent",
     "ReasoningFrame",
+    "RedisStore",
     "RefusalDeltaEvent",
     "RefusalDoneEvent",
     "RefusalFrame",
@@ -531,7 +582,15 @@ __all__ = [
     "ResponseFormatParam",
     "ResponseMeta",
     "RetryPolicy",
+    "RoundFinishedEvent",
     "RoundFrame",
+    "RoundStartedEvent",
+    "Run",
+    "RunEvent",
+    "RunFrames",
+    "RunReason",
+    "RunResult",
+    "RunTool",
     "SSEDecoder",
     "SSE_HEADERS",
     "ServerSentEvent",
@@ -557,13 +616,17 @@ __all__ = [
     "TextPart",
     "Timeouts",
     "TokenLogprob",
+    "Tool",
     "ToolCall",
     "ToolCallDelta",
     "ToolCallFrame",
     "ToolChoiceParam",
+    "ToolError",
+    "ToolFinishedEvent",
     "ToolFinishedFrame",
     "ToolMessage",
     "ToolParam",
+    "ToolStartedEvent",
     "ToolStartedFrame",
     "TopLogprob",
     "Transport",
@@ -579,6 +642,7 @@ __all__ = [
     "encode_json",
     "sse",
     "sse_chunks",
+    "tool",
 ]
 
 
