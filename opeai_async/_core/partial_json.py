@@ -303,26 +303,24 @@ class PartialJSON:
         return position + 1
 
     def _text(self, text: str, position: int) -> int:
-        piece, end = self._piece(text, position)
+        piece, end = _piece(text, position)
         if piece:
             self._values.grow(piece)
-        if end < len(text):
-            self._values.end_text()
-            self._after_value()
-            end += 1
-        return end
+        if not self._closes(text, end):
+            return len(text)
+        self._values.end_text()
+        self._after_value()
+        return end + 1
 
-    def _piece(self, text: str, position: int) -> tuple[str, int]:
-        """What *text* has of a string from *position* on, and where it ends: at its quote, or with the text."""
-        end = _body(text, position).end()
-        piece = text[position:end]
-        if "\\" in piece:
-            piece = msgspec.json.decode(f'"{piece}"', type=str)
-        if end == len(text) or text[end] == '"':
-            return piece, end
+    def _closes(self, text: str, end: int) -> bool:
+        """Whether a string closes at *end*, where its characters end; else *text* ends, perhaps within an escape."""
+        if end == len(text):
+            return False
+        if text[end] == '"':
+            return True
         if _begun_escape(text, end):
             self._tail = text[end:]
-            return piece, len(text)
+            return False
         if text[end] == "\\":
             raise self._wrong(text, end, f"one of {_CODES}", text[end : end + _ESCAPE_CHARS])
         raise self._wrong(text, end, self._expected())
@@ -402,14 +400,14 @@ class PartialJSON:
         raise self._wrong(text, position, self._expected())
 
     def _name_text(self, text: str, position: int) -> int:
-        piece, end = self._piece(text, position)
+        piece, end = _piece(text, position)
         self._parts.append(piece)
-        if end < len(text):
-            self._values.name = "".join(self._parts)
-            self._parts.clear()
-            self._state = _State.COLON
-            end += 1
-        return end
+        if not self._closes(text, end):
+            return len(text)
+        self._values.name = "".join(self._parts)
+        self._parts.clear()
+        self._state = _State.COLON
+        return end + 1
 
     def _colon(self, text: str, position: int) -> int:
         char = text[position]
@@ -447,3 +445,10 @@ class PartialJSON:
         _next,
         _done,
     )
+
+
+def _piece(text: str, position: int) -> tuple[str, int]:
+    """The characters that *text* has of a string from *position* on, and where they end."""
+    end = _body(text, position).end()
+    piece = text[position:end]
+    return (msgspec.json.decode(f'"{piece}"', type=str) if "\\" in piece else piece), end

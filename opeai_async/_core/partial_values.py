@@ -50,18 +50,30 @@ class PartialValues:
         changes: How often something new could be seen.
     """
 
-    __slots__ = ("_into", "_is_aside", "_is_growing", "_pieces", "_places", "_replaced", "_root", "changes", "name")
+    __slots__ = (
+        "_asides",
+        "_into",
+        "_is_aside",
+        "_is_growing",
+        "_pieces",
+        "_places",
+        "_replaced",
+        "_root",
+        "changes",
+        "name",
+    )
 
     def __init__(self) -> None:
         self.name = ""
         self.changes: int = 0
-        self._replaced: list[Keys] = []
+        self._replaced: set[Keys] = set()
         self._root: list[Any] = []
         self._into: Any = self._root
         self._places: list[_Place] = []
         self._pieces: list[str] = []
         self._is_growing = False
-        self._is_aside = False
+        self._is_aside = False  # the string that grows
+        self._asides = 0  # how many of what is open are kept aside
 
     # --- building --------------------------------------------------------------------------------------------------
 
@@ -82,9 +94,10 @@ class PartialValues:
             into.append(value)
         else:
             if self.name in into:
-                self._replaced.append((*self._keys(self.depth), self.name))
+                self._replaced.add((*self._keys(self.depth), self.name))
             into[self.name] = value
-        self.changes += 1
+        if not self._asides:
+            self.changes += 1
 
     def open(self, container: JSONObject | list[Any]) -> None:
         """Take an object or array that has begun: what comes next is in it."""
@@ -97,6 +110,7 @@ class PartialValues:
         container, place = self._into, self._places.pop()
         self._into, self.name = place.into, place.name
         if place.is_aside:
+            self._asides -= 1
             self.add(container)
 
     def begin_text(self) -> None:
@@ -107,12 +121,14 @@ class PartialValues:
     def grow(self, piece: str) -> None:
         """What has come of the string that has begun."""
         self._pieces.append(piece)
-        self.changes += 1
+        if not self._asides:
+            self.changes += 1
 
     def end_text(self) -> None:
         """The string that has begun is complete."""
         self._is_growing = False
         if self._is_aside:
+            self._asides -= 1
             self.add("".join(self._pieces))
             self._pieces.clear()
         else:
@@ -124,10 +140,12 @@ class PartialValues:
         if is_array(into):
             into.append(value)
         elif self.name in into:
+            self._asides += 1
             return True
         else:
             into[self.name] = value
-        self.changes += 1
+        if not self._asides:
+            self.changes += 1
         return False
 
     def _settle(self) -> None:
@@ -167,7 +185,7 @@ class PartialValues:
         if not self._replaced:
             return False
         keys = self._resolve(path)[0]
-        return any(replaced == keys[: len(replaced)] for replaced in self._replaced)
+        return any(keys[:length] in self._replaced for length in range(1, len(keys) + 1))
 
     def _resolve(self, path: Path) -> tuple[Keys, Any]:
         """*path* as the values have it, and what is there."""
