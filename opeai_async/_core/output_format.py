@@ -16,7 +16,6 @@ strict dialect refuses it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Generic, Literal, TypeGuard, TypeVar
 
@@ -36,7 +35,7 @@ OutputMode = Literal["json_schema", "json_object", "tool"]
 OUTPUT_MODES: tuple[OutputMode, ...] = ("json_schema", "json_object", "tool")
 FENCED = "output_fenced"
 
-_FENCE = re.compile(r"\s*```[a-zA-Z0-9]*[ \t]*\n(.*?)\s*```\s*", re.DOTALL)
+_FENCE = "```"
 _INSTRUCTION = "Answer with one JSON object and nothing else. It must be valid against this JSON Schema:\n"
 _TOOL_DESCRIPTION = "Takes the answer."
 
@@ -74,14 +73,12 @@ class OutputFormat(Generic[T]):
         Raises:
             RequestValidationError: If *params* has tools, and the value is to come by a tool.
         """
-        match self._mode:
-            case "json_schema":
-                return {**params, "response_format": {"type": "json_schema", "json_schema": self._named("schema")}}
-            case "json_object":
-                messages = _with_instruction(params.get("messages"), _INSTRUCTION + self._schema_text())
-                return {**params, "messages": messages, "response_format": {"type": "json_object"}}
-            case "tool":
-                return {**params, **self._tool(params)}
+        if self._mode == "tool":
+            return {**params, **self._tool(params)}
+        if self._mode == "json_schema":
+            return {**params, "response_format": {"type": "json_schema", "json_schema": self._named("schema")}}
+        messages = _with_instruction(params.get("messages"), _INSTRUCTION + self._schema_text())
+        return {**params, "messages": messages, "response_format": {"type": "json_object"}}
 
     def _tool(self, params: Mapping[str, Any]) -> JSONObject:
         for name in ("tools", "tool_choice"):
@@ -144,11 +141,11 @@ class OutputFormat(Generic[T]):
         try:
             return self._shape.decode(text)
         except Mismatch as exc:
-            fenced = _FENCE.fullmatch(text) if repair else None
-            if fenced is None:
+            inner_text = _unfenced(text) if repair else None
+            if inner_text is None:
                 raise _Invalid(text, exc.reason, exc.path) from None
             try:
-                value = self._shape.decode(fenced[1])
+                value = self._shape.decode(inner_text)
             except Mismatch as inner:
                 raise _Invalid(text, inner.reason, inner.path) from None
             quirks.append(FENCED)
@@ -190,6 +187,15 @@ class OutputFormat(Generic[T]):
             case _:
                 where = "" if exc.path == "$" else f", at {exc.path}"
                 return InvalidOutputError(f"the answer is no {name}: {exc.reason}{where}", **facts)
+
+
+def _unfenced(text: str) -> str | None:
+    """What is inside a code fence; None if *text* is not all one."""
+    text = text.strip()
+    if not (text.startswith(_FENCE) and text.endswith(_FENCE)):
+        return None
+    language, newline, inner = text.removeprefix(_FENCE).removesuffix(_FENCE).partition("\n")
+    return inner if newline and (language.strip() or "json").isalnum() else None
 
 
 class _Invalid(Exception):
