@@ -118,16 +118,15 @@ class Tool(Mapping[str, object], Generic[P, R_co]):
             on_error: What becomes of an exception.
             limit_s: How long it may take, unless the tool has a limit of its own.
         """
-        try:
-            arguments = self._decode(call.custom.input if call.custom is not None else call.function.arguments)
-        except Mismatch as exc:
-            return wrong_arguments(exc)
         limit_s = self.timeout if self.timeout is not None else limit_s
         limit = asyncio.timeout(limit_s)
         try:
+            arguments = self._decode(call.custom.input if call.custom is not None else call.function.arguments)
             async with limit:
                 result = await self._result(arguments)
             return ToolAnswer(content_of(result), result=result)
+        except Mismatch as exc:
+            return wrong_arguments(exc)
         except ToolError as exc:
             return failed(exc, str(exc))
         except Exception as exc:  # a tool may raise anything
