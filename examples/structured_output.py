@@ -14,7 +14,7 @@ from opeai_async import AsyncOpeAI, InvalidOutputError, OutputTruncatedError
 from opeai_async.testing import OpeAIServer
 
 LETTER = (
-    "Dear shop, the red lamp from Tuesday's parcel (no. 17) came broken. I want my 49 euros back. Yours, A. Virtanen"
+    "Dear shop, the red lamp in Tuesday's parcel (no. 17) is broken. I want my 49 euros back. Yours, A. Virtanen"
 )
 
 
