@@ -76,7 +76,7 @@ class Visitor:
         while (frame := await self.receive()) is not None:
             if frame["type"] == kind:
                 return frame
-        raise AssertionError(f"the service closed before it sent {kind!r}")
+        raise AssertionError(f"the service closed before it sent {kind!r}; the last was {self.frames[-1:]}")
 
     async def close(self) -> None:
         """Send a close frame, wait for the service's, and for its FIN, as a browser does when its tab is closed."""

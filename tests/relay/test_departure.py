@@ -1,10 +1,7 @@
 """However a client leaves, the upstream is closed; proven from the upstream's side."""
 
-import asyncio
-
 import pytest
 
-from benchmarks import departure
 from opeai_async.testing import Reply
 from tests.relay.endpoints import answering
 
@@ -82,11 +79,3 @@ async def test_others_go_on(serve, visit, upstream, client):
     await service.wait_result(3)
     assert sorted(result.reason for result in service.results) == ["completed", "completed", "disconnected"]
     assert sorted(request.outcome for request in upstream.requests) == ["client_gone", "completed", "completed"]
-
-
-@pytest.mark.parametrize("way", departure.WAYS)
-async def test_the_delay_is_measured(way):
-    """The benchmark gets one figure per client: from its leaving to the upstream's close, which comes later."""
-    delays = await asyncio.to_thread(departure.measure, "aiohttp", way, 5)
-    assert len(delays) == 5
-    assert min(delays) > 0
