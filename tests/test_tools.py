@@ -356,17 +356,30 @@ async def test_a_tool_that_takes_too_long_is_cancelled() -> None:
     assert isinstance(answer.exception, TimeoutError)
 
 
-async def test_a_thread_that_takes_too_long_is_left_alone() -> None:
-    """It cannot be stopped: it runs to its end, and nobody looks at the result."""
-    go_on, ended = threading.Event(), threading.Event()
+async def test_a_thread_that_takes_too_long_is_not_waited_for() -> None:
+    go_on = threading.Event()
+    try:
+        answer = await Tool(lambda: go_on.wait(30), name="wait").answer(call_of("{}"), limit_s=0.01)
+        assert answer.error == "timeout"
+    finally:
+        go_on.set()
+
+
+async def test_a_thread_cannot_be_cancelled_and_runs_to_its_end() -> None:
+    """Who called it goes on at once; nobody looks at the result."""
+    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
 
     def wait() -> None:
+        begun.set()
         go_on.wait(30)
         ended.set()
 
+    task = asyncio.create_task(Tool.from_function(wait).answer(call_of("{}")))
     try:
-        answer = await Tool.from_function(wait).answer(call_of("{}"), limit_s=0.01)
-        assert answer.error == "timeout"
+        assert await asyncio.to_thread(begun.wait, 30)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
         assert not ended.is_set()
     finally:
         go_on.set()
