@@ -11,10 +11,10 @@ import copy
 
 from opeai_async._core.accumulator import MAX_INDEX
 from opeai_async._core.partial_json import PartialJSON
-from opeai_async._core.tool_pieces import ToolPieces
+from opeai_async._core.tool_pieces import ToolPiece, ToolPieces
 from opeai_async.errors import InvalidJSONError, StreamTooLargeError
 from opeai_async.types.chunk import ChatCompletionChunk, ToolCallDelta
-from opeai_async.types.completion import ChatCompletion, ChatCompletionMessage, Choice, ToolCall
+from opeai_async.types.completion import ChatCompletion, ChatCompletionMessage, Choice
 
 _HINTS = {
     "length": "the answer reached its greatest length: raise max_completion_tokens",
@@ -74,15 +74,17 @@ class PartialAnswer:
                 continue
             if self._tool is None:
                 self._feed(choice.delta.content or "")
-            elif choice.delta.tool_calls:
-                for delta in choice.delta.tool_calls:
+            for delta in choice.delta.tool_calls or () if self._tool is not None else ():
+                if not self.is_late:
                     self._add_call(delta)
 
     def catch_up(self, completion: ChatCompletion, chunks: int) -> None:
         """Take what *completion* has beyond what is here; it is what the first *chunks* of the stream made."""
         self.chunks = chunks
-        self.is_late = self._tool is not None
-        self._feed_rest(self._choice_in(completion), is_whole=False)
+        choice = self._choice_in(completion)
+        self._feed_rest(choice, is_whole=False)
+        if self._tool is not None and choice is not None and choice.message.tool_calls:
+            self.is_late = True
 
     def end(self, completion: ChatCompletion, *, is_whole: bool) -> None:
         """The stream has ended, and made *completion*: the whole answer, or what came of it."""
@@ -106,17 +108,23 @@ class PartialAnswer:
         except StreamTooLargeError:
             return  # the stream itself ends with this error
         for piece in pieces:
-            position = piece.position
             if piece.name is not None:
-                self._names[position] = piece.name
-            has_begun = position in self._begun
-            is_named = self._names.get(position) == self._tool and (has_begun or piece.arguments)  # else it may go on
-            if self._position is None and is_named:
-                self._position, self.is_late = position, has_begun
+                self._names[piece.position] = piece.name
+            if self._position is None:
+                self._find(piece)
             if piece.arguments:
-                self._begun.add(position)
-            if position == self._position and not self.is_late:
+                self._begun.add(piece.position)
+            if piece.position == self._position and not self.is_late:
                 self._feed(piece.arguments)
+
+    def _find(self, piece: ToolPiece) -> None:
+        """Find the call by its name, which may go on until its arguments begin, or another call does."""
+        begun = self._begun | {piece.position} if piece.arguments else self._begun
+        last = max(self._names, default=0)
+        named = [at for at, name in self._names.items() if name == self._tool and (at in begun or at < last)]
+        if named:
+            self._position = min(named)
+            self.is_late = self._position in self._begun
 
     def _feed(self, text: str) -> None:
         self._fed += len(text)
@@ -134,14 +142,16 @@ class PartialAnswer:
     def _text_in(self, message: ChatCompletionMessage, *, is_whole: bool) -> str:
         if self._tool is None:
             return message.content or ""
-        call = self._call_in(message.tool_calls or [])
-        if call is None:
-            return ""
-        text = call.function.arguments if call.custom is None else call.custom.input
-        return text if is_whole or text != "{}" else ""  # which may stand for "none yet"
-
-    def _call_in(self, calls: list[ToolCall]) -> ToolCall | None:
-        if self._position is not None:
-            return calls[self._position] if 0 <= self._position < len(calls) else None
-        named = ((call.function if call.custom is None else call.custom).name for call in calls)
-        return next((call for call, name in zip(calls, named, strict=True) if name == self._tool), None)
+        calls = message.tool_calls or ()
+        for position, call in enumerate(calls):
+            if call.custom is None:
+                name, text = call.function.name, call.function.arguments
+            else:
+                name, text = call.custom.name, call.custom.input
+            if not is_whole and text == "{}":  # which may stand for "none yet"
+                text = ""
+            is_named = name == self._tool and (is_whole or text or position < len(calls) - 1)
+            if position == self._position or (self._position is None and is_named):
+                self._position = position
+                return text
+        return ""

@@ -80,7 +80,7 @@ _EXPECTED = {
     _State.VALUE: "a value",
     _State.FIRST_ITEM: "a value or ']'",
     _State.TEXT: "a character of a string or '\"'",
-    _State.NUMBER: "a number",
+    _State.NUMBER: "the end of the number",
     _State.FIRST_NAME: "a name in quotes or '}'",
     _State.NAME: "a name in quotes",
     _State.NAME_TEXT: "a character of a name or '\"'",
@@ -207,7 +207,7 @@ class PartialJSON:
         """
         if self._refused is not None:
             raise copy.copy(self._refused)
-        if self._state is _State.NUMBER:
+        if self._state is _State.NUMBER and not self._values.depth:  # within something, its end was cut off
             self._end_number("", 0)
         if self._state is not _State.DONE:
             expected = f"the rest of {self._tail}" if self._tail else self._expected()

@@ -79,6 +79,14 @@ def test_a_number_at_the_top_ends_with_the_text() -> None:
     assert fed("12", " ").value == 12
 
 
+def test_a_number_that_is_cut_off_is_not_taken_for_a_whole_one() -> None:
+    """The end of the text is no end of a number that is within something."""
+    partial = fed('{"n": 12')
+    with pytest.raises(InvalidJSONError, match="expected the end of the number"):
+        partial.end()
+    assert partial.value == {}
+
+
 def test_feed_tells_whether_there_is_something_new_to_see() -> None:
     """Spaces, names, the inside of numbers, and ends are no news."""
     partial = PartialJSON()
@@ -243,8 +251,9 @@ def test_a_byte_order_mark_counts_at_the_front_only() -> None:
     ("text", "place", "told"),
     [
         ("", (0, 1, 1), "expected a value, found the end of the text"),
-        ("[1, 2", (5, 1, 6), "expected ',' or ']', found the end of the text"),
-        ('{"a": 1', (7, 1, 8), "expected ',' or '}', found the end of the text"),
+        ("[1, 2", (5, 1, 6), "expected the end of the number, found the end of the text"),
+        ("[1, []", (6, 1, 7), "expected ',' or ']', found the end of the text"),
+        ('{"a": 1 ', (8, 1, 9), "expected ',' or '}', found the end of the text"),
         ('{"a": "x', (8, 1, 9), "expected a character of a string or '\"', found the end of the text"),
         ('{"ab', (4, 1, 5), "expected a character of a name or '\"', found the end of the text"),
         ('{"a"', (4, 1, 5), "expected ':', found the end of the text"),
