@@ -310,10 +310,11 @@ def raise_file_limit() -> int:
 async def serve() -> None:
     """Print the port; run until standard input closes."""
     loop = asyncio.get_running_loop()
-    listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # inherited by what it accepts
     stats = Stats()
-    server = await loop.create_server(lambda: Streaming(stats), sock=listener, backlog=BACKLOG)
+    # asyncio sets TCP_NODELAY where it made the listener itself; not where it is given one of socket.create_server.
+    server = await loop.create_server(lambda: Streaming(stats), "127.0.0.1", 0, backlog=BACKLOG)
+    (listener,) = server.sockets
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # inherited by what it accepts
     print(listener.getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.buffer.read)
     server.close()
