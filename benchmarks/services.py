@@ -1,7 +1,8 @@
 """Websocket services on real sockets, one per framework, around the same endpoint; shared with the tests.
 
 An endpoint gets the plain callables that an application would give to ``relay``. What it returns is kept. Each service
-is ``async with SERVICES[name](endpoint) as service``; `NEEDS` names the module that must be installed for it.
+is ``async with SERVICES[name](endpoint) as service``; `NEEDS` names the module that must be installed for it. With
+``ping``, it gives up a client that does not answer its pings, after about so many seconds.
 """
 
 import asyncio
@@ -77,11 +78,11 @@ def listener() -> socket.socket:
 
 
 @asynccontextmanager
-async def aiohttp_service(endpoint: Endpoint) -> AsyncIterator[Service]:
+async def aiohttp_service(endpoint: Endpoint, *, ping: float | None = None) -> AsyncIterator[Service]:
     service = Service(endpoint)
 
     async def chat(request: web.Request) -> web.WebSocketResponse:
-        ws = web.WebSocketResponse()
+        ws = web.WebSocketResponse(heartbeat=ping)
         await ws.prepare(request)
         await service.run(ws.send_str, ws.receive)
         await ws.close()
@@ -101,7 +102,9 @@ async def aiohttp_service(endpoint: Endpoint) -> AsyncIterator[Service]:
 
 
 @asynccontextmanager
-async def starlette_service(endpoint: Endpoint, *, is_raw: bool = False) -> AsyncIterator[Service]:
+async def starlette_service(
+    endpoint: Endpoint, *, is_raw: bool = False, ping: float | None = None
+) -> AsyncIterator[Service]:
     from starlette.applications import Starlette
     from starlette.routing import WebSocketRoute
     from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -115,12 +118,12 @@ async def starlette_service(endpoint: Endpoint, *, is_raw: bool = False) -> Asyn
             await ws.close()
 
     app = Starlette(routes=[WebSocketRoute("/chat", chat)])
-    async with uvicorn_running(app) as service.port:
+    async with uvicorn_running(app, ping=ping) as service.port:
         yield service
 
 
 @asynccontextmanager
-async def uvicorn_running(app: Any) -> AsyncIterator[int]:
+async def uvicorn_running(app: Any, *, ping: float | None = None) -> AsyncIterator[int]:
     """Run an ASGI application on uvicorn, on this event loop; the port that it listens on."""
     import uvicorn
 
@@ -130,7 +133,12 @@ async def uvicorn_running(app: Any) -> AsyncIterator[int]:
             yield  # signals are not its business here
 
     config = uvicorn.Config(
-        app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1, ws_ping_interval=None
+        app,
+        log_level="critical",
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+        ws_ping_interval=ping,
+        ws_ping_timeout=ping,
     )
     server = Server(config)
     with listener() as sock:
@@ -143,7 +151,7 @@ async def uvicorn_running(app: Any) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def websockets_service(endpoint: Endpoint) -> AsyncIterator[Service]:
+async def websockets_service(endpoint: Endpoint, *, ping: float | None = None) -> AsyncIterator[Service]:
     from websockets.asyncio.server import ServerConnection, serve
 
     service = Service(endpoint)
@@ -153,11 +161,11 @@ async def websockets_service(endpoint: Endpoint) -> AsyncIterator[Service]:
 
     with listener() as sock:
         service.port = sock.getsockname()[1]
-        async with serve(chat, sock=sock, ping_interval=None, close_timeout=1, compression=None):
+        async with serve(chat, sock=sock, ping_interval=ping, ping_timeout=ping, close_timeout=1, compression=None):
             yield service
 
 
-SERVICES: dict[str, Callable[[Endpoint], AbstractAsyncContextManager[Service]]] = {
+SERVICES: dict[str, Callable[..., AbstractAsyncContextManager[Service]]] = {
     "aiohttp": aiohttp_service,
     "starlette": starlette_service,
     "starlette messages": functools.partial(starlette_service, is_raw=True),

@@ -12,7 +12,7 @@ from opeai_async import AsyncOpeAI
 from opeai_async.testing import OpeAIServer
 from tests.support.leaks import no_leaks
 
-Serve = Callable[[Endpoint], Awaitable[Service]]
+Serve = Callable[..., Awaitable[Service]]
 Visit = Callable[..., Awaitable[Visitor]]
 
 
@@ -36,15 +36,21 @@ async def client(upstream: OpeAIServer) -> AsyncIterator[AsyncOpeAI]:
 
 
 @pytest.fixture(params=SERVICES)
-async def serve(request: pytest.FixtureRequest) -> AsyncIterator[Serve]:
-    """Starts a service around an endpoint, on each framework in turn."""
+def framework(request: pytest.FixtureRequest) -> str:
+    """Each framework in turn, as far as it is installed."""
     module = NEEDS[request.param]
     if not importlib.util.find_spec(module):
         pytest.skip(f"{module} is not installed")
+    return request.param
+
+
+@pytest.fixture
+async def serve(framework: str) -> AsyncIterator[Serve]:
+    """Starts a service around an endpoint; options go to the service."""
     async with AsyncExitStack() as stack:
 
-        async def start(endpoint: Endpoint) -> Service:
-            return await stack.enter_async_context(SERVICES[request.param](endpoint))
+        async def start(endpoint: Endpoint, **options: float) -> Service:
+            return await stack.enter_async_context(SERVICES[framework](endpoint, **options))
 
         yield start
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchmarks.services import SERVICES
 from opeai_async.testing import Reply
 from tests.relay.endpoints import answering
 
@@ -63,6 +64,27 @@ async def test_an_answer_may_be_read_to_its_end(serve, visit, upstream, client, 
     assert result.completion.choices[0].message.content == text
     assert result.usage == result.completion.usage
     assert result.usage.completion_tokens == 60
+
+
+async def test_a_client_that_is_silently_dead(serve, visit, upstream, client):
+    """Its connection was never closed, but it does not answer pings: then the framework ends the relay's receive."""
+    upstream.stall("One two three", after=3)
+    service = await serve(answering(client), ping=0.1)
+    visitor = await visit(service)
+    await visitor.receive_until("content")
+    assert (await upstream.wait_closed()).outcome == "client_gone"
+    assert (await service.wait_result()).reason == "disconnected"
+
+
+async def test_a_service_that_goes_down(framework, visit, upstream, client):
+    """It takes its relays with it, and they their upstreams."""
+    upstream.stall("One two three", after=3, times=None)
+    async with SERVICES[framework](answering(client)) as service:
+        visitors = [await visit(service) for _ in range(3)]
+        for visitor in visitors:
+            await visitor.receive_until("content")
+    assert [(await upstream.wait_closed(k)).outcome for k in range(3)] == ["client_gone"] * 3
+    assert len(service.results) == 3
 
 
 async def test_others_go_on(serve, visit, upstream, client):

@@ -36,7 +36,7 @@ async def answer(request):
 
 
 @pytest.mark.time_limit(120)
-@pytest.mark.parametrize("serve", ["aiohttp", "starlette", "websockets"], indirect=True)
+@pytest.mark.parametrize("framework", ["aiohttp", "starlette", "websockets"], indirect=True)
 async def test_a_thousand_sockets(serve, visit, many_files):
     """All are open at once. A quarter gets its own answer; the others stop, leave or reset, and close the upstream."""
     async with OpeAIServer() as upstream, upstream.client() as client:

@@ -139,6 +139,21 @@ async def test_three_hundred_turns_on_one_socket(serve, visit, upstream, client)
     await client.aclose()
 
 
+@pytest.mark.time_limit(60)
+async def test_three_hundred_questions_at_once(serve, visit, upstream, client):
+    """They wait in the inbox of the first answer, of the second, ...; each is answered once, in order."""
+    upstream.handle(echo)
+    service = await serve(conversing(client, window=0.0))
+    visitor = await visit(service)
+    for turn in range(TURNS):
+        await visitor.say(f"question {turn}")
+    for _ in range(TURNS):
+        await visitor.receive_until("done")
+    await visitor.close()
+    assert [result.reason for result in await service.wait_result()] == ["completed"] * TURNS
+    assert contents(visitor.frames) == [f"You said: question {turn}" for turn in range(TURNS)]
+
+
 async def test_what_is_said_meanwhile_is_kept(serve, visit, upstream, client):
     """Ten messages in one answer, in order, and none of them stops it."""
     upstream.reply("One two three " * 50, token_delay_s=0.002)
