@@ -6,8 +6,8 @@ The floors, ground first; a module imports only from floors below its own::
     types                     what is on the wire, and what goes on to others: frames, events
     _core                     decisions and parsing: no await, no clock, no socket
     _io                       everything that awaits: transport, exchange, stream, rounds of tools
-    stream, relay, session,   what is done with an answer: read it, send it on to websockets and browsers, check its type,
-    structured, tools, ...    run what it calls; and `client`, which is set up and closed
+    stream, relay, session,   what is done with an answer: read it, send it on to websockets and browsers, check its
+    structured, tools, ...    type, run what it calls; and `client`, which is set up and closed
     testing, __main__         a real server on loopback; the command line
 
 Names are resolved when they are first used, so that importing the package costs next to nothing.
@@ -67,7 +67,6 @@ if TYPE_CHECKING:
     from opeai_async.event_stream import SSE_HEADERS, UI_MESSAGE_HEADERS, sse, sse_chunks
     from opeai_async.frames import FrameSource, StreamFrames
     from opeai_async.output_errors import InvalidOutputError, OutputFilteredError, OutputTruncatedError
-    from opeai_async.redis_store import RedisStore
     from opeai_async.relay import RelayOptions, RelayResult, RelayTiming
     from opeai_async.runner import Run, RunFrames, RunResult
     from opeai_async.session import StreamSession, Subscription
@@ -213,7 +212,6 @@ _MODULES = {
     "event_stream": "SSE_HEADERS UI_MESSAGE_HEADERS sse sse_chunks",
     "frames": "FrameSource StreamFrames",
     "output_errors": "InvalidOutputError OutputFilteredError OutputTruncatedError",
-    "redis_store": "RedisStore",
     "relay": "RelayOptions RelayResult RelayTiming",
     "runner": "Run RunFrames RunResult",
     "session": "StreamSession Subscription",
@@ -272,18 +270,18 @@ __all__ = [
     "OnToolError", "OpeAIError", "Outcome", "OutputFilteredError", "OutputTruncatedError", "ParsedChatCompletion",
     "ParsedChatCompletionMessage", "ParsedChatCompletionStream", "ParsedChoice", "PartialJSON", "PermissionDeniedError",
     "PingFrame", "PoolTimeoutError", "PromptTokensDetails", "QuotaExceededError", "RateLimitError",
-    "ReasoningDeltaEvent", "ReasoningDoneEvent", "ReasoningFrame", "RedisStore", "RefusalDeltaEvent",
-    "RefusalDoneEvent", "RefusalFrame", "RefusalPart", "RelayOptions", "RelayResult", "RelayTiming",
-    "RequestValidationError", "Response", "ResponseFormatParam", "ResponseMeta", "RetryPolicy", "RoundFinishedEvent",
-    "RoundFrame", "RoundStartedEvent", "Run", "RunEvent", "RunFrames", "RunReason", "RunResult", "RunTool",
-    "SSEDecoder", "SSE_HEADERS", "ServerSentEvent", "SessionLog", "SessionStore", "StartFrame", "StreamDecodeError",
-    "StreamError", "StreamEvent", "StreamFrames", "StreamInterruptedError", "StreamOptions", "StreamServerError",
-    "StreamSession", "StreamTimeoutError", "StreamTiming", "StreamTooLargeError", "StreamTruncatedError",
-    "Subscription", "SystemMessage", "TLSError", "TextFormat", "TextPart", "Timeouts", "TokenLogprob", "Tool",
-    "ToolCall", "ToolCallDelta", "ToolCallFrame", "ToolChoiceParam", "ToolError", "ToolFinishedEvent",
-    "ToolFinishedFrame", "ToolMessage", "ToolParam", "ToolStartedEvent", "ToolStartedFrame", "TopLogprob", "Transport",
-    "UIMessageEncoder", "UI_MESSAGE_HEADERS", "UnprocessableEntityError", "UrlCitation", "UsageEvent", "UserMessage",
-    "WireStruct", "__version__", "decode_chunk", "encode_json", "sse", "sse_chunks", "tool",
+    "ReasoningDeltaEvent", "ReasoningDoneEvent", "ReasoningFrame", "RefusalDeltaEvent", "RefusalDoneEvent",
+    "RefusalFrame", "RefusalPart", "RelayOptions", "RelayResult", "RelayTiming", "RequestValidationError", "Response",
+    "ResponseFormatParam", "ResponseMeta", "RetryPolicy", "RoundFinishedEvent", "RoundFrame", "RoundStartedEvent",
+    "Run", "RunEvent", "RunFrames", "RunReason", "RunResult", "RunTool", "SSEDecoder", "SSE_HEADERS", "ServerSentEvent",
+    "SessionLog", "SessionStore", "StartFrame", "StreamDecodeError", "StreamError", "StreamEvent", "StreamFrames",
+    "StreamInterruptedError", "StreamOptions", "StreamServerError", "StreamSession", "StreamTimeoutError",
+    "StreamTiming", "StreamTooLargeError", "StreamTruncatedError", "Subscription", "SystemMessage", "TLSError",
+    "TextFormat", "TextPart", "Timeouts", "TokenLogprob", "Tool", "ToolCall", "ToolCallDelta", "ToolCallFrame",
+    "ToolChoiceParam", "ToolError", "ToolFinishedEvent", "ToolFinishedFrame", "ToolMessage", "ToolParam",
+    "ToolStartedEvent", "ToolStartedFrame", "TopLogprob", "Transport", "UIMessageEncoder", "UI_MESSAGE_HEADERS",
+    "UnprocessableEntityError", "UrlCitation", "UsageEvent", "UserMessage", "WireStruct", "__version__", "decode_chunk",
+    "encode_json", "sse", "sse_chunks", "tool",
 ]
 # fmt: on
 
