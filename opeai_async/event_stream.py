@@ -64,12 +64,14 @@ def sse(
 ) -> EventStream:
     """The frames of an answer as server-sent events; an async iterator of bytes.
 
-    Give it to Starlette's ``StreamingResponse``, return it from Quart, or write what it yields to aiohttp's
+    Give it to Starlette's ``StreamingResponse`` or Quart's ``Response``, or write what it yields to aiohttp's
     ``StreamResponse``, with ``SSE_HEADERS``. Each item holds all events that were there. An event's id is the frame's
     offset, so a browser that reconnects says in ``Last-Event-ID`` where it stopped.
 
-    When the reader goes, the upstream is closed: it calls ``aclose``, is cancelled while it waits, or drops this. A
-    framework that does not notice that its client has gone notices at the next event, which may be a ping.
+    When the reader goes, the upstream is closed: it calls ``aclose``, is cancelled while it waits, or drops this. That
+    is in the hand of the framework: aiohttp notices that a client has gone while nothing is sent only if its runner
+    was made with ``handler_cancellation=True``, and an ASGI server that says it speaks version 2.4 of HTTP may not;
+    then it is noticed at the next event, which may be a ping.
 
     Args:
         source: A stream, open or not, which nobody else may read from now on; or another source of frames. Open a
@@ -79,8 +81,9 @@ def sse(
         encode: Makes the data of a frame's events; an instance of ``UIMessageEncoder``, for one.
 
     Raises:
+        ConfigurationError: If a number is out of range; from the iterator, if the stream was opened by another event
+            loop.
         ConcurrentReadError: From the iterator, if another task is reading.
-        ConfigurationError: From the iterator, if the stream was opened by another event loop.
     """
     frames = StreamFrames(source) if isinstance(source, ChunkStream) else source
     return EventStream(_FrameFeed(frames, encode), ping=ping, window=window)
@@ -124,6 +127,8 @@ class EventStream:
     """Server-sent events as bytes, each item one or more whole events; made by ``sse`` and ``sse_chunks``."""
 
     def __init__(self, feed: _Feed, *, ping: float | None, window: float) -> None:
+        if not (window >= 0 and (ping is None or ping > 0)):
+            raise ConfigurationError(f"ping={ping}, window={window}: expected seconds, 0 only for window")
         self._feed = feed
         self._ping = ping
         self._window = window
@@ -189,7 +194,7 @@ class EventStream:
         return _begin_closing(self._feed, self._read)
 
     def __del__(self) -> None:
-        loop = getattr(self, "_loop", None)
+        loop = getattr(self, "_loop", None)  # there is none if it was never made
         if loop is not None and not self._is_closed:
             on_loop(loop, functools.partial(_close_dropped, loop, self._feed, self._read))
 

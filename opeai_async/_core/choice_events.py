@@ -153,8 +153,12 @@ class _Calls:
             return call.go_on(piece.arguments, extra)
         call.wait(piece, call_type, extra)
         told: list[JSONObject] = []
-        while (call := self._calls.get(self._begun)) and call.name and (call.arguments or max(self._calls) > self._begun):
-            told.append(call.begin())
+        while (
+            (first := self._calls.get(self._begun))
+            and first.name
+            and (first.arguments or max(self._calls) > self._begun)
+        ):
+            told.append(first.begin())
             self._begun += 1
         return told
 
