@@ -213,7 +213,8 @@ class _Keeper:
     def add(self, published: _Published) -> None:
         """Write *published* from now on, to its end."""
         before = self._published.get(published.id)
-        if before is not None:  # it has ended, and nobody will look for it any more
+        if before is not None:  # it has ended, and leaves its lease to this one
+            published.token = before.token
             self._drop(before)
         self._published[published.id] = published
         published.log.on_append.append(self._changed.set)
@@ -245,7 +246,7 @@ class _Keeper:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         pause, longest = RETRY_S
-        while self._published:
+        while self._published and not _is_cancelled():
             self._changed.clear()
             try:
                 async with asyncio.timeout(ROUND_TIMEOUT_S):
@@ -381,6 +382,12 @@ def _raise_first(results: Sequence[object]) -> None:
             raise result
 
 
+def _is_cancelled() -> bool:
+    """Whether this task is to end: before Python 3.12, ``asyncio.wait_for``, which redis uses, may swallow that."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 # --- the readers' side -----------------------------------------------------------------------------------------------
 
 
@@ -412,6 +419,7 @@ class _Follower:
             task.cancel()
             await asyncio.wait([task])
             self._end("unavailable")
+            self._forget()
 
     def _readers_changed(self) -> None:
         if self.log.readers and self._task is None:
@@ -429,7 +437,7 @@ class _Follower:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         failing_since: float | None = None
-        while self.log.last is None:
+        while self.log.last is None and not _is_cancelled():
             try:
                 async with asyncio.timeout(ROUND_TIMEOUT_S):
                     code = await self._turn(loop.time())
@@ -442,7 +450,8 @@ class _Follower:
                 code = "lost"
             if code is not None:
                 self._end(code)
-        self._forget()
+        if self.log.last is not None:
+            self._forget()
 
     async def _turn(self, now: float) -> ErrorCode | None:
         """Take what is new, or wait for it; returns why nothing more will come."""
@@ -466,5 +475,4 @@ class _Follower:
         return "lost" if self.log.offset else "unknown"
 
     def _end(self, code: ErrorCode) -> None:
-        self._forget()
         self.log.append([ErrorFrame(code=code, message=_MESSAGES[code], offset=self.log.offset + 1)])
