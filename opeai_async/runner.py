@@ -244,10 +244,10 @@ class Run:
         rounds: Rounds | None = getattr(self, "_rounds", None)
         if rounds is None or rounds.reason != "running":
             return
-        is_unclosed = rounds.is_unclosed
+        shown = repr(self) if rounds.is_unclosed else None
         rounds.cancel()
-        if is_unclosed:
-            _warn(f"unclosed {self!r}: use `async with`, aclose() or cancel()", ResourceWarning, source=self)
+        if shown is not None:
+            _warn(f"unclosed {shown}: use `async with`, aclose() or cancel()", ResourceWarning, source=self)
 
     # --- what is known -----------------------------------------------------------------------------------------------
 

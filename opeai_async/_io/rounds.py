@@ -140,6 +140,7 @@ class Rounds:
 
     async def _go_on(self) -> None:
         """Take the next step, which may bring nothing."""
+        self._tasks.fill()
         if self._tasks.error is not None:
             self._end("failed", self._tasks.error)
         elif self._phase is _Phase.BEGIN:

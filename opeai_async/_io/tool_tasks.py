@@ -72,7 +72,7 @@ class ToolTasks:
     def start(self, job: ToolJob) -> None:
         """Run *job*, now or when it is its turn."""
         self._waiting.append(job)
-        self._fill()
+        self.fill()
 
     def drop(self, job: ToolJob) -> None:
         """Cancel *job*, and tell no more of it."""
@@ -81,7 +81,7 @@ class ToolTasks:
         for task, running in list(self._running.items()):
             if running is job:
                 self._drop(task)
-        self._fill()
+        self.fill()
 
     def cancel(self) -> None:
         """Cancel all jobs, and tell no more of them."""
@@ -102,7 +102,8 @@ class ToolTasks:
         if tasks := self._dropped - {asyncio.current_task()}:
             await asyncio.wait(tasks)
 
-    def _fill(self) -> None:
+    def fill(self) -> None:
+        """Start as many of the waiting jobs as may run."""
         while self._waiting and len(self._running) < self._parallel:
             job = self._waiting.popleft()
             loop = asyncio.get_running_loop()
@@ -126,7 +127,8 @@ class ToolTasks:
             self._dropped.discard(task)
             return
         job = self._running.pop(task)
-        if task.cancelled():  # by the tool itself, or by somebody who knows its task
+        was_cancelled = task.cancelled()
+        if was_cancelled:  # by the tool itself, or by somebody who knows its task
             answer = failed(asyncio.CancelledError(), "The tool was cancelled.")
         elif (error := task.exception()) is not None:
             self.error = self.error or error
@@ -147,4 +149,5 @@ class ToolTasks:
                 exception=answer.exception,
             )
         )
-        self._fill()
+        if not was_cancelled:  # who cancels everything, such as a loop that ends, wants nothing begun; a reader asks
+            self.fill()
