@@ -1,9 +1,9 @@
 """A Python type as JSON: its name, its JSON Schema, and the decoder that holds an answer to it.
 
 msgspec knows both sides for Structs, dataclasses, TypedDicts, attrs classes, enums, unions and all that they are made
-of; here its schema is only completed with what it leaves out: the format of dates and times, and what docstrings say of
-attributes. Types of pydantic are asked themselves, through their own ``TypeAdapter``. Pydantic is never imported here:
-where it was not, there are none of its types.
+of; here its schema is only completed with what it leaves out: the form of dates, times, decimals and bytes, and what
+docstrings say of attributes. Types of pydantic are asked themselves, through their own ``TypeAdapter``. Pydantic is
+never imported here: where it was not, there are none of its types.
 
 An answer is always one JSON object, for that is what servers compile. A type that is none (a list, a union, a number)
 travels in an object with the one field ``value``, and is taken out of it again.
@@ -33,6 +33,9 @@ T = TypeVar("T")
 Decode = Callable[[str], Any]
 
 _MAX_NAME = 64
+# So that a server which holds a model to patterns lets nothing through that the decoder refuses.
+_DECIMAL = r"^-?[0-9]+(\.[0-9]+)?$"
+_BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 _WHERE = re.compile(r"(.*) - at (.*)`\$(.*)`$", re.DOTALL)
 
 
@@ -197,6 +200,10 @@ def _complete(info: inspect.Type, schema: JSONObject, defs: JSONObject, seen: se
             schema.setdefault("format", "date-time")
         case inspect.TimeType(tz=None):
             schema.setdefault("format", "time")
+        case inspect.DecimalType():
+            schema.setdefault("pattern", _DECIMAL)
+        case inspect.BytesType() | inspect.ByteArrayType():
+            schema.setdefault("pattern", _BASE64)
         case inspect.UnionType():
             for part, option in zip(_choices(info), _options(schema), strict=False):
                 _complete(part, option, defs, seen)
@@ -219,9 +226,10 @@ def _complete_fields(
     defs: JSONObject,
     seen: set[str],
 ) -> None:
-    cls = typing.get_origin(info.cls) or info.cls
-    text, said = parse_docstring(schema.get("description"))
-    if cls.__doc__ and text:
+    # msgspec leaves out docstrings that Python makes up.
+    docstring = (typing.get_origin(info.cls) or info.cls).__doc__ if schema.pop("description", None) else None
+    text, said = parse_docstring(docstring)
+    if text:
         schema["description"] = text
     properties: JSONObject = schema.get("properties", {})
     for field in info.fields:

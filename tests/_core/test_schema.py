@@ -4,6 +4,8 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import json
+import re
 import sys
 import uuid
 from typing import (
@@ -127,6 +129,15 @@ class Limits(Struct):
     share: Annotated[float, Meta(gt=0, lt=1)]
     count: Annotated[int, Meta(ge=0, le=10, multiple_of=2)]
     some: Annotated[list[int], Meta(min_length=1, max_length=3)]
+
+
+class OnlyAttributes(Struct):
+    """
+    Attributes:
+        a: The first.
+    """
+
+    a: int
 
 
 class MayBeUnset(Struct):
@@ -271,7 +282,7 @@ TABLE = {
     None: st.none(),
     bytes: st.binary(max_size=20),
     uuid.UUID: st.uuids(),
-    decimal.Decimal: st.decimals(allow_nan=False, allow_infinity=False, places=2),
+    decimal.Decimal: st.decimals(-(10**6), 10**6, places=2),
     datetime.datetime: ZONED,
     datetime.date: st.dates(),
     datetime.time: TIMES,
@@ -413,7 +424,7 @@ class TestTheStrictForm:
         assert limits["share"] == {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
         assert limits["count"] == {"type": "integer", "minimum": 0, "maximum": 10, "multipleOf": 2}
         assert limits["some"] == {"type": "array", "items": {"type": "integer"}, "minItems": 1, "maxItems": 3}
-        assert self.properties(bytes)["value"] == {"type": "string", "description": '(contentEncoding: "base64")'}
+        assert self.properties(bytes)["value"]["description"] == '(contentEncoding: "base64")'
         assert self.properties(set[int])["value"]["description"] == "(uniqueItems: true)"
         assert self.properties(decimal.Decimal)["value"]["description"] == '(format: "decimal")'
 
@@ -422,14 +433,35 @@ class TestTheStrictForm:
         times = self.properties(Times)
         stamp = {"type": "string", "format": "date-time"}
         assert (times["at"], times["zoned"], times["more"]["items"]) == (stamp, stamp, stamp)
-        assert self.properties(Annotated[int, Meta(ge=0, description="n")] | datetime.datetime)["value"]["anyOf"][1] == stamp
+        assert (
+            self.properties(Annotated[int, Meta(ge=0, description="n")] | datetime.datetime)["value"]["anyOf"][1]
+            == stamp
+        )
         assert times["pair"]["items"] == stamp
         assert times["clock"]["anyOf"][0] == {"type": "string", "format": "time"}
         assert (times["day"]["format"], times["lasts"]["format"]) == ("date", "duration")
         assert shape_of(dict[str, datetime.datetime]).schema(strict=False)["additionalProperties"] == stamp
 
+    @pytest.mark.parametrize(
+        ("annotation", "good", "bad"),
+        [
+            (decimal.Decimal, ["0", "-1.50", "12345678901234567890.1"], ["", "1.", ".5", "one", "1 "]),
+            (bytes, ["", "AA==", "AAA=", "AAAA", "+/09"], ["A", "AA", "AA=", "====", "AA A"]),
+            (bytearray, ["AAAA"], ["A"]),
+        ],
+    )
+    def test_texts_that_stand_for_something_else(self, annotation, good, bad):
+        """A server that knows patterns lets through what can be decoded."""
+        pattern = re.compile(self.properties(annotation)["value"]["pattern"])
+        for text in good:
+            assert pattern.search(text)
+            shape_of(annotation).decode(json.dumps({"value": text}))
+        assert not any(pattern.search(text) for text in bad)
+
     def test_docstrings_without_a_text(self):
-        """A dataclass's made-up docstring is none."""
+        """A dataclass's made-up docstring is none, and one without a text before its sections has none."""
+        assert shape_of(OnlyAttributes).description == ""
+        assert self.properties(OnlyAttributes)["a"]["description"] == "The first."
         assert "description" not in shape_of(Point).schema(strict=True)
         assert shape_of(Line[int]).description == "From one point to another."
         assert shape_of(Point).description == ""
