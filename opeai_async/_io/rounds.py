@@ -119,11 +119,11 @@ class Rounds:
             OpeAIError: What ended the run.
             Exception: What a tool raised, where that ends the run.
             ConcurrentReadError: If another task is reading.
+            ConfigurationError: If it was begun in another event loop.
             ClientClosedError: If it was closed before its end.
         """
-        if self._is_reading:
-            raise ConcurrentReadError("another task is reading this run already")
-        self._is_reading, self._read_was_cancelled, self._loop = True, False, asyncio.get_running_loop()
+        self._check_reader()
+        self._is_reading, self._read_was_cancelled = True, False
         try:
             while not self._items and self.reason == "running":
                 await self._go_on()
@@ -137,6 +137,16 @@ class Rounds:
             self._is_reading = False
         items, self._items = self._items, []
         return items
+
+    def _check_reader(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is None or self._loop.is_closed():
+            self._loop = loop
+        if self._loop is not loop:
+            hint = "read a run where it was begun, and hand on what it brings"
+            raise ConfigurationError("this run is in use by another event loop, which is not closed", hint=hint)
+        if self._is_reading:
+            raise ConcurrentReadError("another task is reading this run already")
 
     async def _go_on(self) -> None:
         """Take the next step, which may bring nothing."""
