@@ -66,6 +66,12 @@ async def parse(
             field="retries_on_invalid",
             hint="send a single question again, or check each of n answers yourself",
         )
+    if params.get("stream"):
+        raise RequestValidationError(
+            "stream is True, expected none: parse awaits the whole answer",
+            field="stream",
+            hint="use chat.completions.stream(response_format=...)",
+        )
     asked = output.asked(params)
     messages = rows_of(asked.get("messages"))
     if messages is not None:

@@ -284,6 +284,13 @@ class TestAskingAgain:
         await completions.parse(model="m", messages=iter([HELLO]), response_format=City, retries_on_invalid=1)
         assert [len(request.json["messages"]) for request in server.requests] == [1, 3]
 
+    async def test_a_stream_is_asked_for_elsewhere(self, server, completions):
+        """Here the whole answer is awaited."""
+        with pytest.raises(RequestValidationError, match="stream is True") as caught:
+            await completions.parse(**BODY, response_format=City, stream=True)
+        assert caught.value.field == "stream"
+        assert server.requests == []
+
     @pytest.mark.parametrize(("retries", "n"), [(-1, None), (1, 2)])
     async def test_how_often(self, server, completions, retries, n):
         """Not less than never, and only one conversation at a time."""

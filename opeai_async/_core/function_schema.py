@@ -11,6 +11,7 @@ import functools
 import inspect
 import re
 import sys
+import types
 import typing
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple, NoReturn
@@ -95,8 +96,8 @@ def _parameters(function: Callable[..., Any], plain: Any, skip: Collection[str],
     """The parameters that the model gives, with their annotations resolved."""
     try:
         signature = inspect.signature(function)
-        hints = typing.get_type_hints(plain if inspect.isroutine(plain) else type(plain).__call__, include_extras=True)
-    except (TypeError, ValueError, NameError) as exc:
+        hints = _hints(plain if inspect.isroutine(plain) else type(plain).__call__, skip)
+    except (TypeError, ValueError, NameError, AttributeError) as exc:
         _refuse(name, f"its parameters cannot be known: {exc}", "annotate it with types that its module knows")
     made: list[inspect.Parameter] = []
     for parameter in signature.parameters.values():
@@ -105,6 +106,16 @@ def _parameters(function: Callable[..., Any], plain: Any, skip: Collection[str],
         _check_kind(name, parameter)
         made.append(parameter.replace(annotation=hints.get(parameter.name, Any)))
     return made
+
+
+def _hints(function: Any, skip: Collection[str]) -> dict[str, Any]:
+    """The annotations of the parameters that the model gives.
+
+    Those of others, and of the result, are left alone: their names may be known to type checkers only.
+    """
+    given = {name: hint for name, hint in function.__annotations__.items() if name != "return" and name not in skip}
+    names = getattr(function, "__globals__", {})
+    return typing.get_type_hints(types.SimpleNamespace(__annotations__=given), globalns=names, include_extras=True)
 
 
 def _check_kind(name: str, parameter: inspect.Parameter) -> None:

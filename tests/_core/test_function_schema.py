@@ -142,6 +142,17 @@ def test_what_the_caller_gives_is_not_told():
     assert list(found.parameters["properties"]) == ["text"]
 
 
+def test_names_that_only_type_checkers_know():
+    """They are in the way of nobody who does not need them."""
+
+    def save(context: "Context", text: str) -> "Receipt":  # noqa: F821
+        pass
+
+    assert list(function_schema(save, skip=["context"]).parameters["properties"]) == ["text"]
+    with pytest.raises(RequestValidationError, match="name 'Context' is not defined"):
+        function_schema(save)
+
+
 def test_parameters_without_annotations_take_anything():
     """As long as nothing strict is asked for."""
 
