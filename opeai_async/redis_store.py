@@ -297,11 +297,12 @@ class _Keeper:
             pipeline.execute_command("GET", p.keys.lease)
             pipeline.execute_command("PEXPIRE", p.keys.lease, ms(self._lease))
             pipeline.execute_command("PEXPIRE", p.keys.log, ms(p.keep + self._lease))
-        tokens = (await pipeline.execute())[1::4]
+        # Errors among the results are those of a key of another type; all others fail the whole transaction.
+        tokens = (await pipeline.execute(raise_on_error=False))[1::4]
         new = list[_Published]()
         for p, token in zip(due, tokens, strict=True):
             p.renew_at = now + self._lease / 3
-            if text_of(token) != p.token:
+            if isinstance(token, Exception) or text_of(token) != p.token:
                 self._refuse(p)
             elif not p.is_claimed:
                 new.append(p)
@@ -326,13 +327,12 @@ class _Keeper:
         results = await pipeline.execute(raise_on_error=False)
         for p, (offset, size, is_whole), result in zip(due, entries, results[::2], strict=True):
             if isinstance(result, Exception):
-                continue
-            if result is None:
+                self._drop(p)  # its key is of another type: it cannot be known elsewhere
+            elif result is None:
                 p.stored = 0
                 self._changed.set()
             else:
                 p.wrote(offset, size, is_whole=is_whole)
-        _raise_first(results)
 
     async def _release(self, due: Sequence[_Published]) -> None:
         """Leave what has ended to Redis."""
@@ -374,12 +374,6 @@ class _Keeper:
         if self._published.get(p.id) is p:
             del self._published[p.id]
         p.settled.set()
-
-
-def _raise_first(results: Sequence[object]) -> None:
-    for result in results:
-        if isinstance(result, Exception):
-            raise result
 
 
 def _is_cancelled() -> bool:

@@ -232,6 +232,8 @@ class Subscription:
     It counts as a reader until it is closed, has given the last frame, or is dropped.
     """
 
+    _is_reader = False
+
     def __init__(self, log: SessionLog, request_stop: Callable[[], None], after: int) -> None:
         self._log = log
         self._request_stop = request_stop

@@ -330,19 +330,28 @@ async def test_what_is_no_log_is_lost(there, client):
 
 
 async def test_a_key_of_another_type_stops_only_its_own_session(here, there, client):
-    """One session that cannot be written does not keep the others from Redis."""
-    bad, blocked = begin(here, id="blocked", keep=0.5)
+    """One session that cannot be written does not keep the others from Redis, and is whole for its readers here."""
+    bad, blocked = begin(here, id="blocked")
     await eventually(lambda: here._keeper._published["blocked"].is_claimed)
     await client.set(Keys(PREFIX, "blocked").log, "a string")
     bad.say("x")
     good, session = begin(here)
     good.say("y")
-    assert await texts_of(view(session, there).subscribe(), 1) == "y"
+    reader = view(session, there).subscribe()
+    assert await texts_of(reader, 1) == "y"
+    await eventually(lambda: "blocked" not in here._keeper._published)
     bad.finish()
-    good.finish()
     await blocked.aclose()
     assert text_of(await all_of(blocked.subscribe())) == "x"
     await session.aclose()
+    await all_of(reader)
+
+
+async def test_a_lease_of_another_type_is_a_lease_of_somebody_else(here, client):
+    await client.lpush(Keys(PREFIX, "odd lease").lease, "x")
+    _, session = begin(here, id="odd lease")
+    assert (await all_of(session.subscribe()))[-1].code == "failed"
+    await client.flushall()
 
 
 async def test_replies_of_both_protocols():
