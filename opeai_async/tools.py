@@ -16,7 +16,7 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
-from typing import Any, Generic, Literal, ParamSpec, Self, TypeAlias, TypeGuard, TypeVar, cast, overload
+from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeGuard, TypeVar, cast, overload
 
 from anyio import to_thread
 
@@ -29,6 +29,7 @@ from opeai_async.types.completion import ToolCall
 from opeai_async.types.request import CustomTool, FunctionTool, ToolParam
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
 
@@ -76,16 +77,15 @@ class Tool(Mapping[str, object], Generic[P, R_co]):
         self._decode = schema.decode
         self._param = _param(self)
 
-    @classmethod
+    @staticmethod
     def from_function(
-        cls,
-        function: Callable[P, R_co],
+        function: Callable[Q, R],
         *,
         name: str | None = None,
         description: str | None = None,
         strict: bool = True,
         timeout: float | None = None,
-    ) -> Self:
+    ) -> Tool[Q, R]:
         """The tool that calls *function*; what the model is told comes from its type hints and its docstring.
 
         ``Annotated[..., msgspec.Meta(description=...)]`` describes a parameter, or the docstring does, in Google, NumPy
@@ -102,7 +102,7 @@ class Tool(Mapping[str, object], Generic[P, R_co]):
             RequestValidationError: If it cannot be a tool; says which parameter, and why.
             ConfigurationError: If *timeout* is not more than 0.
         """
-        return cls(function, name=name, description=description, strict=strict, timeout=timeout)
+        return Tool(function, name=name, description=description, strict=strict, timeout=timeout)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Call the function, as if it were no tool."""
@@ -166,22 +166,22 @@ class Tool(Mapping[str, object], Generic[P, R_co]):
 
 
 @overload
-def tool(function: Callable[P, R], /) -> Tool[P, R]: ...
+def tool(function: Callable[Q, R], /) -> Tool[Q, R]: ...
 
 
 @overload
 def tool(
     *, name: str | None = None, description: str | None = None, strict: bool = True, timeout: float | None = None
-) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
+) -> Callable[[Callable[Q, R]], Tool[Q, R]]: ...
 
 
-def tool(function: Callable[P, R] | None = None, /, **options: Any) -> Tool[P, R] | Callable[..., Tool[P, R]]:
+def tool(function: Callable[Q, R] | None = None, /, **options: Any) -> Tool[Q, R] | Callable[..., Tool[Q, R]]:
     """Make a function a tool: ``@tool``, or ``@tool(...)`` with the arguments of ``Tool.from_function``.
 
     It is called as before, and type checkers know its signature.
     """
     if function is None:
-        return functools.partial(Tool[P, R], **options)
+        return functools.partial(Tool[Q, R], **options)
     return Tool(function, **options)
 
 
