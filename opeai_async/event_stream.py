@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 import re
 import time
 import uuid
@@ -134,6 +135,7 @@ class EventStream:
         self._window = window
         self._loop = _running_loop()
         self._read: asyncio.Task[bytes] | None = None
+        self._bell = _Bell()
         self._sent_at: float | None = None
         self._is_waiting = False
         self._is_closed = False
@@ -170,9 +172,9 @@ class EventStream:
             await asyncio.sleep(self._sent_at + self._window - now)
         while not (self._is_closed or self._feed.is_over):
             if self._read is None:
-                self._read = asyncio.create_task(self._feed.read())
-            patience = None if self._ping is None else max(0.0, self._sent_at + self._ping - loop.time())
-            await asyncio.wait((self._read,), timeout=patience)
+                self._read = loop.create_task(self._feed.read())
+                self._read.add_done_callback(self._bell.ring)
+            await self._bell.wait(self._read, None if self._ping is None else self._sent_at + self._ping)
             if not self._read.done():
                 return _PING
             read, self._read = self._read, None
@@ -191,12 +193,55 @@ class EventStream:
         if self._is_closed:
             return None
         self._is_closed = True
-        return _begin_closing(self._feed, self._read)
+        return _begin_closing(self._feed, self._read, self._bell)
 
     def __del__(self) -> None:
         loop = getattr(self, "_loop", None)  # there is none if it was never made
         if loop is not None and not self._is_closed:
-            on_loop(loop, functools.partial(_close_dropped, loop, self._feed, self._read))
+            on_loop(loop, functools.partial(_close_dropped, loop, self._feed, self._read, self._bell))
+
+
+class _Bell:
+    """Wakes the one who waits for a read, when that is done or when it is time.
+
+    ``asyncio.wait`` would do, for twice what everything else here costs per event. There is one timer, which is set
+    again only when it rings too early, and not for each wait.
+    """
+
+    def __init__(self) -> None:
+        self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = math.inf
+
+    async def wait(self, read: asyncio.Task[bytes], due: float | None) -> None:
+        """Until *read* is done, or loop time *due* has come."""
+        if read.done():
+            return
+        loop = asyncio.get_running_loop()
+        self._waiter, self._due = loop.create_future(), math.inf if due is None else due
+        if self._timer is None and due is not None:
+            self._timer = loop.call_at(due, self._on_timer, loop, due)
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def ring(self, _: object = None) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _on_timer(self, loop: asyncio.AbstractEventLoop, set_for: float) -> None:
+        self._timer = None
+        if self._waiter is None:
+            return
+        if self._due <= set_for:
+            self.ring()
+        else:
+            self._timer = loop.call_at(self._due, self._on_timer, loop, self._due)
 
 
 class _Feed(Protocol):
@@ -294,12 +339,13 @@ def _event(message: Message) -> bytes:
     return b"data: %b\n\n" % data
 
 
-def _close_dropped(loop: asyncio.AbstractEventLoop, feed: _Feed, read: asyncio.Task[bytes] | None) -> None:
+def _close_dropped(loop: asyncio.AbstractEventLoop, feed: _Feed, read: asyncio.Task[bytes] | None, bell: _Bell) -> None:
     if not loop.is_closed():
-        _begin_closing(feed, read)
+        _begin_closing(feed, read, bell)
 
 
-def _begin_closing(feed: _Feed, read: asyncio.Task[bytes] | None) -> asyncio.Task[None]:
+def _begin_closing(feed: _Feed, read: asyncio.Task[bytes] | None, bell: _Bell) -> asyncio.Task[None]:
+    bell.stop()
     task = asyncio.get_running_loop().create_task(_closed(feed, read))
     _closing.add(task)
     task.add_done_callback(_closing.discard)
