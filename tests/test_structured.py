@@ -22,6 +22,7 @@ from opeai_async.errors import BadRequestError, ConfigurationError, RequestValid
 from opeai_async.testing import OpeAIServer, Reply
 from opeai_async.types.common import CompletionUsage
 from opeai_async.types.parsed import ParsedChatCompletionMessage
+from tests.support.secrets import chain_of
 
 HELLO = {"role": "user", "content": "hello"}
 BODY = {"model": "m", "messages": [HELLO]}
@@ -118,6 +119,16 @@ class TestBothWays:
         assert caught.value.completion.usage == caught.value.usage
         assert caught.value.completion.meta.status_code == 200
         assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+    async def test_what_an_error_holds(self, server, completions, how):
+        """No key, no prompt, nothing that is alive."""
+        server.reply(BAD)
+        with pytest.raises(InvalidOutputError) as caught:
+            await ask(completions, how, response_format=City)
+        assert chain_of(caught.value) == [caught.value]
+        held = repr(vars(pickle.loads(pickle.dumps(caught.value))))
+        assert server.api_key not in held
+        assert HELLO["content"] not in held
 
     async def test_what_was_cut(self, server, completions, how):
         """It is told from what is wrong."""

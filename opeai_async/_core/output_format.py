@@ -17,7 +17,7 @@ strict dialect refuses it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Generic, Literal, TypeGuard, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeGuard, TypeVar
 
 import msgspec
 
@@ -38,6 +38,21 @@ FENCED = "output_fenced"
 _FENCE = "```"
 _INSTRUCTION = "Answer with one JSON object and nothing else. It must be valid against this JSON Schema:\n"
 _TOOL_DESCRIPTION = "Takes the answer."
+
+
+class _Value(NamedTuple, Generic[T]):
+    """What a choice comes to."""
+
+    value: T | None
+    was_fenced: bool = False
+
+
+class _Invalid(NamedTuple):
+    """What is wrong with one."""
+
+    text: str
+    reason: str
+    path: str = "$"
 
 
 class OutputFormat(Generic[T]):
@@ -120,61 +135,57 @@ class OutputFormat(Generic[T]):
         Raises:
             InvalidOutputError: If a choice is not of the type; names the first one.
         """
-        quirks: list[str] = []
         values: list[T | None] = []
+        quirks: tuple[str, ...] = completion.meta.quirks
         for choice in completion.choices:
-            try:
-                values.append(self._value(choice.message, quirks, repair=repair))
-            except _Invalid as exc:
-                raise self._error(exc, choice, completion) from None
+            found = self._read(choice.message, repair=repair)
+            if isinstance(found, _Invalid):
+                raise self._error(found, choice, completion)
+            values.append(found.value)
+            if found.was_fenced and FENCED not in quirks:
+                quirks = (*quirks, FENCED)
         made = with_values(completion, values)
-        if quirks:
-            made.meta = msgspec.structs.replace(made.meta, quirks=(*made.meta.quirks, FENCED))
+        made.meta = msgspec.structs.replace(made.meta, quirks=quirks)
         return made
 
-    def _value(self, message: ChatCompletionMessage, quirks: list[str], *, repair: bool) -> T | None:
-        if message.refusal:
-            return None
-        text = self._text(message)
-        if text is None:
-            return None
+    def _read(self, message: ChatCompletionMessage, *, repair: bool) -> _Value[T] | _Invalid:
+        text = None if message.refusal else self._text(message)
+        if not isinstance(text, str):
+            return text or _Value(None)
         try:
-            return self._shape.decode(text)
+            return _Value(self._shape.decode(text))
         except Mismatch as exc:
-            inner_text = _unfenced(text) if repair else None
-            if inner_text is None:
-                raise _Invalid(text, exc.reason, exc.path) from None
-            try:
-                value = self._shape.decode(inner_text)
-            except Mismatch as inner:
-                raise _Invalid(text, inner.reason, inner.path) from None
-            quirks.append(FENCED)
-            return value
+            invalid = _Invalid(text, exc.reason, exc.path)
+        inside = _unfenced(text) if repair else None
+        if inside is None:
+            return invalid
+        try:
+            return _Value(self._shape.decode(inside), was_fenced=True)
+        except Mismatch as exc:
+            return _Invalid(text, exc.reason, exc.path)
 
-    def _text(self, message: ChatCompletionMessage) -> str | None:
+    def _text(self, message: ChatCompletionMessage) -> str | _Invalid | None:
         """The text that is to be the value; None if the model called tools of the caller's instead."""
         if self._mode != "tool":
             if message.content:
                 return message.content
-            if message.tool_calls:
-                return None
-            raise _Invalid("", "the answer is empty", "$")
+            return None if message.tool_calls else _Invalid("", "the answer is empty")
         functions = [call.function for call in message.tool_calls or []]
         own = [function for function in functions if _is_named(function, self._shape.name)]
         if len(own) == 1:
             return own[0].arguments
-        raise _Invalid(message.content or "", f"the tool {self._shape.name} was called {len(own)} times, not once", "$")
+        return _Invalid(message.content or "", f"the tool {self._shape.name} was called {len(own)} times, not once")
 
-    def _error(self, exc: _Invalid, choice: Choice, completion: ChatCompletion) -> InvalidOutputError:
+    def _error(self, found: _Invalid, choice: Choice, completion: ChatCompletion) -> InvalidOutputError:
         facts: dict[str, Any] = {
-            "reason": exc.reason,
-            "path": exc.path,
-            "text": exc.text,
+            "reason": found.reason,
+            "path": found.path,
+            "text": found.text,
             "choice": choice.index,
             "completion": completion,
             "usage": completion.usage,
         }
-        name, size = self._shape.name, len(exc.text)
+        name, size = self._shape.name, len(found.text)
         match finish_kind(choice.finish_reason):
             case "length":
                 return OutputTruncatedError(
@@ -185,8 +196,8 @@ class OutputFormat(Generic[T]):
                     f"a content filter ended the answer after {size} characters, before it was a whole {name}", **facts
                 )
             case _:
-                where = "" if exc.path == "$" else f", at {exc.path}"
-                return InvalidOutputError(f"the answer is no {name}: {exc.reason}{where}", **facts)
+                where = "" if found.path == "$" else f", at {found.path}"
+                return InvalidOutputError(f"the answer is no {name}: {found.reason}{where}", **facts)
 
 
 def _unfenced(text: str) -> str | None:
@@ -196,13 +207,6 @@ def _unfenced(text: str) -> str | None:
         return None
     language, newline, inner = text.removeprefix(_FENCE).removesuffix(_FENCE).partition("\n")
     return inner if newline and (language.strip() or "json").isalnum() else None
-
-
-class _Invalid(Exception):
-    def __init__(self, text: str, reason: str, path: str) -> None:
-        self.text = text
-        self.reason = reason
-        self.path = path
 
 
 def _is_named(function: Any, name: str) -> bool:

@@ -288,7 +288,7 @@ class TestWhatIsNotValid:
         assert (error.completion, error.usage, error.rejected) == (completion, completion.usage, ())
         assert isinstance(error, OpeAIError)
         assert isinstance(error, ValueError)
-        assert error.__suppress_context__
+        assert error.__context__ is None
         again = pickle.loads(pickle.dumps(error))
         assert vars(again) == vars(error)
 
