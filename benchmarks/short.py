@@ -3,7 +3,9 @@
 Found (two busy cores; ratios to the limit): chunks 1.40 to 1.56, batches() 1.25 to 1.43, a loop over lines and
 json.loads 1.8, openai 12 (9 over aiohttp), groq 11, litellm 38, mistralai 58. Above the transport it is 418,000
 instructions (651,000 before the same cures as in ``request``), of which 115,000 are what the bare loop has, too; a
-sixth is checking and encoding the request, and the rest is spread over opening, parsing, accumulating and ending.
+sixth is checking and encoding the request, and the rest is spread over opening, parsing, accumulating and ending. With
+the transport and the event loop it is 983,000 for chunks and 979,000 for batches(), 700,000 for the limit and 596,000
+for the floor: five sixths of the bare loop are aiohttp's way to send a request.
 """
 
 from collections.abc import Sequence
