@@ -9,16 +9,15 @@ from collections.abc import AsyncIterator
 from operator import length_hint
 from typing import TYPE_CHECKING, Any, Unpack
 
-from opeai_async._io.event_view import Events
 from opeai_async._io.stream import ChunkStream, ChunkT
 from opeai_async._io.views import Texts
-from opeai_async.relay import Receive, RelayOptions, RelayResult, Send, relay
-from opeai_async.types.events import StreamEvent
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what few streams need is loaded when it is first used
     from opeai_async._core.partial_answer import PartialAnswer
     from opeai_async._core.partial_values import Path
     from opeai_async.partials import StreamReader
+    from opeai_async.relay import Receive, RelayOptions, RelayResult, Send
+    from opeai_async.types.events import StreamEvent
 
 
 class ChatCompletionStream(ChunkStream[ChunkT]):
@@ -40,6 +39,8 @@ class ChatCompletionStream(ChunkStream[ChunkT]):
 
         A stream that was cut raises its error after the last delta, and has no ``done`` event.
         """
+        from opeai_async._io.event_view import Events
+
         return Events(self, lambda: self._ready, self._more)
 
     def partials(self, *, choice: int = 0, tool: int | str | None = None) -> AsyncIterator[Any]:
@@ -78,7 +79,6 @@ class ChatCompletionStream(ChunkStream[ChunkT]):
         return FieldText(*self._partial_view(choice, tool), path)
 
     def _partial_view(self, choice: int, tool: int | str | None) -> tuple[PartialAnswer, StreamReader]:
-        # Imported late, as few streams are read so.
         from opeai_async._core.partial_answer import PartialAnswer
         from opeai_async.partials import StreamReader
 
@@ -98,4 +98,6 @@ class ChatCompletionStream(ChunkStream[ChunkT]):
         ``window`` seconds, watches for the client's leaving and for its ``stop``, gives up on one that never reads,
         and closes the stream in any case. See `opeai_async.relay.relay` for what can be set, and for what is raised.
         """
+        from opeai_async.relay import relay
+
         return await relay(self, send, receive, **options)
