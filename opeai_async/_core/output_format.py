@@ -136,16 +136,16 @@ class OutputFormat(Generic[T]):
             InvalidOutputError: If a choice is not of the type; names the first one.
         """
         values: list[T | None] = []
-        quirks: tuple[str, ...] = completion.meta.quirks
+        is_fenced = False
         for choice in completion.choices:
             found = self._read(choice.message, repair=repair)
             if isinstance(found, _Invalid):
                 raise self._error(found, choice, completion)
             values.append(found.value)
-            if found.was_fenced and FENCED not in quirks:
-                quirks = (*quirks, FENCED)
+            is_fenced |= found.was_fenced
         made = with_values(completion, values)
-        made.meta = msgspec.structs.replace(made.meta, quirks=quirks)
+        if is_fenced:
+            made.meta = msgspec.structs.replace(made.meta, quirks=(*made.meta.quirks, FENCED))
         return made
 
     def _read(self, message: ChatCompletionMessage, *, repair: bool) -> _Value[T] | _Invalid:
