@@ -46,6 +46,7 @@ WINDOW_S = 0.03
 ROUND_TIMEOUT_S = 5.0
 SETTLE_S = 5.0
 STOP_S = 60.0
+UNKNOWN_S = 2.0  # who has just heard of a session may ask before its producer has written anything
 RETRY_S = (0.1, 2.0)
 COMPACT_BYTES = 32_768
 
@@ -404,6 +405,7 @@ class _Follower:
         self._cursor = "0"
         self._beat_at = 0.0
         self._misses = 0
+        self._began_at = 0.0
         self._task: asyncio.Task[None] | None = None
 
     async def aclose(self) -> None:
@@ -430,6 +432,7 @@ class _Follower:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
+        self._began_at = loop.time()
         failing_since: float | None = None
         while self.log.last is None and not _is_cancelled():
             try:
@@ -466,7 +469,9 @@ class _Follower:
         # A producer writes the end before it lets go of its lease, so the read after the first miss has seen it.
         if self._misses < 2:
             return None
-        return "lost" if self.log.offset else "unknown"
+        if self.log.offset:
+            return "lost"
+        return "unknown" if now - self._began_at > UNKNOWN_S else None
 
     def _end(self, code: ErrorCode) -> None:
         self.log.append([ErrorFrame(code=code, message=_MESSAGES[code], offset=self.log.offset + 1)])

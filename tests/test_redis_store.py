@@ -190,7 +190,7 @@ async def test_a_session_that_is_not_written_yet_is_waited_for(here, there):
     """Who hears of a session may ask another process for it before this one has written anything."""
     reader = StreamSession.attach("soon", store=there).subscribe()
     reading = asyncio.ensure_future(reader.read())
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(LEASE_S)
     faucet, session = begin(here, id="soon")
     faucet.say("x")
     faucet.finish()
@@ -491,6 +491,8 @@ async def main(url, prefix, lease, words):
         server.reply("word " * int(words))
         stream = client.chat.completions.stream(model="m", messages=[{"role": "user", "content": "Hi"}])
         session = StreamSession.start(stream, store=RedisStore(redis, prefix=prefix, lease=float(lease)), keep=60.0)
+        while not await redis.exists(f"{prefix}{session.id}:log"):
+            await asyncio.sleep(0.01)
         print(session.id, flush=True)
         await session.completion()
         await session.aclose()
