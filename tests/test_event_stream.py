@@ -135,6 +135,17 @@ async def test_silence_is_counted_from_the_last_event(instant) -> None:
     assert [data == PING for data in items] == [False, True, False]
 
 
+async def test_what_came_while_nobody_waited_is_there_at_once() -> None:
+    """After a ping, the read goes on by itself."""
+    faucet = Faucet()
+    reader = sse(faucet, ping=0.001)
+    assert await anext(reader) == PING
+    faucet.finish()
+    await eventually(reader._read.done)
+    assert len(frames_in(await anext(reader))) == 1
+    assert [data async for data in reader] == []
+
+
 async def test_without_pings_there_are_none(instant) -> None:
     """The wait is as long as the silence."""
     stream, _ = stream_of(events("a"), Pause(25), FINISH + DONE)
