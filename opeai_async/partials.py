@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol, Self
 
 from opeai_async._core.outcome import Outcome
 from opeai_async._core.partial_answer import PartialAnswer
-from opeai_async._core.partial_values import ABSENT, Path, keys_of
+from opeai_async._core.partial_values import ABSENT, Keys, Path, keys_of
 from opeai_async.errors import InvalidJSONError
 from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.completion import ChatCompletion
@@ -105,8 +105,8 @@ class Partials(_View):
 
     async def __anext__(self) -> Any:
         json = self._answer.json
+        self._catch_up()
         while True:
-            self._catch_up()
             while self._take():
                 pass
             if json.changes != self._seen:
@@ -121,13 +121,13 @@ class FieldText(_View):
 
     def __init__(self, answer: PartialAnswer, reader: StreamReader, path: Path) -> None:
         super().__init__(answer, reader)
-        self._path = path
+        self._path = keys_of(path)
         self._told = 0
         self._is_over = False
 
     async def __anext__(self) -> str:
+        self._catch_up()
         while True:
-            self._catch_up()
             if news := self._news():
                 return news
             if news is None or not (self._take() or await self._more()):
@@ -154,5 +154,5 @@ class FieldText(_View):
         return value[told:] or (None if self._is_over else "")
 
 
-def _shown(path: Path) -> str:
-    return ".".join(map(str, keys_of(path))) or "at the top"
+def _shown(path: Keys) -> str:
+    return ".".join(map(str, path)) or "at the top"

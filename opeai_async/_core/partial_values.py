@@ -8,7 +8,8 @@ One thing could be taken back: where an object repeats a name, the last value co
 it is complete, and then takes the place of the earlier one at once, which is the one step that is not growth.
 
 The containers are handed out themselves, not copies. The pieces of the open string are joined when somebody looks; the
-text joined before is grown in place, so that a look after each piece costs what is new.
+text joined before is grown in place, so that a look after each piece costs what is new. Where one looks for the open
+string by its path, that is remembered as long as the string is open.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class PartialValues:
         "_into",
         "_is_aside",
         "_is_growing",
+        "_path",
         "_pieces",
         "_places",
         "_replaced",
@@ -74,6 +76,7 @@ class PartialValues:
         self._is_growing = False
         self._is_aside = False  # the string that grows
         self._asides = 0  # how many of what is open are kept aside
+        self._path: Path | None = None  # of the string that grows, if somebody looked for it
 
     # --- building --------------------------------------------------------------------------------------------------
 
@@ -126,7 +129,7 @@ class PartialValues:
 
     def end_text(self) -> None:
         """The string that has begun is complete."""
-        self._is_growing = False
+        self._is_growing, self._path = False, None
         if self._is_aside:
             self._asides -= 1
             self.add("".join(self._pieces))
@@ -170,10 +173,18 @@ class PartialValues:
 
     def find(self, path: Path) -> Any:
         """What is at *path*, ABSENT if nothing is there yet."""
-        return self._resolve(path)[1]
+        if path == self._path:
+            self._settle()
+            return self._into[_last_key(self._into, self.name)]
+        keys, value = self._resolve(path)
+        if self._is_growing and isinstance(path, (str, tuple)) and isinstance(value, str) and keys == self._open_keys():
+            self._path = path
+        return value
 
     def is_complete(self, path: Path) -> bool:
         """Whether there is something at *path* that will not grow."""
+        if path == self._path:
+            return False
         keys, value = self._resolve(path)
         if value is ABSENT:
             return False
