@@ -35,7 +35,8 @@ RelayReason = Literal["completed", "stopped", "disconnected", "slow", "error", "
 OnDisconnect = Literal["abort", "drain"]
 _Task: TypeAlias = "asyncio.Task[RelayReason | None]"
 
-WINDOW_S = 0.03
+# Twenty frames a second read as a flow. What a shorter window costs, benchmarks/relay.py tells.
+WINDOW_S = 0.05
 SEND_TIMEOUT_S = 20.0
 HEARTBEAT_S = 15.0
 DRAIN_TIMEOUT_S = 30.0
@@ -317,7 +318,7 @@ class _Relay:
             async with asyncio.timeout(self._options.drain_timeout):
                 while not self._is_read:
                     await self._read()
-                    await asyncio.sleep(self._options.window)
+                    await asyncio.sleep(0 if self._is_read else self._options.window)
 
     async def _end(self) -> None:
         """Close the upstream, if it is not at its end, and then all that runs here."""
