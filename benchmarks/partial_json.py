@@ -7,8 +7,8 @@ takes what is new of one text. Compared: ``json.loads`` of the whole text, once,
 them only.
 
 Found (two busy cores, us per delta): feed 1.0 to 1.5 for a character and 3 to 5 for a hundred, value 1.2 to 1.8 times
-that, field 1.7 to 2.2 times. From the beginning again it is 9 to 13 times feed in one string of 117,000 characters, which
-is hardly more than a copy, and 80 to 95 times in the document of 1 MB.
+that, field 1.7 to 2.2 times. From the beginning again it is 9 to 13 times feed in one string of 117,000 characters,
+which is hardly more than a copy, and 80 to 95 times in the document of 1 MB.
 
 Run it by itself: ``python -m benchmarks.partial_json``.
 """
