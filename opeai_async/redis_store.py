@@ -17,6 +17,7 @@ A session has four keys, of which none outlives it by more than ``keep`` seconds
     Somebody asked to stop. The producer looks twice a second.
 ``readers``
     Somebody reads in another process, and renews that as well, so that the producer does not take it for abandoned.
+    That somebody has left is known a lease later.
 
 Readers in other processes read from a log there, which one task per session, the *follower*, fills from Redis as long
 as there are any. It holds one connection of the client's pool. Needs Redis 6.2 and the extra ``opeai_async[redis]``.
@@ -47,7 +48,7 @@ ROUND_TIMEOUT_S = 5.0
 SETTLE_S = 5.0
 STOP_S = 60.0
 UNKNOWN_S = 2.0  # who has just heard of a session may ask before its producer has written anything
-RETRY_S = (0.1, 2.0)
+RETRY_S = (0.1, 1.0)
 COMPACT_BYTES = 32_768
 
 ErrorCode = Literal["lost", "unknown", "unavailable"]
@@ -299,10 +300,12 @@ class _Keeper:
             pipeline.execute_command("PEXPIRE", p.keys.lease, ms(self._lease))
             pipeline.execute_command("PEXPIRE", p.keys.log, ms(p.keep + self._lease))
         # Errors among the results are those of a key of another type; all others fail the whole transaction.
-        tokens = (await pipeline.execute(raise_on_error=False))[1::4]
+        results = await pipeline.execute(raise_on_error=False)
         new = list[_Published]()
-        for p, token in zip(due, tokens, strict=True):
+        for p, token, has_log in zip(due, results[1::4], results[3::4], strict=True):
             p.renew_at = now + self._lease / 3
+            if not has_log:
+                p.stored = 0
             if isinstance(token, Exception) or text_of(token) != p.token:
                 self._refuse(p)
             elif not p.is_claimed:

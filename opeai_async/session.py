@@ -86,7 +86,7 @@ class StreamSession:
 
         Raises:
             ConfigurationError: If *id* is taken by a session that goes on.
-            LocalResourceError: If the store has too many sessions.
+            LocalResourceError: If the store has too many sessions. Nothing was read then, and *stream* stays yours.
         """
         if id == "":
             raise ConfigurationError("the id of a session is empty")
