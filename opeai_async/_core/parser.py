@@ -43,6 +43,7 @@ class StreamParser(Generic[ChunkT]):
         done: ``[DONE]`` was read, or a whole answer that came as JSON.
         error: What stopped the reading, or None.
         bytes_fed: Bytes of the body so far.
+        head: Of the response.
     """
 
     __slots__ = (
@@ -50,7 +51,6 @@ class StreamParser(Generic[ChunkT]):
         "_chunk_type",
         "_decoder",
         "_dialect",
-        "_head",
         "_kept",
         "_kept_bytes",
         "_kind",
@@ -60,6 +60,7 @@ class StreamParser(Generic[ChunkT]):
         "bytes_fed",
         "done",
         "error",
+        "head",
     )
 
     def __init__(
@@ -72,7 +73,7 @@ class StreamParser(Generic[ChunkT]):
         max_stream_bytes: int = MAX_STREAM_BYTES,
         reasoning_tags: ReasoningTags = "none",
     ) -> None:
-        self._head = head
+        self.head = head
         self._chunk_type = chunk_type
         self._dialect = dialect
         self._sse = SSEDecoder(max_event_bytes=max_event_bytes, event_fields=("error",), bare_events=("error",))
@@ -136,7 +137,7 @@ class StreamParser(Generic[ChunkT]):
             self._kept.append(data)
             self._kept_bytes += len(data)
         if self._kind is BodyKind.MARKUP:
-            self.error = invalid_response(self._head, data, "expected an event stream, got HTML")
+            self.error = invalid_response(self.head, data, "expected an event stream, got HTML")
         if self._kind is not BodyKind.EVENTS:
             return []
         chunks = self._feed_events(data)
@@ -253,7 +254,7 @@ class StreamParser(Generic[ChunkT]):
         if self._kind is None:
             return []
         try:
-            completion = decode_json(self._head, b"".join(self._kept), ChatCompletion, self._dialect)
+            completion = decode_json(self.head, b"".join(self._kept), ChatCompletion, self._dialect)
             self._dialect.note("json_for_stream")
         except OpeAIError as exc:
             self.error = exc
@@ -267,7 +268,7 @@ class StreamParser(Generic[ChunkT]):
         first_line = body.removeprefix(_BOM).strip().partition(b"\n")[0].rstrip()
         name = first_line.partition(b":")[0]
         if not any(field.startswith(name) for field in _FIELDS):  # the line may have been cut
-            self.error = invalid_response(self._head, body, "expected an event stream, got text")
+            self.error = invalid_response(self.head, body, "expected an event stream, got text")
 
     def _refuse(self, limit: str, value: int) -> list[ChunkT]:
         self.error = StreamTooLargeError(

@@ -59,6 +59,9 @@ else:
     ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
 
 
+_NONE_READY: Iterator[Any] = iter(())  # shared: it is at its end
+
+
 class ChunkStream(Generic[ChunkT]):
     """The chunks of one answer, how it ends, and what is known of it; ``ChatCompletionStream`` is what users have."""
 
@@ -123,9 +126,9 @@ class ChunkStream(Generic[ChunkT]):
             ConcurrentReadError: If another task is reading.
         """
         self._check_reader()
-        self._ready = iter(())  # the rest of this batch counts as handed out
+        self._ready = _NONE_READY  # the rest of this batch counts as handed out
         while await self._more():
-            self._ready = iter(())
+            self._ready = _NONE_READY
         return self._accumulator.completion(self.meta)
 
     async def open(self) -> None:
@@ -171,9 +174,19 @@ class ChunkStream(Generic[ChunkT]):
             while self._outcome is Outcome.OPEN:
                 if self._end is not None:
                     await self._settle(self._end)
-                elif batch := await self._read():
-                    self._hand_out(batch)
-                    return True
+                elif self._reader is None or self._parser is None:
+                    await self._open_to_read()
+                else:
+                    # All in one coroutine: each one more costs at each read, and again at each wake-up.
+                    try:
+                        data = await self._reader.read()
+                    except (ReadExpired, BodyError) as exc:
+                        batch = self._broken(exc, self._parser)
+                    else:
+                        batch = self._chunks_of(data, self._parser)
+                    if batch:
+                        self._hand_out(batch)
+                        return True
         except asyncio.CancelledError:
             self._read_was_cancelled = True
             raise
@@ -184,27 +197,25 @@ class ChunkStream(Generic[ChunkT]):
         self._check_not_closed()
         return False
 
-    async def _read(self) -> list[ChunkT]:
-        """The chunks of one read, which may be none; notes what ends the stream in ``_end`` and ``_error``."""
-        if self._parser is None:
-            self._check_loop()
-            try:
-                await self._open_apart(self._the_exchange().open)
-            except OpeAIError as exc:
-                self._finish(End.ERROR, exc)
-                raise
-        reader, parser = self._reader, self._parser
-        if reader is None or parser is None:  # cancel() was called while it was opening
-            return []
+    async def _open_to_read(self) -> None:
+        self._check_loop()
         try:
-            data = await reader.read()
-        except ReadExpired as exc:
+            await self._open_apart(self._the_exchange().open)
+        except OpeAIError as exc:
+            self._finish(End.ERROR, exc)
+            raise
+
+    def _broken(self, exc: ReadExpired | BodyError, parser: StreamParser[ChunkT]) -> list[ChunkT]:
+        """What is left to hand out when a read has failed; notes that it ends the stream."""
+        if isinstance(exc, ReadExpired):
             self._end_by_clock(exc.expiry)
-            return parser.rest()
-        except BodyError as exc:
+        else:
             error = StreamInterruptedError(f"the stream was interrupted: {exc}")
             self._will_end(End.BROKEN, error, Failure(exc.cause))
-            return parser.rest()
+        return parser.rest()
+
+    def _chunks_of(self, data: bytes, parser: StreamParser[ChunkT]) -> list[ChunkT]:
+        """The chunks of one read, which may be none; notes what ends the stream in ``_end`` and ``_end_error``."""
         if self._outcome is not Outcome.OPEN:  # cancel() was called while it was waiting
             return []
         batch = parser.feed(data) if data else parser.end()
@@ -212,7 +223,7 @@ class ChunkStream(Generic[ChunkT]):
         if begins:
             self._first_content_at = self._now()
         if parser.error is not None:
-            self._will_end(End.ERROR, parser.error, failure_of(parser.error, reader.head))
+            self._will_end(End.ERROR, parser.error, failure_of(parser.error, parser.head))
         elif parser.done or not data:
             self._will_end(End.DONE if parser.done else End.EOF)
         self._came_at_once = begins and self._end is not None
@@ -232,14 +243,14 @@ class ChunkStream(Generic[ChunkT]):
             return
         is_all = handed_out == len(batch)
         if is_all:  # a waiting stream does not keep what it brought last
-            self._batch, self._ready, self._accumulated = [], iter(()), 0
+            self._batch, self._ready, self._accumulated = [], _NONE_READY, 0
         else:
             self._accumulated = handed_out
         try:
             self._accumulator.extend(batch if is_all and begin == 0 else batch[begin:handed_out])
         except StreamError as exc:
             # It counts for more than an end that the same read brought: the answer cannot be rebuilt.
-            self._batch, self._ready, self._accumulated, self._end = [], iter(()), 0, None
+            self._batch, self._ready, self._accumulated, self._end = [], _NONE_READY, 0, None
             self._will_end(End.ERROR, exc)
         if self._accumulator.ended and self._reader is not None and self._is_finished():
             self._reader.saw_chunks(content=True, finished=True)
@@ -317,7 +328,7 @@ class ChunkStream(Generic[ChunkT]):
             return
         self._accumulate()
         all_seen = self._accumulated == len(self._batch)
-        self._batch, self._ready, self._accumulated = [], iter(()), 0
+        self._batch, self._ready, self._accumulated = [], _NONE_READY, 0
         if self._end in (End.DONE, End.EOF) and all_seen:
             self._finish(self._end)
         else:
