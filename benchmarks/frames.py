@@ -2,7 +2,7 @@
 
 Found (two busy cores; ratios to the limit): the floor is 0.2, chunks 1.00 to 1.20, batches() 0.87 to 1.17, a loop over
 lines and json.loads 12, openai 99 to 139, groq 95, mistralai and litellm 490 to 500. On the line: the higher figures
-are from a machine with eight processes more than it has cores.
+are from a machine under a load of eight.
 
 It was 1.40 and 1.34 while each event was decoded by itself, for there is hardly any HTTP framing to win on. Of 300
 bytes, a chunk repeats all but its text, so ``_core/template.py`` decodes the texts alone. Away from the network, per
