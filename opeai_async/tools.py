@@ -4,10 +4,10 @@ A tool is a function, and what the model is told of it. It is called as before; 
 so it also goes into ``tools=`` of ``create`` and ``stream``, where the calls are left to you. ``run`` calls it.
 
 What may be a tool: a function, a bound method, a ``functools.partial``, an object with ``__call__``; sync or async. An
-async one runs on the event loop, a sync one in a thread (anyio's worker threads), each with the context variables of
-who reads the run. When a call ends before its time, the async one is cancelled; a thread cannot be, so it is left to
-run to its end and nobody looks at its result. A process ends only when its threads have, so let them end. A generator
-is refused: a result is given whole.
+async one runs on the event loop, a sync one in a worker thread of anyio (of which there are 40 unless its limiter is
+told otherwise), each with the context variables of who reads the run. When a call ends before its time, the async one
+is cancelled; a thread cannot be, so it is left to run to its end and nobody looks at its result. A process ends only
+when its threads have, so let them end. A generator is refused: a result is given whole.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ from opeai_async.runner import later_tool_choice
 from opeai_async.testing import OpeAIServer
 from opeai_async.types.request import FunctionName, NamedToolChoice, TextPart
 from tests.support.chunks import BODY
+from tests.support.streams import DONE, delta_chunk, event
 
 user: contextvars.ContextVar[str] = contextvars.ContextVar("user")
 
@@ -412,6 +413,14 @@ async def test_a_server_that_says_stop_has_called_all_the_same(server: OpeAIServ
     server.reply(tool_calls=[("clock", {"zone": "cet"})], finish_reason="stop")
     server.reply("Noon.")
     assert (await client.chat.completions.run(tools=TOOLS, **BODY)).text == "Noon."
+
+
+async def test_a_call_in_the_old_form_is_left_to_the_caller(server: OpeAIServer, client: AsyncOpeAI) -> None:
+    """It has no id, and its result another role."""
+    delta = {"role": "assistant", "function_call": {"name": "clock", "arguments": "{}"}}
+    server.raw(event(delta_chunk(delta)) + event(delta_chunk(finish="function_call")) + DONE)
+    result = await client.chat.completions.run(tools=TOOLS, **BODY)
+    assert (result.reason, result.open_calls, len(result.new_messages)) == ("tool_calls", [], 1)
 
 
 # --- tool_choice -----------------------------------------------------------------------------------------------------

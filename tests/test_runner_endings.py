@@ -471,3 +471,47 @@ def test_a_loop_that_ends_amid_a_run_ends_it() -> None:
     assert isinstance(keep[0][0], Run)
     keep.clear()
     gc.collect()
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_a_loop_that_is_closed_strands_its_runs(eager: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """Without a word from here: only asyncio itself says what was left. Later reads elsewhere do not wait for ever."""
+    pause = (Pause(60),) if eager else ()
+    runs = []
+
+    async def begin() -> None:
+        client, transport, _ = scripted()
+        transport.respond(calls("sleep", "sleep"), *pause, event(delta_chunk(finish="tool_calls")) + DONE)
+        bed = Bed()
+        run = client.chat.completions.run(tools=[tool_of(bed)], eager=eager, **BODY)
+        runs.append(run)
+        asyncio.get_running_loop().create_task(run.result())
+        await bed.begun.wait()
+
+    def drop() -> None:
+        runs.clear()
+        gc.collect()
+
+    for act in ("drop", "cancel", "read"):
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(begin())
+        loop.close()
+        if act == "drop":
+            with pytest.warns(ResourceWarning, match="unclosed <Run running"):
+                drop()
+        elif act == "cancel":
+            runs[0].cancel()
+            assert asyncio.run(runs[0].result()).reason == "cancelled"
+        else:
+            with pytest.raises(ClientClosedError):
+                asyncio.run(runs[0].result())
+            asyncio.run(runs[0].aclose())
+        drop()
+    assert {record.name for record in caplog.records} <= {"asyncio"}
+
+
+def tool_of(bed: Bed) -> Any:
+    async def sleep(n: int) -> str:
+        return await bed.sleep()
+
+    return sleep

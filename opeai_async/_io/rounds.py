@@ -140,8 +140,11 @@ class Rounds:
 
     def _check_reader(self) -> None:
         loop = asyncio.get_running_loop()
-        if self._loop is None or self._loop.is_closed():
-            self._loop = loop
+        if self._is_stranded and self.reason == "running":
+            self._is_closed = True
+            self._end("cancelled")
+        if self._loop is None or self._is_stranded:
+            self._loop, self._is_reading = loop, False
         if self._loop is not loop:
             hint = "read a run where it was begun, and hand on what it brings"
             raise ConfigurationError("this run is in use by another event loop, which is not closed", hint=hint)
@@ -168,7 +171,7 @@ class Rounds:
             try:
                 self.stream = self._ask(self._messages, self._round + 1)
             except OpeAIError as exc:
-                self._end("failed", exc)
+                self._end("failed", copy.copy(exc))
                 return
             self._batches = self.stream.batches()
         self._round += 1
@@ -182,7 +185,7 @@ class Rounds:
         except (ConcurrentReadError, ConfigurationError):
             raise
         except OpeAIError as exc:
-            self._end("failed", exc)
+            self._end("failed", copy.copy(exc))  # the traceback of what is raised leads back to here
             return
         if self.reason != "running":  # cancel() was called meanwhile
             return
@@ -255,7 +258,7 @@ class Rounds:
     def _reason(self) -> RunReason:
         """Whether the run goes on after this round, all of whose tools have run."""
         if not self._calls:
-            return "completed"
+            return "tool_calls" if _calls_in_old_form(self.completions[-1]) else "completed"
         if self.open_calls:
             return "tool_calls"
         return "max_rounds" if self._round >= self._max_rounds else "running"
@@ -295,16 +298,23 @@ class Rounds:
 
     def _end(self, reason: RunReason, error: BaseException | None = None) -> None:
         self.reason, self.error = reason, error
-        self._tasks.cancel()
+        if self._is_stranded:
+            self._pending = None
+        else:
+            self._tasks.cancel()
         self.stream.cancel()
 
     def _check_end(self) -> None:
         """Raise what ended the run, if it did not end well."""
         if self.error is not None:
-            # What a stream raised is raised as a copy, as streams do: its traceback would lead back to here.
             raise self.error if self.error is self._tasks.error else copy.copy(self.error)
         if self._is_closed and self.reason == "cancelled":
             raise ClientClosedError(f"the run was closed in round {self._round}, before its end")
+
+    @property
+    def _is_stranded(self) -> bool:
+        """Whether its event loop was closed: nothing of it runs any more, and nothing there can be woken."""
+        return self._loop is not None and self._loop.is_closed()
 
     # --- what is known -----------------------------------------------------------------------------------------------
 
@@ -339,6 +349,11 @@ class Rounds:
     def _answered(self) -> list[tuple[ToolCall, ToolAnswer | None]]:
         jobs = [self._jobs.get(index) for index in range(len(self._calls))]
         return [(call, job.answer if job is not None else None) for call, job in zip(self._calls, jobs, strict=True)]
+
+
+def _calls_in_old_form(completion: ChatCompletion) -> bool:
+    """Whether it wants a ``function_call``, which is always the caller's."""
+    return any(choice.message.function_call is not None for choice in completion.choices[:1])
 
 
 async def _first(batches: AsyncIterator[Chunks]) -> Chunks | None:

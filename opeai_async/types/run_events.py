@@ -21,7 +21,7 @@ RunReason: TypeAlias = Literal[
 
 - ``completed``: the model has said its last word.
 - ``max_rounds``: the last round that was allowed asked for tools; they ran, and the model was not told any more.
-- ``tool_calls``: it asked for tools that the run has no function for.
+- ``tool_calls``: it asked for tools that the run has no function for, or by a ``function_call``, the API's older form.
 - ``length``, ``content_filter``: the last answer was broken off; tools that it asks for did not run.
 - ``truncated``: the last answer was cut, where that is no error (``on_truncated="return"``).
 - ``cancelled``, ``failed``: from this side, or by an error.
