@@ -72,7 +72,8 @@ def sse(
     When the reader goes, the upstream is closed: it calls ``aclose``, is cancelled while it waits, or drops this. That
     is in the hand of the framework: aiohttp notices that a client has gone while nothing is sent only if its runner
     was made with ``handler_cancellation=True``, and an ASGI server that says it speaks version 2.4 of HTTP may not;
-    then it is noticed at the next event, which may be a ping.
+    then it is noticed at the next event, which may be a ping. Quart ends a response after a minute, unless its
+    ``timeout`` is None.
 
     Args:
         source: A stream, open or not, which nobody else may read from now on; or another source of frames. Open a

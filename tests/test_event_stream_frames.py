@@ -16,6 +16,7 @@ from opeai_async import (
     UIMessageEncoder,
     sse,
 )
+from opeai_async.relay import relay
 from opeai_async.types.frames import (
     ContentFrame,
     DoneFrame,
@@ -113,6 +114,27 @@ async def test_ui_messages_end_with_done() -> None:
     *_, error, done = decoded(await all_of(faucet, encode=UIMessageEncoder()))
     assert msgspec.json.decode(error.data) == {"type": "error", "errorText": "The answer was interrupted."}
     assert done.data == b"[DONE]"
+
+
+async def test_ui_messages_go_over_a_websocket_too() -> None:
+    """One part per message; what ends an event stream is no message."""
+    faucet, sent = Faucet(), []
+
+    async def send(message):
+        sent.append(msgspec.json.decode(message))
+
+    faucet.say("Hi")
+    faucet.finish()
+    assert (await relay(faucet, send, encode=UIMessageEncoder())).reason == "completed"
+    assert [part["type"] for part in sent] == [
+        "start",
+        "start-step",
+        "text-start",
+        "text-delta",
+        "text-end",
+        "finish-step",
+        "finish",
+    ]
 
 
 async def test_all_that_is_there_comes_at_once() -> None:
