@@ -293,6 +293,22 @@ async def test_an_id_that_is_taken_elsewhere_is_refused(here, there):
     assert text_of(session._log.peek(0)) == "first"
 
 
+async def test_a_short_answer_to_an_id_that_is_taken_is_whole_here(shared_server, here, there):
+    """It had ended before the other was found out: its readers have it all, and nothing of it is written."""
+    faucet, session = begin(here, id="taken")
+    faucet.say("first")
+    await eventually(lambda: here._keeper._published["taken"].stored == 5)
+    other, second = begin(there, id="taken")
+    other.say("second")
+    other.finish()
+    assert text_of(await all_of(second.subscribe())) == "second"
+    await second.aclose()
+    await session.aclose()
+    assert second.outcome is Outcome.COMPLETE
+    async with connected(shared_server) as third:
+        assert text_of(await all_of(view(session, third).subscribe())) == "first"
+
+
 async def test_an_id_may_be_used_again(here, there):
     for word in ("first", "second"):
         faucet, session = begin(here, id="again")
@@ -467,6 +483,21 @@ async def test_a_redis_that_hangs_hangs_nobody(server, monkeypatch):
         await store.settle(session.id)
         async with connected(server) as there:
             assert text_of(await all_of(view(session, there).subscribe())) == "one two"
+
+
+async def test_a_closed_store_writes_no_more(shared_server, there):
+    """An answer that goes on when its store is closed is whole here, and lost elsewhere."""
+    async with connected(shared_server) as store:
+        faucet, session = begin(store)
+        reader = view(session, there).subscribe()
+        faucet.say("one")
+        await texts_of(reader, 3)
+        await store.aclose()
+        faucet.say(" two")
+        faucet.finish()
+        assert text_of(await all_of(session.subscribe())) == "one two"
+        assert (await all_of(reader))[-1].code == "lost"
+        await session.aclose()
 
 
 async def test_closing_the_store_ends_what_it_follows(here, shared_server):

@@ -407,6 +407,24 @@ async def test_an_unknown_session_is_an_answer_that_says_so():
         await session.completion()
 
 
+async def test_a_source_may_know_no_message(monkeypatch):
+    faucet, session = begin()
+    monkeypatch.setattr(Faucet, "completion", None)
+    faucet.finish()
+    with pytest.raises(ConfigurationError, match="knows no message"):
+        await session.completion()
+
+
+async def test_stopping_what_has_ended_changes_nothing():
+    faucet, session = begin()
+    reader = session.subscribe()
+    faucet.finish()
+    await session.aclose()
+    reader.stop()
+    await session.stop()
+    assert (await all_of(reader))[-1].reason == "completed"
+
+
 async def test_an_empty_id_is_refused():
     with pytest.raises(ConfigurationError, match="empty"):
         StreamSession.start(Faucet(), id="")

@@ -55,6 +55,16 @@ async def test_what_fits_is_told_before_what_does_not():
     assert [frame.text for frame in await reading] == ["x"]
 
 
+async def test_a_reader_that_is_cancelled_just_then_disturbs_nobody():
+    log = SessionLog()
+    first, second = (asyncio.ensure_future(log.read(0)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    log.append([ContentFrame(text="x", offset=1)])
+    assert [frame.text for frame in await second] == ["x"]
+    assert first.cancelled()
+
+
 async def test_first_and_last_reader_are_told():
     log, calls = SessionLog(), []
     log.on_readers.append(lambda: calls.append(log.readers))
