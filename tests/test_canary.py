@@ -20,12 +20,12 @@ import msgspec
 import pytest
 
 import opeai_async
-from opeai_async import AsyncOpeAI, OpeAIError, Timeouts, errors
+from opeai_async import AsyncOpeAI, InvalidOutputError, OpeAIError, Timeouts, errors
 from opeai_async._core.redact import HiddenStr
 from opeai_async.types.common import CompletionUsage
 from opeai_async.types.completion import ChatCompletion
 from opeai_async.types.meta import AttemptRecord
-from tests.support.chunks import BODY, COMPLETION, DONE, event, events
+from tests.support.chunks import BODY, COMPLETION, DONE, FINISH, event, events
 from tests.support.leaks import no_leaks
 from tests.support.raw_server import HEAD, RawServer, chunked, plain
 from tests.support.secrets import chain_of, everything_of
@@ -250,7 +250,10 @@ async def local_failures(tmp_path, monkeypatch):
         yield errors.ClientClosedError, waiting
         yield errors.ClientClosedError, opening
         yield errors.ClientClosedError, create(**BODY)
+    async with client_of(streams(event("no JSON"), FINISH, DONE)) as client:
+        yield errors.InvalidJSONError, anext(client.chat.completions.stream(**BODY).partials())
     async with client_of(WHOLE) as client:
+        yield InvalidOutputError, client.chat.completions.parse(**BODY, response_format=list[int])
         yield errors.ConfigurationError, client.chat.completions.create(**BODY, extra_headers={"X": f"{KEY}\n"})
         yield errors.ConfigurationError, client.chat.completions.create(**BODY, extra_headers={f"X {KEY}"[:3]: KEY})
         with monkeypatch.context() as patch:
@@ -299,7 +302,7 @@ def assert_plain(error):
         elif isinstance(value, dict):
             queue += [*value, *value.values()]
         else:
-            assert type(value) in PARTS
+            assert isinstance(value, PARTS)
     for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
         assert type(twin) is type(error)
         assert (twin.args, vars(twin)) == (error.args, vars(error))

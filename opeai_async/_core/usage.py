@@ -25,6 +25,8 @@ def _added(first: Any, second: Any) -> Any:
             first, **{name: _added(getattr(first, name), getattr(second, name)) for name in names}
         )
     if is_object(first) and is_object(second):
+        if not (first and second):
+            return first or second  # the one empty `extra` that all share stays it
         return {name: _added(first.get(name), second.get(name)) for name in first | second}
     if _is_number(first) and _is_number(second):
         return first + second

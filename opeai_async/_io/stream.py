@@ -177,13 +177,12 @@ class ChunkStream(Generic[ChunkT]):
                 elif self._reader is None or self._parser is None:
                     await self._open_to_read()
                 else:
-                    # All in one coroutine: each one more costs at each read, and again at each wake-up.
+                    # All in one coroutine: each one more costs at each read, and again at each wake-up. And what
+                    # was read has no name here: traceback printers show locals, and a server may echo the key.
                     try:
-                        data = await self._reader.read()
+                        batch = self._chunks_of(await self._reader.read(), self._parser)
                     except (ReadExpired, BodyError) as exc:
                         batch = self._broken(exc, self._parser)
-                    else:
-                        batch = self._chunks_of(data, self._parser)
                     if batch:
                         self._hand_out(batch)
                         return True

@@ -57,6 +57,10 @@ class WireStruct(
             return NotImplemented
         return msgspec.structs.astuple(self) == msgspec.structs.astuple(other)
 
+    def __ne__(self, other: object) -> bool:
+        # Struct has one of its own, which does not ask __eq__.
+        return not self == other
+
     def __reduce__(self) -> tuple[Any, ...]:
         fields = {name: getattr(self, name) for name in self.__struct_fields__}
         return _rebuild, (_public(type(self)), fields)

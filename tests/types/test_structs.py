@@ -172,6 +172,10 @@ class TestEquality:
         assert ChoiceDelta(extra={"a": 1}) != ChoiceDelta()
         assert ChoiceDelta(extra={}) == ChoiceDelta()
 
+    def test_what_is_equal_is_not_unequal(self):
+        """`!=` is the opposite of `==`, which a Struct does not see to by itself."""
+        assert not ChoiceDelta(content="a") != ChoiceDelta(content="a")  # noqa: SIM202 - that is what is tested
+
     def test_other_types_differ(self):
         """Also when the fields are the same."""
         assert ChatCompletionChunk() != ChatCompletion()
