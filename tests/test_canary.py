@@ -251,7 +251,8 @@ async def local_failures(tmp_path, monkeypatch):
         yield errors.ClientClosedError, opening
         yield errors.ClientClosedError, create(**BODY)
     async with client_of(streams(event("no JSON"), FINISH, DONE)) as client:
-        yield errors.InvalidJSONError, anext(client.chat.completions.stream(**BODY).partials())
+        async with client.chat.completions.stream(**BODY) as stream:
+            yield errors.InvalidJSONError, anext(stream.partials())
     async with client_of(WHOLE) as client:
         yield InvalidOutputError, client.chat.completions.parse(**BODY, response_format=list[int])
         yield errors.ConfigurationError, client.chat.completions.create(**BODY, extra_headers={"X": f"{KEY}\n"})

@@ -38,9 +38,9 @@ def test_what_is_not_known_does_not_count() -> None:
     usage = CompletionUsage(total_tokens=3)
     assert added(None, None) is None
     assert added(usage, None) is usage
+    assert added(None, usage) is usage
 
 
 def test_no_vendor_fields_stay_none() -> None:
     """What is shown and sent is not an empty object of them."""
     assert repr(added(CompletionUsage(), CompletionUsage())) == "CompletionUsage()"
-    assert added(None, usage) is usage
