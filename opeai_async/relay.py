@@ -255,7 +255,7 @@ class _Relay:
         """Relay to the end."""
         try:
             reason = await self._until_end()
-            if reason in ("disconnected", "slow") and self._options.drain_timeout > 0:
+            if reason in ("disconnected", "slow") and self._options.drain_timeout > 0 and not self._is_read:
                 await self._drain()
         finally:
             await self._end()
@@ -316,9 +316,11 @@ class _Relay:
         await _ended({task for task in self._running if task.get_name() != _WATCHER})
         with suppress(TimeoutError):
             async with asyncio.timeout(self._options.drain_timeout):
-                while not self._is_read:
-                    await self._read()
-                    await asyncio.sleep(0 if self._is_read else self._options.window)
+                while True:
+                    frames = await self._source.read()
+                    if not frames or is_last(frames[-1]):
+                        return
+                    await asyncio.sleep(self._options.window)
 
     async def _end(self) -> None:
         """Close the upstream, if it is not at its end, and then all that runs here."""
