@@ -341,6 +341,26 @@ async def test_an_exception_of_a_tool_may_end_the_run(server: OpeAIServer, clien
     assert len(run.result_so_far.open_calls) == 2
 
 
+async def test_after_an_exception_nothing_begins(server: OpeAIServer, client: AsyncOpeAI) -> None:
+    """No call that waits for its turn."""
+
+    async def fail() -> None:
+        raise LookupError
+
+    server.reply(tool_calls=[("fail", {}), ("quick", {})])
+    run = client.chat.completions.run(tools=[quick, fail], on_error="raise", parallel=1, **BODY)
+    started: list[str] = []
+
+    async def read() -> None:
+        async for one in run:
+            if isinstance(one, ToolStartedEvent):
+                started.append(one.name)  # noqa: PERF401 - what came before the error is wanted
+
+    with pytest.raises(LookupError):
+        await read()
+    assert started == ["fail"]
+
+
 async def test_a_tool_that_was_cancelled_has_failed(server: OpeAIServer, client: AsyncOpeAI) -> None:
     """By itself, or by somebody who knows its task: the model is told, and the run goes on."""
 

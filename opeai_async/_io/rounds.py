@@ -153,10 +153,11 @@ class Rounds:
 
     async def _go_on(self) -> None:
         """Take the next step, which may bring nothing."""
-        self._tasks.fill()
         if self._tasks.error is not None:
             self._end("failed", self._tasks.error)
-        elif self._phase is _Phase.BEGIN:
+            return
+        self._tasks.fill()
+        if self._phase is _Phase.BEGIN:
             self._begin_round()
         elif self._phase is _Phase.ANSWER:
             await self._read_answer()
