@@ -352,6 +352,38 @@ async def test_errors_go_back_to_the_model(server: OpeAIServer, client: AsyncOpe
     assert "hunter2" not in server.requests[-1].body.decode()
 
 
+async def test_an_agent_goes_on_whatever_becomes_of_its_tools(server: OpeAIServer, client: AsyncOpeAI) -> None:
+    """Three rounds, two calls at once: one fails, one is too slow, one is cancelled; the model hears of each."""
+    begun: asyncio.Future[asyncio.Task[Any] | None] = asyncio.get_running_loop().create_future()
+
+    @tool(timeout=0.02)
+    async def crawl() -> None:
+        await asyncio.sleep(60)
+
+    async def linger() -> None:
+        begun.set_result(asyncio.current_task())
+        await asyncio.sleep(60)
+
+    server.reply(reasoning="First.", tool_calls=[("fail", {"how": "badly"}), ("crawl", {})])
+    server.reply(reasoning="Then.", tool_calls=[("linger", {}), ("weather", {"city": "Oslo"})])
+    server.reply("21 degrees, at least.")
+    async with client.chat.completions.run(tools=[*TOOLS, crawl, linger], **BODY) as run:
+        reading = asyncio.create_task(run.result())
+        lingering = await begun
+        assert lingering is not None
+        lingering.cancel()
+        result = await reading
+    assert result.text == "21 degrees, at least."
+    assert results_of(server) == [
+        '{"error":"The tool failed with LookupError."}',
+        '{"error":"The tool was stopped, because it took longer than 0.02 s."}',
+        '{"error":"The tool was cancelled."}',
+        '{"city":"Oslo","degrees":21}',
+    ]
+    said = [message.get("reasoning_content") for message in server.requests[-1].json["messages"]]
+    assert said == [None, "First.", None, None, "Then.", None, None]
+
+
 async def test_a_function_may_say_what_is_told(server: OpeAIServer, client: AsyncOpeAI) -> None:
     server.reply(tool_calls=[("fail", {"how": "badly"})])
 
