@@ -5,10 +5,11 @@ processes. What counts is the CPU time of the service, aiohttp.web before a clie
 are open. Each token carries the moment the model's server wrote it, and the delay is how long it took to the visitor's
 hands. The base is the loop that everybody writes first: one chunk, one frame.
 
-Found (two cores that others kept busy; ratios of single rounds differ by a third): with 40 sockets, a window of 30 ms
-costs 0.74, 50 ms 0.46 and 100 ms 0.38 of the base, and the p99 delay was 35, 56 and 104 ms, that of the base 33 ms.
-With 100 sockets the three processes fill both cores, the base gets several tokens per read, and 50 ms costs 0.8 to 0.9
-of it: half of what is left is what every token costs that arrives by itself, before anything is done with it.
+Found (two cores that others kept more or less busy, and ratios that differ by a third from round to round): with 40 and
+50 sockets a window of 30 ms costs 0.71 to 0.74 of the base, 50 ms 0.46 to 0.70, and 100 ms 0.38 to 0.67; the p99 delay
+was 35, 52 to 56 and 104 ms, that of the base 30 ms. With 100 sockets the three processes fill both cores, the base gets
+several tokens per read, and 50 ms costs 0.8 to 0.9 of it. What is left is mostly the price of a token that arrives by
+itself, a wake-up and a read, which no window saves as long as the socket is read meanwhile.
 """
 
 import argparse
