@@ -2,6 +2,7 @@
 
 That protocol tells a message as a row of parts. A text or a piece of reasoning is opened, told in deltas, and closed; a
 tool call is opened with its name, told in deltas, and told once more, whole and parsed, when nothing more comes of it.
+Where a run of tools is told, what a tool returned is a part, too, and each round is a step.
 The SDK refuses a delta of what was not opened, and its older releases refuse fields they do not know; so parts are
 opened one at a time, and only fields that all these versions know are sent.
 
@@ -25,8 +26,11 @@ from opeai_async.types.frames import (
     Frame,
     ReasoningFrame,
     RefusalFrame,
+    RoundFrame,
     StartFrame,
     ToolCallFrame,
+    ToolFinishedFrame,
+    ToolStartedFrame,
 )
 
 Part = dict[str, Any]
@@ -40,6 +44,7 @@ _FINISH_REASONS: dict[FinishKind | None, str] = {
 }
 _CUT_OFF = "The answer was cut off."
 _NO_JSON = "The tool's input is not JSON."
+_TOOL_FAILED = "The tool failed."
 
 
 class UIMessageEncoder:
@@ -78,9 +83,31 @@ class UIMessageEncoder:
             return self._done(frame)
         if isinstance(frame, ErrorFrame):
             return [*self._closed(), {"type": "error", "errorText": frame.message}]
+        if isinstance(frame, RoundFrame):
+            return [*self._begun(""), *self._step_end(), {"type": "finish-step"}, {"type": "start-step"}]
+        if isinstance(frame, (ToolStartedFrame, ToolFinishedFrame)):
+            return [*self._begun(""), *self._closed(), *self._run(frame)]
         if getattr(frame, "choice", None) != self._choice:
             return []
         return self._told(frame)
+
+    def _step_end(self) -> list[Part]:
+        """What was open is closed, and the calls are whole: nothing more comes of this answer of the model."""
+        parts = self._closed()
+        for call in self._calls.values():
+            parts += call.whole()
+        self._calls.clear()
+        return parts
+
+    def _run(self, frame: ToolStartedFrame | ToolFinishedFrame) -> list[Part]:
+        """A tool that runs has all of its input, and one that has run has an output."""
+        call = self._calls.get((False, frame.index))
+        parts = call.whole() if call is not None else []
+        if isinstance(frame, ToolStartedFrame):
+            return parts
+        if frame.error is not None:
+            return [*parts, {"type": "tool-output-error", "toolCallId": frame.id, "errorText": _TOOL_FAILED}]
+        return [*parts, {"type": "tool-output-available", "toolCallId": frame.id, "output": frame.result}]
 
     def _told(self, frame: Frame) -> list[Part]:
         """What a frame of the choice says; a reader that comes in later has not seen the frame that began it."""
@@ -139,9 +166,8 @@ class UIMessageEncoder:
             return [*parts, {"type": "error", "errorText": _CUT_OFF}]
         if frame.reason != "completed":
             return [*parts, {"type": "abort"}]
-        for call in self._calls.values():
-            parts += call.whole()
         finish: Part = {"type": "finish", "finishReason": self._finish_reason(frame)}
+        parts += self._step_end()
         metadata = self._metadata(frame) if self._metadata is not None else None
         if metadata is not None:
             finish["messageMetadata"] = metadata
@@ -156,13 +182,14 @@ class UIMessageEncoder:
 class _Call:
     """What was told of one call. It is opened when its name is settled: where its arguments begin, or at the end."""
 
-    __slots__ = ("_arguments", "_id", "_is_open", "_is_text", "_name")
+    __slots__ = ("_arguments", "_id", "_is_open", "_is_text", "_is_whole", "_name")
 
     def __init__(self, frame: ToolCallFrame) -> None:
         self._id = f"call_{frame.index}"  # the API's old form has none
         self._name = ""
         self._is_text = frame.kind == "custom"
         self._is_open = False
+        self._is_whole = False
         self._arguments: list[str] = []
 
     def add(self, frame: ToolCallFrame) -> list[Part]:
@@ -175,7 +202,10 @@ class _Call:
         return self._opened() if self._name and self._arguments else []
 
     def whole(self) -> list[Part]:
-        """The call as it is when nothing more comes of it."""
+        """The call as it is when nothing more comes of it; told once."""
+        if self._is_whole:
+            return []
+        self._is_whole = True
         parts = [] if self._is_open else self._opened()
         text = "".join(self._arguments)
         told: Part = {"toolCallId": self._id, "toolName": self._name}

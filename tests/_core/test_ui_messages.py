@@ -19,8 +19,11 @@ from opeai_async.types.frames import (
     PingFrame,
     ReasoningFrame,
     RefusalFrame,
+    RoundFrame,
     StartFrame,
     ToolCallFrame,
+    ToolFinishedFrame,
+    ToolStartedFrame,
 )
 from tests.support.streams import parse
 from tests.testing.test_quirks import REPLIES
@@ -52,6 +55,14 @@ SCHEMA: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "tool-input-error": (
         {"toolCallId": str, "toolName": str, "input": ANY, "errorText": str},
         {"providerExecuted": bool, "providerMetadata": dict, "dynamic": bool, "title": str},
+    ),
+    "tool-output-available": (
+        {"toolCallId": str, "output": ANY},
+        {"providerExecuted": bool, "dynamic": bool, "preliminary": bool},
+    ),
+    "tool-output-error": (
+        {"toolCallId": str, "errorText": str},
+        {"providerExecuted": bool, "dynamic": bool},
     ),
     "source-url": ({"sourceId": str, "url": str}, {"title": str, "providerMetadata": dict}),
     "error": ({"errorText": str}, {}),
@@ -104,7 +115,11 @@ class Message:
             self.calls[part["toolCallId"]]["text"] += part["inputTextDelta"]
         elif kind in ("tool-input-available", "tool-input-error"):
             assert self.calls[part["toolCallId"]]["name"] == part["toolName"]
+            assert not {"tool-input-available", "tool-input-error"} & self.calls[part["toolCallId"]].keys()
             self.calls[part["toolCallId"]][kind] = part["input"]
+        elif kind in ("tool-output-available", "tool-output-error"):
+            assert "tool-input-available" in self.calls[part["toolCallId"]]
+            self.calls[part["toolCallId"]][kind] = part.get("output", part.get("errorText"))
         elif kind == "source-url":
             self.parts.append([kind, part["url"], part.get("title")])
         elif kind in ("finish", "error", "abort"):
@@ -216,6 +231,38 @@ def test_a_tool_call_is_told_in_deltas_and_then_whole() -> None:
     }
     assert types_of(parts)[-4:] == ["tool-input-available"] * 2 + ["finish-step", "finish"]
     assert message.ended_by["finishReason"] == "tool-calls"
+
+
+def test_a_run_of_tools_is_told_in_steps_with_their_outputs() -> None:
+    """What a tool returned follows its whole input; each round is a step, and the last one's reason is the run's."""
+    parts, message = parts_of(
+        START,
+        ContentFrame(text="I look."),
+        ToolCallFrame(index=0, id="a", name="clock", arguments="{}"),
+        ToolCallFrame(index=1, id="b", name="fails", arguments="{}"),
+        ToolCallFrame(index=2, id="c", name="silent", arguments="{}"),
+        ToolStartedFrame(index=0, id="a", name="clock"),
+        ToolFinishedFrame(index=0, id="a", name="clock", result="12:00"),
+        ToolFinishedFrame(index=1, id="b", name="fails", error="failed"),
+        RoundFrame(round=2),
+        ContentFrame(text="Noon."),
+        DONE,
+    )
+    assert message.parts == [["text", "I look."], ["text", "Noon."]]
+    whole = {"text": "{}", "tool-input-available": {}}
+    assert message.calls == {
+        "a": {"name": "clock", **whole, "tool-output-available": "12:00"},
+        "b": {"name": "fails", **whole, "tool-output-error": "The tool failed."},
+        "c": {"name": "silent", **whole},
+    }
+    assert [kind for kind in types_of(parts) if "step" in kind] == ["start-step", "finish-step"] * 2
+    assert message.ended_by["finishReason"] == "stop"
+
+
+def test_a_reader_who_comes_in_after_a_call_hears_of_its_output_all_the_same() -> None:
+    """The call itself was told to it before it left."""
+    parts = [json.loads(text) for text in UIMessageEncoder()(ToolFinishedFrame(index=0, id="a", name="f")) or ()]
+    assert parts[-1] == {"type": "tool-output-available", "toolCallId": "a", "output": None}
 
 
 def test_a_name_in_pieces_is_whole_when_it_is_told() -> None:
