@@ -124,6 +124,10 @@ class StreamFrames:
         finish_reasons = {c.index: c.finish_reason for c in stream.snapshot.choices if c.finish_reason}
         return [*frames, self._framer.done(reason, finish_reasons, stream.usage)]
 
+    def hold(self) -> None:
+        """Leave what arrives to the transport until the next ``read``, and wake nobody for it."""
+        self._stream.hold()
+
     def stop(self) -> None:
         """Close the upstream; what had come is there, and ``done`` says that it was stopped."""
         self._is_stopped = True

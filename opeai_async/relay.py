@@ -367,6 +367,8 @@ class _Relay:
             if not isinstance(frames[-1], StartFrame) and self._tally.bytes - sent_before < _GATHERED_BYTES:
                 pause = read_at + self._options.window - self._loop.time()
                 if pause > 0:
+                    if isinstance(self._source, StreamFrames):
+                        self._source.hold()  # or each token of the window would wake the process
                     await asyncio.sleep(pause)
         return "completed" if self._source.error is None else "error"
 

@@ -148,6 +148,10 @@ class WatchedResponse:
         self._seen.add(data, waited_s)
         self._seen.has_ended = self._seen.has_ended or not data
 
+    def hold(self) -> None:
+        """As the response does."""
+        self._response.hold()
+
     def release(self) -> None:
         """As the response does."""
         self._response.release()

@@ -231,7 +231,7 @@ class AiohttpTransport:
 class AiohttpResponse:
     """An open response; ``head`` has its status and headers."""
 
-    __slots__ = ("_content", "_ended", "_error", "_raw", "_sending", "_transport", "head")
+    __slots__ = ("_content", "_ended", "_error", "_is_held", "_raw", "_sending", "_transport", "head")
 
     def __init__(self, raw: aiohttp.ClientResponse, transport: AiohttpTransport, sending: Sending) -> None:
         self._raw = raw
@@ -242,15 +242,19 @@ class AiohttpResponse:
         self.head = ResponseHead(raw.status, raw.url.host or "", headers)
         self._error: BodyError | None = None
         self._ended = False
+        self._is_held = False
 
     def read_nowait(self) -> bytes | None:
         """All that has arrived and was not read yet; ``b""`` at the end of the body, None if there is nothing yet."""
         if self._error is not None:
             raise self._error
         try:
-            return self._content.read_nowait() or (b"" if self._content.at_eof() else None)
+            data = self._content.read_nowait()
         except BODY_ERRORS as exc:
             return self._rescued(exc)
+        if self._is_held:
+            self._let_go()
+        return data or (b"" if self._content.at_eof() else None)
 
     async def read(self) -> bytes:
         """All that has arrived and was not read yet, at least one byte; ``b""`` at the end of the body."""
@@ -274,6 +278,20 @@ class AiohttpResponse:
         if not rescued:
             raise self._error from exc
         return rescued
+
+    def hold(self) -> None:
+        """Leave what arrives to the operating system until the next ``read_nowait``."""
+        transport = self._sending.transport
+        if transport is not None and not self._ended and not self._content.is_eof():
+            transport.pause_reading()
+            self._is_held = True
+
+    def _let_go(self) -> None:
+        """End a hold."""
+        self._is_held = False
+        # At the end of the body, aiohttp has let go of the connection: but a body that is held does not come to it.
+        if self._sending.transport is not None and not self._ended:
+            self._sending.transport.resume_reading()
 
     def release(self) -> None:
         """End the response, keeping its connection for reuse if the rest of the body arrives soon."""
@@ -307,6 +325,7 @@ class AiohttpResponse:
         left = DRAIN_BYTES
         try:
             async with asyncio.timeout(DRAIN_S):
+                left -= len(self.read_nowait() or b"")  # which also ends a hold
                 while left > 0 and not self._content.is_eof():
                     left -= len(await self.read())
             if self._content.is_eof():

@@ -101,6 +101,10 @@ class BodyReader:
                 self.first_byte_at = self._loop.time()
         return data
 
+    def hold(self) -> None:
+        """Wake nobody for what arrives before the next read, which then brings it all."""
+        self._response.hold()
+
     def _begin_wait(self) -> None:
         self._clocks.begin_wait(self._loop.time())
         if self._timer is None:

@@ -24,7 +24,6 @@ from opeai_async._core.dialect import Dialect
 from opeai_async._core.outcome import TRUNCATED, End, Outcome, outcome_of, quirk_of
 from opeai_async._core.parser import StreamParser
 from opeai_async._core.retry import Cause, Failure
-from opeai_async._core.timeouts import Expiry
 from opeai_async._io import log
 from opeai_async._io.exchange import Exchange
 from opeai_async._io.opening import Opening
@@ -131,6 +130,11 @@ class ChunkStream(Generic[ChunkT]):
             self._ready = _NONE_READY
         return self._accumulator.completion(self.meta)
 
+    def hold(self) -> None:
+        """Leave what arrives to the operating system until the next read, which brings it all with one wake-up."""
+        if self._reader is not None and self._end is None and self._outcome is Outcome.OPEN:
+            self._reader.hold()
+
     async def open(self) -> None:
         """Send the request and wait for the response's head; does nothing if that was done.
 
@@ -206,11 +210,13 @@ class ChunkStream(Generic[ChunkT]):
 
     def _broken(self, exc: ReadExpired | BodyError, parser: StreamParser[ChunkT]) -> list[ChunkT]:
         """What is left to hand out when a read has failed; notes that it ends the stream."""
-        if isinstance(exc, ReadExpired):
-            self._end_by_clock(exc.expiry)
-        else:
+        if isinstance(exc, BodyError):
             error = StreamInterruptedError(f"the stream was interrupted: {exc}")
             self._will_end(End.BROKEN, error, Failure(exc.cause))
+        elif exc.expiry.phase == "finish_grace":
+            self._will_end(End.GRACE)
+        else:
+            self._will_end(End.ERROR, stream_timeout(exc.expiry))
         return parser.rest()
 
     def _chunks_of(self, data: bytes, parser: StreamParser[ChunkT]) -> list[ChunkT]:
@@ -379,12 +385,6 @@ class ChunkStream(Generic[ChunkT]):
                 self._reader.release()
             elif end is not End.EOF:
                 self._reader.abort()
-
-    def _end_by_clock(self, expiry: Expiry) -> None:
-        if expiry.phase == "finish_grace":
-            self._will_end(End.GRACE)
-            return
-        self._will_end(End.ERROR, stream_timeout(expiry))
 
     def _finish(self, end: End, error: OpeAIError | None = None) -> None:
         """Fix the outcome, and let go of the response."""

@@ -61,6 +61,10 @@ class Response(Protocol):
         """
         ...
 
+    def hold(self) -> None:
+        """Leave what arrives to the operating system until the next ``read_nowait``; a hint, which may do nothing."""
+        ...
+
     def release(self) -> None:
         """End the response, keeping its connection for reuse if the rest of the body arrives soon. Never blocks."""
         ...

@@ -159,6 +159,9 @@ class ScriptedResponse:
             await _happened(self._aborted, self._due)
         return data
 
+    def hold(self) -> None:
+        """Nothing arrives unasked here."""
+
     def release(self) -> None:
         """Note that the client ended it properly."""
         self.end = self.end or "released"
