@@ -9,24 +9,18 @@ them only.
 Found (two busy cores, us per delta): feed 1.0 to 1.5 for a character and 3 to 5 for a hundred, value 1.2 to 1.8 times
 that, field 1.7 to 2.2 times. From the beginning again it is 9 to 13 times feed in one string of 117,000 characters,
 which is hardly more than a copy, and 80 to 95 times in the document of 1 MB.
-
-Run it by itself: ``python -m benchmarks.partial_json``.
 """
 
-import asyncio
 import json
 from collections.abc import Callable, Iterator, Sequence
 
 from benchmarks.lab import Contender, Lab, Question, Target, check, computation
-from benchmarks.measure import ask
-from benchmarks.report import table
 from opeai_async import PartialJSON
 
 CHARACTERS = 117_000
 ITEMS = 1_000
 DELTAS = 10_000
 LOOKS_OF_A_PEER = 50
-REPEATS = 5
 
 
 def feed(pieces: Sequence[str], text: str) -> None:
@@ -103,7 +97,7 @@ def _of(group: str, text: str, size: int, path: str) -> Iterator[Contender]:
     )
 
 
-PARTIAL_JSON = Question(
+QUESTION = Question(
     name="partial_json",
     title="the value of an answer's JSON at each delta",
     unit="delta",
@@ -114,7 +108,3 @@ PARTIAL_JSON = Question(
         Target(of="1 character, value", to="1 character, feed", at_most=3),
     ),
 )
-
-
-if __name__ == "__main__":
-    print(table(asyncio.run(ask(PARTIAL_JSON, REPEATS))))

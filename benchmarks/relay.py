@@ -1,18 +1,16 @@
 """What does it cost to hand tokens on to websockets? 100 sockets, each with 100 tokens a second, for 5 seconds.
 
-``python -m benchmarks.relay [--repeats 3] [--share 1.0]`` prints a table. Model server, service and visitors are three
-processes. What counts is the CPU time of the service, aiohttp.web before a client of ours, per token, while all sockets
-are open. Each token carries the moment the model's server wrote it, and the delay is how long it took to the visitor's
-hands. The base is the loop that everybody writes first: one chunk, one frame.
+Model server, service and visitors are three processes. What counts is the CPU time of the service, aiohttp.web before a
+client of ours, per token, while all sockets are open. Each token carries the moment the model's server wrote it, and
+the delay is how long it took to the visitor's hands. The base is the loop that everybody writes first: one chunk, one
+frame.
 
-Found (two cores that others kept more or less busy, and ratios that differ by a third from round to round): with 40 and
-50 sockets a window of 30 ms costs 0.71 to 0.74 of the base, 50 ms 0.46 to 0.70, and 100 ms 0.38 to 0.67; the p99 delay
-was 35, 52 to 56 and 104 ms, that of the base 30 ms. With 100 sockets the three processes fill both cores, the base gets
-several tokens per read, and 50 ms costs 0.8 to 0.9 of it. What is left is mostly the price of a token that arrives by
-itself, a wake-up and a read, which no window saves as long as the socket is read meanwhile.
+Found (two cores, hardly busy; ratios to the base, which costs 90 to 107 us per token): a window of 30 ms 0.63 to 0.75,
+50 ms 0.49, 100 ms 0.25; the p99 delay was 34, 53 and 101 ms, that of the base 7 to 9 ms. On cores that others kept busy
+all ratios were higher by a third. As long as the socket was read during the window, each token was a wake-up and a
+read: 50 ms then cost 0.56 to 0.7.
 """
 
-import argparse
 import asyncio
 import json
 import subprocess
@@ -25,9 +23,8 @@ import aiohttp
 
 from benchmarks.lab import CPU, Contender, Lab, Question, Target, check, python
 from benchmarks.many import Delays
-from benchmarks.measure import ask
 from benchmarks.pacing import delay_s
-from benchmarks.report import Figure, table
+from benchmarks.report import Figure
 from opeai_async.relay import WINDOW_S
 
 SOCKETS = 100
@@ -154,7 +151,7 @@ async def _contenders(lab: Lab) -> Sequence[Contender]:
     ]
 
 
-_QUESTION = Question(
+QUESTION = Question(
     name="relay",
     title=f"{SOCKETS} websockets, {1 / INTERVAL_S:.0f} tokens a second each",
     unit="token",
@@ -166,16 +163,3 @@ _QUESTION = Question(
         Target(of=name_of(WINDOW_S), to="", at_most=WINDOW_S * 1e3 + WAY_MS, figure=P99.name),
     ),
 )
-
-
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.relay", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=3, help="rounds that count (default: %(default)s)")
-    parser.add_argument("--share", type=float, default=1.0, help="of the sockets and tokens (default: %(default)s)")
-    options = parser.parse_args()
-    print(table(asyncio.run(ask(_QUESTION, options.repeats, share=options.share))))
-
-
-if __name__ == "__main__":
-    main()
