@@ -13,9 +13,7 @@ from msgspec import Meta, Struct
 from opeai_async import AsyncOpeAI, InvalidOutputError, OutputTruncatedError
 from opeai_async.testing import OpeAIServer
 
-LETTER = (
-    "Dear shop, the red lamp in Tuesday's parcel (no. 17) is broken. I want my 49 euros back. Yours, A. Virtanen"
-)
+LETTER = "Dear shop, the red lamp in Tuesday's parcel (no. 17) is broken. I want my 49 euros back. Yours, A. Virtanen"
 
 
 class Item(Struct):
