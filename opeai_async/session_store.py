@@ -73,13 +73,13 @@ class SessionLog:
 
     def __init__(self, *, max_bytes: int = MAX_BYTES) -> None:
         self.origin: Origin | None = None
-        self.readers = 0
+        self.readers: int = 0
         self.on_append: list[Callable[[], None]] = []
         self.on_readers: list[Callable[[], None]] = []
         self._frames = FrameLog(max_bytes)
         self._loop = asyncio.get_running_loop()
         self._waiters: set[asyncio.Future[None]] = set()
-        self.unread_since = self._loop.time()
+        self.unread_since: float = self._loop.time()
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

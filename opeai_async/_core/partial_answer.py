@@ -53,7 +53,7 @@ class PartialAnswer:
     )
 
     def __init__(self, choice: int, tool: int | str | None) -> None:
-        self.json = PartialJSON(fences=tool is None)
+        self.json: PartialJSON = PartialJSON(fences=tool is None)
         self.error: InvalidJSONError | None = None
         self.chunks: int = 0
         self.is_late: bool = False

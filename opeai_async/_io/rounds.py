@@ -88,7 +88,7 @@ class Rounds:
         self.reason: RunReason = "running"
         self.completions: list[ChatCompletion] = []
         self.error: BaseException | None = None
-        self.chunks = 0
+        self.chunks: int = 0
         self._ask = ask
         self._runner = runner
         self._max_rounds = max_rounds
@@ -107,7 +107,7 @@ class Rounds:
         self._read_was_cancelled = False
         self._pending: asyncio.Task[Chunks | None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.stream = ask(self._messages, 1)
+        self.stream: ChunkStream[Any] = ask(self._messages, 1)
         self._batches: AsyncIterator[Chunks] = self.stream.batches()
 
     # --- reading -----------------------------------------------------------------------------------------------------
