@@ -79,6 +79,7 @@ def hidden_params(params: ParamsT) -> ParamsT:
 
 
 def one_of(name: str, value: T, allowed: tuple[T, ...]) -> T:
+    """*value*, if it is allowed; else a ``ConfigurationError`` names those that are."""
     if value not in allowed:
         raise ConfigurationError(f"{name} is {value!r}, expected one of {', '.join(map(repr, allowed))}")
     return value
