@@ -4,12 +4,15 @@ import functools
 import inspect
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator
 from pathlib import Path
 
 import anyio
 import pytest
 from hypothesis import HealthCheck, settings
+
+from opeai_async import AsyncOpeAI
+from opeai_async.testing import OpeAIServer
 
 # Appended, not inserted: `tests.*` and `benchmarks.*` are found here, but an installed opeai_async goes first.
 sys.path.append(str(Path(__file__).parents[1]))
@@ -44,3 +47,19 @@ def _limited(test, seconds):
             await test(**fixtures)
 
     return limited
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[OpeAIServer]:
+    """A server for this test; after it, there is no task, timer or file more than before."""
+    from tests.support.leaks import no_leaks  # found by the path that is set above
+
+    async with no_leaks(), OpeAIServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def client(server: OpeAIServer) -> AsyncIterator[AsyncOpeAI]:
+    """A client of that server."""
+    async with server.client() as client:
+        yield client

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import tracemalloc
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -13,21 +12,9 @@ from opeai_async._core.framer import MAX_FRAME_CHARS
 from opeai_async.testing import OpeAIServer, RecordedRequest
 from opeai_async.types.frames import ContentFrame, ReasoningFrame, StartFrame
 from tests.support.chunks import BODY, DONE, FINISH, events
-from tests.support.leaks import eventually, no_leaks
+from tests.support.leaks import eventually
 from tests.support.reassembled import assert_well_formed
 from tests.support.relaying import Page
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[OpeAIServer]:
-    async with no_leaks(), OpeAIServer() as server:
-        yield server
-
-
-@pytest.fixture
-async def client(server: OpeAIServer) -> AsyncIterator[AsyncOpeAI]:
-    async with server.client() as client:
-        yield client
 
 
 def relayed(client: AsyncOpeAI, page: Page, **options: object) -> asyncio.Task[RelayResult]:

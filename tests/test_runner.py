@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -54,18 +53,6 @@ async def fail(how: str) -> str:
 
 LOOKUP = {"type": "function", "function": {"name": "lookup", "parameters": {"type": "object"}}}
 TOOLS = [weather, clock, fail]
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[OpeAIServer]:
-    async with OpeAIServer() as server:
-        yield server
-
-
-@pytest.fixture
-async def client(server: OpeAIServer) -> AsyncIterator[AsyncOpeAI]:
-    async with server.client() as client:
-        yield client
 
 
 async def types_of(run: Run) -> list[str]:

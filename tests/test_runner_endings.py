@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -57,18 +56,6 @@ class Bed:
 async def quick() -> str:
     """Be quick."""
     return "quick"
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[OpeAIServer]:
-    async with no_leaks(), OpeAIServer() as server:
-        yield server
-
-
-@pytest.fixture
-async def client(server: OpeAIServer) -> AsyncIterator[AsyncOpeAI]:
-    async with server.client() as client:
-        yield client
 
 
 async def sleeping(server: OpeAIServer, client: AsyncOpeAI, **options: Any) -> tuple[Run, Bed, asyncio.Task[Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -30,7 +29,6 @@ from opeai_async import (
 from opeai_async._core.framer import width
 from opeai_async.testing import OpeAIServer
 from tests.support.chunks import BODY
-from tests.support.leaks import no_leaks
 from tests.support.reassembled import by_frames
 from tests.support.relaying import Page
 
@@ -51,18 +49,6 @@ async def fail() -> None:
 
 
 TOOLS = [clock, draw, fail]
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[OpeAIServer]:
-    async with no_leaks(), OpeAIServer() as server:
-        yield server
-
-
-@pytest.fixture
-async def client(server: OpeAIServer) -> AsyncIterator[AsyncOpeAI]:
-    async with server.client() as client:
-        yield client
 
 
 def two_rounds(server: OpeAIServer) -> None:

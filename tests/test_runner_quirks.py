@@ -10,7 +10,6 @@ import pytest
 from opeai_async import AsyncOpeAI, OpeAIError
 from opeai_async.testing import QUIRKS, OpeAIServer
 from tests.support.chunks import BODY
-from tests.support.leaks import no_leaks
 
 CALLS = [("add", {"a": 1, "b": 22}), ("greet", {"name": "Ada Lovelace"}), ("nothing", {})]
 # Answers that say that they were broken off; their calls do not run.
@@ -43,12 +42,6 @@ class Desk:
     @property
     def tools(self) -> list[Any]:
         return [self.add, self.greet, self.nothing]
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[OpeAIServer]:
-    async with no_leaks(), OpeAIServer() as server:
-        yield server
 
 
 @pytest.fixture
