@@ -6,8 +6,9 @@ is made into one by ``StreamFrames``; a subscription to a session is another.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, Protocol, Self
 
 import msgspec
 
@@ -23,8 +24,8 @@ from opeai_async.types.meta import StreamTiming
 _REASONS: dict[Outcome, DoneReason] = {Outcome.TRUNCATED: "truncated", Outcome.CANCELLED: "cancelled"}
 
 
-class FrameSource(Protocol):
-    """The frames of one answer, for one reader."""
+class AnswerSoFar(Protocol):
+    """What is known of an answer."""
 
     @property
     def completion(self) -> ChatCompletion | None:
@@ -46,6 +47,10 @@ class FrameSource(Protocol):
         """How many chunks of a stream were read for it; 0 if it reads no stream."""
         ...
 
+
+class FrameSource(AnswerSoFar, Protocol):
+    """The frames of one answer, for one reader."""
+
     @property
     def offset(self) -> int:
         """The position in the answer after what was read."""
@@ -64,7 +69,28 @@ class FrameSource(Protocol):
         ...
 
 
-class StreamFrames:
+class FrameReader(ABC):
+    """``async for frame in source``, for whatever has a ``read``."""
+
+    _held: Iterator[Frame] = iter(())
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Frame:
+        for frame in self._held:
+            return frame
+        self._held = iter(await self.read())
+        for frame in self._held:
+            return frame
+        raise StopAsyncIteration
+
+    @abstractmethod
+    async def read(self) -> list[Frame]:
+        """All frames that are there, at least one; waits for one, and is empty after the last."""
+
+
+class StreamFrames(FrameReader):
     """The frames of a stream, which are read instead of its chunks; a ``FrameSource``.
 
     Args:
@@ -77,19 +103,8 @@ class StreamFrames:
         self._framer = Framer()
         self._is_stopped = False
         self._is_ended = False
-        self._held: list[Frame] = []
         self._chunks = 0
         self._error: OpeAIError | None = None
-
-    def __aiter__(self) -> AsyncIterator[Frame]:
-        return self
-
-    async def __anext__(self) -> Frame:
-        if not self._held:
-            self._held = (await self.read())[::-1]
-        if not self._held:
-            raise StopAsyncIteration
-        return self._held.pop()
 
     async def read(self) -> list[Frame]:
         """All frames that are there, at least one; waits for one, and is empty after the last.

@@ -20,6 +20,7 @@ from opeai_async._core.json_types import is_object
 from opeai_async._io.rounds import Rounds, RunItem
 from opeai_async._io.stream import ChunkStream
 from opeai_async.errors import ConcurrentReadError, ConfigurationError, OpeAIError, RequestValidationError
+from opeai_async.frames import FrameReader
 from opeai_async.relay import Receive, RelayOptions, RelayResult, Send, relay
 from opeai_async.tools import OnToolError, RunTool, Toolbox
 from opeai_async.types.common import CompletionUsage
@@ -273,7 +274,7 @@ class Run:
         return f"<{type(self).__name__} {self._rounds.reason}, {len(self._rounds.completions)} rounds>"
 
 
-class RunFrames:
+class RunFrames(FrameReader):
     """The frames of a run, which are read instead of its events; a ``FrameSource``. Made by ``Run.frames``.
 
     There is one ``start`` and one last frame; offsets and the indexes of tool calls go on over all rounds.
@@ -291,19 +292,8 @@ class RunFrames:
         self._is_amid_answer = False
         self._is_stopped = False
         self._is_ended = False
-        self._held: deque[Frame] = deque()
         self._error: OpeAIError | None = None
         self.failure: Exception | None = None
-
-    def __aiter__(self) -> AsyncIterator[Frame]:
-        return self
-
-    async def __anext__(self) -> Frame:
-        if not self._held:
-            self._held.extend(await self.read())
-        if not self._held:
-            raise StopAsyncIteration
-        return self._held.popleft()
 
     async def read(self) -> list[Frame]:
         """All frames that are there, at least one; waits for one, and is empty after the last.

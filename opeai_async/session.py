@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -27,7 +27,7 @@ from opeai_async.errors import (
     StreamInterruptedError,
     StreamTooLargeError,
 )
-from opeai_async.frames import FrameSource, StreamFrames, is_last
+from opeai_async.frames import FrameReader, FrameSource, StreamFrames, is_last
 from opeai_async.relay import Receive, RelayOptions, RelayResult, Send, relay
 from opeai_async.session_store import MAX_BYTES, MemoryStore, SessionLog, SessionStore, hold
 from opeai_async.types.common import CompletionUsage
@@ -226,7 +226,7 @@ class StreamSession:
         return f"<{type(self).__name__} {self.outcome.value}, offset {self.offset}>"
 
 
-class Subscription:
+class Subscription(FrameReader):
     """The frames of a session for one reader, from an offset on; a ``FrameSource``.
 
     It counts as a reader until it is closed, has given the last frame, or is dropped.
@@ -238,19 +238,8 @@ class Subscription:
         self._log = log
         self._request_stop = request_stop
         self._offset = max(after, 0)
-        self._held: list[Frame] = []
         self._is_reader = True
         log.enter()
-
-    def __aiter__(self) -> AsyncIterator[Frame]:
-        return self
-
-    async def __anext__(self) -> Frame:
-        if not self._held:
-            self._held = (await self.read())[::-1]
-        if not self._held:
-            raise StopAsyncIteration
-        return self._held.pop()
 
     async def read(self) -> list[Frame]:
         """All frames that are there, at least one; waits for one, and is empty after the last, and after ``aclose``.

@@ -16,36 +16,15 @@ from typing import NamedTuple, Protocol
 
 from opeai_async._core.frame_log import FrameLog
 from opeai_async.errors import ConfigurationError, LocalResourceError, OpeAIError
-from opeai_async.types.common import CompletionUsage
-from opeai_async.types.completion import ChatCompletion
+from opeai_async.frames import AnswerSoFar
 from opeai_async.types.frames import DoneFrame, ErrorFrame, Frame
 
 MAX_BYTES = 16 * 2**20
 MAX_SESSIONS = 10_000
 
 
-class Origin(Protocol):
+class Origin(AnswerSoFar, Protocol):
     """What is known, and can be done, only where the answer is read from the model."""
-
-    @property
-    def completion(self) -> ChatCompletion | None:
-        """The message so far."""
-        ...
-
-    @property
-    def usage(self) -> CompletionUsage | None:
-        """Token counts, once they are known."""
-        ...
-
-    @property
-    def error(self) -> OpeAIError | None:
-        """What ended the answer, where that was an error."""
-        ...
-
-    @property
-    def chunks(self) -> int:
-        """How many chunks were read."""
-        ...
 
     def stop(self) -> None:
         """End the answer, with what there is."""
