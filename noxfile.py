@@ -64,7 +64,8 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         _pytest(session, *session.posargs)
         return
-    with tempfile.TemporaryDirectory() as data:
+    # A helper process of multiprocessing ends, and writes its data, when pytest has ended.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as data:
         session.env["COVERAGE_FILE"] = f"{data}/coverage"
         _pytest(session, under=("coverage", "run"))
         session.run("coverage", "combine", "--quiet")
