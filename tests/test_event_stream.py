@@ -10,36 +10,20 @@ from opeai_async import (
     ConcurrentReadError,
     ConfigurationError,
     OpeAIError,
-    SSEDecoder,
     sse,
     sse_chunks,
 )
 from opeai_async.testing.transport import Break, Pause
 from opeai_async.types.frames import (
     ContentFrame,
-    Frame,
     PingFrame,
 )
 from tests.support.chunks import ANSWER, DONE, FINISH, event, events
 from tests.support.clients import scripted, stream_of
+from tests.support.event_streams import PING, all_of, decoded, frames_in
 from tests.support.faucet import Faucet
 from tests.support.instant_time import instant_time
 from tests.support.leaks import eventually, in_a_thread, no_collector, no_leaks
-
-PING = b": ping\n\n"
-
-
-def decoded(data: bytes):
-    """What a reader gets of *data*."""
-    return SSEDecoder().feed(data)
-
-
-def frames_in(data: bytes) -> list[Frame]:
-    return [msgspec.json.decode(event.data, type=Frame) for event in decoded(data)]
-
-
-async def all_of(source, **options) -> bytes:
-    return b"".join([data async for data in sse(source, **options)])
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from opeai_async import (
     SSE_HEADERS,
     UI_MESSAGE_HEADERS,
-    SSEDecoder,
     StreamInterruptedError,
     UIMessageEncoder,
     sse,
@@ -21,7 +20,6 @@ from opeai_async.types.frames import (
     ContentFrame,
     DoneFrame,
     ErrorFrame,
-    Frame,
     ReasoningFrame,
     RefusalFrame,
     StartFrame,
@@ -29,23 +27,8 @@ from opeai_async.types.frames import (
 )
 from tests.support.chunks import ANSWER
 from tests.support.clients import stream_of
+from tests.support.event_streams import all_of, decoded, frames_in
 from tests.support.faucet import Faucet
-
-PING = b": ping\n\n"
-
-
-def decoded(data: bytes):
-    """What a reader gets of *data*."""
-    return SSEDecoder().feed(data)
-
-
-def frames_in(data: bytes) -> list[Frame]:
-    return [msgspec.json.decode(event.data, type=Frame) for event in decoded(data)]
-
-
-async def all_of(source, **options) -> bytes:
-    return b"".join([data async for data in sse(source, **options)])
-
 
 # --- what they say ----------------------------------------------------------------------------------------------------
 

@@ -1,11 +1,11 @@
 """A session as server-sent events: a browser that comes back says in ``Last-Event-ID`` how far it came."""
 
-import msgspec
 import pytest
 
-from opeai_async import Frame, SSEDecoder, StreamSession, sse
+from opeai_async import StreamSession, sse
 from opeai_async.testing import OpeAIServer
 from tests.support.chunks import BODY
+from tests.support.event_streams import all_of, frames_in
 from tests.support.leaks import no_leaks
 
 TEXT = "one two three"
@@ -18,8 +18,7 @@ async def test_a_browser_that_comes_back_gets_the_rest(last_event_id):
         server.reply(TEXT)
         session = StreamSession.start(client.chat.completions.stream(**BODY))
         await session.completion()
-        data = b"".join([data async for data in sse(session.subscribe(after=last_event_id))])
-    frames = [msgspec.json.decode(event.data, type=Frame) for event in SSEDecoder().feed(data)]
+        frames = frames_in(await all_of(session.subscribe(after=last_event_id)))
     text = "".join(frame.text for frame in frames if frame.__struct_config__.tag == "content")
     assert text == TEXT[max(last_event_id - 1, 0) :]  # `start` is the first position
     assert frames[-1].__struct_config__.tag == "done"
