@@ -172,21 +172,41 @@ class _NameParts:
         self.was_ended = self.was_ended or arguments_begin
 
 
+class _Joint:
+    """The text of a list of pieces to which some are appended, joined as far as somebody has asked for it."""
+
+    __slots__ = ("_count", "_text")
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._count = 0
+
+    def of(self, pieces: list[str]) -> str:
+        """All of *pieces* as one text. CPython grows it in place where no earlier snapshot holds it."""
+        if len(pieces) > self._count:
+            text, self._text = self._text, ""  # the only reference
+            text += "".join(pieces[self._count :])
+            self._text, self._count = text, len(pieces)
+        return self._text
+
+
 class FunctionParts:
     """A function's name and arguments."""
 
-    __slots__ = ("arguments", "extra", "name")
+    __slots__ = ("_joint", "arguments", "extra", "name")
 
     def __init__(self, note: Note) -> None:
         self.name = _NameParts(note)
         self.arguments: list[str] = []
         self.extra = ExtraParts()
+        self._joint = _Joint()
 
     def add(self, delta: FunctionCallDelta) -> None:
         self.name.add(delta.name, arguments_begin=bool(delta.arguments))
         if delta.arguments:
             if self.arguments == ["{}"]:  # stood for "none yet": no JSON goes on after it
                 self.arguments.clear()
+                self._joint = _Joint()
             self.arguments.append(delta.arguments)
         self.extra.add(delta.extra)
 
@@ -194,10 +214,11 @@ class FunctionParts:
         """Whether *delta* is a whole call of the same function: its name, and arguments after those that are whole."""
         if not delta.name or delta.name != self.name.text or not (delta.arguments or "").startswith("{"):
             return False
-        return is_whole_object("".join(self.arguments))
+        return is_whole_object(self._joint.of(self.arguments))
 
     def build(self) -> FunctionCall:
-        return FunctionCall(name=self.name.text, arguments="".join(self.arguments) or "{}", extra=self.extra.build())
+        arguments = self._joint.of(self.arguments) or "{}"
+        return FunctionCall(name=self.name.text, arguments=arguments, extra=self.extra.build())
 
 
 class CallParts:
@@ -223,12 +244,13 @@ class CallParts:
 class _CustomParts:
     """A custom tool's name and input."""
 
-    __slots__ = ("extra", "input", "name")
+    __slots__ = ("_joint", "extra", "input", "name")
 
     def __init__(self, note: Note) -> None:
         self.name = _NameParts(note)
         self.input: list[str] = []
         self.extra = ExtraParts()
+        self._joint = _Joint()
 
     def add(self, delta: CustomCallDelta) -> None:
         self.name.add(delta.name, arguments_begin=bool(delta.input))
@@ -236,4 +258,4 @@ class _CustomParts:
         self.extra.add(delta.extra)
 
     def build(self) -> CustomCall:
-        return CustomCall(name=self.name.text, input="".join(self.input), extra=self.extra.build())
+        return CustomCall(name=self.name.text, input=self._joint.of(self.input), extra=self.extra.build())

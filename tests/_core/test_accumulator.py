@@ -108,6 +108,16 @@ def test_a_role_is_set_once(roles: list[str | None]) -> None:
     assert message_of(*({"role": role} for role in roles)).role == "assistant"
 
 
+def test_a_snapshot_may_see_arguments_that_stood_for_none_yet() -> None:
+    """What it has joined is forgotten with the `{}` that was none of them; an earlier snapshot stays as it was."""
+    accumulator, seen = Accumulator(), []
+    for arguments in ("{}", '{"a"', ": 1}"):
+        accumulator.add(chunk({"tool_calls": [call(0, "c", "f", arguments)]}))
+        seen.append(accumulator.snapshot)
+    told = [(snapshot.choices[0].message.tool_calls or [])[0].function.arguments for snapshot in seen]
+    assert told == ["{}", '{"a"', '{"a": 1}']
+
+
 def test_a_snapshot_is_remembered_until_the_next_chunk() -> None:
     """Asking twice costs nothing, and an earlier snapshot does not change."""
     accumulator = Accumulator()
