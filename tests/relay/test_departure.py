@@ -69,7 +69,7 @@ async def test_an_answer_may_be_read_to_its_end(serve, visit, upstream, client, 
 async def test_a_client_that_is_silently_dead(serve, visit, upstream, client):
     """Its connection was never closed, but it does not answer pings: then the framework ends the relay's receive."""
     upstream.stall("One two three", after=3)
-    service = await serve(answering(client), ping=0.1)
+    service = await serve(answering(client), ping=0.5)  # time enough for the first content
     visitor = await visit(service)
     await visitor.receive_until("content")
     assert (await upstream.wait_closed()).outcome == "client_gone"
