@@ -60,6 +60,10 @@ class FrameSource(AnswerSoFar, Protocol):
         """All frames that are there, at least one; waits for one, and is empty after the last. May be cancelled."""
         ...
 
+    def hold(self) -> None:
+        """Nothing is read for a while: what arrives need wake nobody before the next ``read``. A hint."""
+        ...
+
     def stop(self) -> None:
         """The reader wants no more of the answer: it ends soon, with what there is and ``done``."""
         ...
@@ -88,6 +92,9 @@ class FrameReader(ABC):
     @abstractmethod
     async def read(self) -> list[Frame]:
         """All frames that are there, at least one; waits for one, and is empty after the last."""
+
+    def hold(self) -> None:  # noqa: B027 - most have nothing to do
+        """Nothing is read for a while, which is all the same to most sources."""
 
 
 class StreamFrames(FrameReader):
@@ -129,13 +136,10 @@ class StreamFrames(FrameReader):
 
     def _end(self, error: OpeAIError | None) -> list[Frame]:
         self._is_ended = True
-        frames = self._framer.rest()
-        stream = self._stream
-        if error is not None and not self._is_stopped:
-            return [*frames, self._framer.failed(error)]
-        reason = _REASONS.get(stream.outcome, "completed")
-        if self._is_stopped and (error is not None or reason == "cancelled"):
-            reason = "stopped"
+        frames, stream = self._framer.rest(), self._stream
+        reason = ended_by(_REASONS.get(stream.outcome, "completed"), error, is_stopped=self._is_stopped)
+        if isinstance(reason, Exception):
+            return [*frames, self._framer.failed(reason)]
         finish_reasons = {c.index: c.finish_reason for c in stream.snapshot.choices if c.finish_reason}
         return [*frames, self._framer.done(reason, finish_reasons, stream.usage)]
 
@@ -155,10 +159,7 @@ class StreamFrames(FrameReader):
     @property
     def completion(self) -> ChatCompletion | None:
         """The message so far; None if nothing has come."""
-        snapshot = self._stream.snapshot
-        if not snapshot.choices and snapshot.usage is None:
-            return None
-        return msgspec.structs.replace(snapshot, meta=self._stream.meta)
+        return completion_so_far(self._stream)
 
     @property
     def timing(self) -> StreamTiming:
@@ -184,6 +185,21 @@ class StreamFrames(FrameReader):
     def offset(self) -> int:
         """The position in the answer after what was read."""
         return self._framer.offset
+
+
+def completion_so_far(stream: ChunkStream[Any]) -> ChatCompletion | None:
+    """The message so far, with what is known of the exchange; None if nothing has come."""
+    snapshot = stream.snapshot
+    if not snapshot.choices and snapshot.usage is None:
+        return None
+    return msgspec.structs.replace(snapshot, meta=stream.meta)
+
+
+def ended_by(reason: DoneReason, error: Exception | None, *, is_stopped: bool) -> DoneReason | Exception:
+    """What the last frame tells: *error*, or *reason*; to whoever asked to stop, that it was stopped."""
+    if is_stopped:
+        return "stopped" if error is not None or reason == "cancelled" else reason
+    return error if error is not None else reason
 
 
 def is_last(frame: Frame) -> bool:

@@ -1,9 +1,9 @@
 """An answer, on to a client at a websocket: as it comes, no longer than the client is there, and with an end.
 
 One task, the *pump*, reads all frames that are there, sends them, and then sleeps until ``window`` after they came
-without reading. What arrives meanwhile waits in the transport, and one wake-up brings all of it as one frame. So the
-first token goes out at once, as does any after a silence; a burst costs one frame per window; and a client that reads
-slowly slows down the model's server instead of filling memory, because nothing is read while a send waits.
+without reading. What arrives meanwhile waits in the operating system, and one wake-up brings all of it as one frame. So
+the first token goes out at once, as does any after a silence; a burst costs one frame per window; and a client that
+reads slowly slows down the model's server instead of filling memory, because nothing is read while a send waits.
 
 Another task, the *watcher*, waits for what the client says, from before the request is sent. The caller's own task
 looks after both. It sleeps until one of them ends, a heartbeat is due, or a send takes too long, so that nothing of
@@ -367,8 +367,7 @@ class _Relay:
             if not isinstance(frames[-1], StartFrame) and self._tally.bytes - sent_before < _GATHERED_BYTES:
                 pause = read_at + self._options.window - self._loop.time()
                 if pause > 0:
-                    if isinstance(self._source, StreamFrames):
-                        self._source.hold()  # or each token of the window would wake the process
+                    self._source.hold()  # or each token of the window would wake the process
                     await asyncio.sleep(pause)
         return "completed" if self._source.error is None else "error"
 

@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, Unpack
 
-import msgspec
-
 from opeai_async._core.events import EventMaker
 from opeai_async._core.framer import Framer
 from opeai_async._core.json_types import is_object
 from opeai_async._io.rounds import Rounds, RunItem
 from opeai_async._io.stream import ChunkStream
 from opeai_async.errors import ConcurrentReadError, ConfigurationError, OpeAIError, RequestValidationError
-from opeai_async.frames import FrameReader
+from opeai_async.frames import FrameReader, completion_so_far, ended_by
 from opeai_async.relay import Receive, RelayOptions, RelayResult, Send, relay
 from opeai_async.tools import OnToolError, RunTool, Toolbox
 from opeai_async.types.common import CompletionUsage
@@ -352,14 +350,16 @@ class RunFrames(FrameReader):
         self._is_ended = True
         framer, rounds = self._framer, self._rounds
         frames = framer.rest() if self._is_amid_answer else []
-        if error is not None and not self._is_stopped:
-            return [*frames, framer.failed(error)]
-        reason = _DONE_REASONS.get(rounds.reason, "completed")
-        if self._is_stopped and (error is not None or reason == "cancelled"):
-            reason = "stopped"
+        reason = ended_by(_DONE_REASONS.get(rounds.reason, "completed"), error, is_stopped=self._is_stopped)
+        if isinstance(reason, Exception):
+            return [*frames, framer.failed(reason)]
         choices = rounds.completions[-1].choices if rounds.completions else []
         finish_reason = choices[0].finish_reason if choices else None
         return [*frames, framer.done(reason, {0: finish_reason} if finish_reason else {}, rounds.usage)]
+
+    def hold(self) -> None:
+        """Leave what arrives to the transport until the next ``read``, and wake nobody for it."""
+        self._rounds.stream.hold()
 
     def stop(self) -> None:
         """End the run; what had come is there, and ``done`` says that it was stopped."""
@@ -373,10 +373,8 @@ class RunFrames(FrameReader):
     @property
     def completion(self) -> ChatCompletion | None:
         """The last message, as far as it has come; None if nothing has."""
-        snapshot = self._rounds.stream.snapshot
-        if not snapshot.choices and snapshot.usage is None:
-            return self._rounds.completions[-1] if self._rounds.completions else None
-        return msgspec.structs.replace(snapshot, meta=self._rounds.stream.meta)
+        last = self._rounds.completions[-1] if self._rounds.completions else None
+        return completion_so_far(self._rounds.stream) or last
 
     @property
     def usage(self) -> CompletionUsage | None:

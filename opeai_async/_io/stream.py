@@ -132,7 +132,7 @@ class ChunkStream(Generic[ChunkT]):
 
     def hold(self) -> None:
         """Leave what arrives to the operating system until the next read, which brings it all with one wake-up."""
-        if self._reader is not None and self._end is None and self._outcome is Outcome.OPEN:
+        if self._reader is not None and not self._is_reading and self._end is None and self._outcome is Outcome.OPEN:
             self._reader.hold()
 
     async def open(self) -> None:

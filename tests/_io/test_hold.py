@@ -108,6 +108,19 @@ async def test_a_break_during_a_hold_is_told_after_it():
         assert caught.value.partial.choices[0].message.content == "one two three"
 
 
+async def test_a_hold_while_somebody_reads_does_nothing():
+    """Or nobody would wake the one who waits."""
+    async with OpeAIServer(token_delay_s=0.005) as server, server.client() as client:
+        server.reply(WORDS)
+        stream = client.chat.completions.stream(**BODY)
+        await stream.open()
+        reading = asyncio.create_task(stream.completion())
+        while not reading.done():
+            await asyncio.sleep(0.001)
+            stream.hold()
+        assert (await reading).choices[0].message.content == WORDS
+
+
 async def test_a_hold_before_the_start_or_after_the_end_does_nothing():
     stream, _ = stream_of(event("a") + FINISH + DONE)
     stream.hold()

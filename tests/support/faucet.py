@@ -6,11 +6,12 @@ from typing import Any
 
 from opeai_async._core.framer import error_frame, merged, width
 from opeai_async.errors import OpeAIError
+from opeai_async.frames import FrameReader
 from opeai_async.types.completion import ChatCompletion
 from opeai_async.types.frames import ContentFrame, DoneFrame, Frame
 
 
-class Faucet:
+class Faucet(FrameReader):
     """Gives what the test pours; numbers it, as a framer does.
 
     Attributes:

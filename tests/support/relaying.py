@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from opeai_async._core.framer import merged
+from opeai_async.frames import FrameReader
 from opeai_async.types.frames import Frame
 from tests.support.reassembled import decode_frame
 
@@ -79,7 +80,7 @@ class Page:
             await self._arrived.wait()
 
 
-class TimedSource:
+class TimedSource(FrameReader):
     """A frame source whose frames come at their time, in seconds from now; None: there is silence for ever.
 
     Attributes:
