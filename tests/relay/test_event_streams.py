@@ -14,7 +14,6 @@ from benchmarks.services import listener, uvicorn_running
 from opeai_async import SSE_HEADERS, AsyncOpeAI, sse, sse_chunks
 from opeai_async.testing import OpeAIServer, Raw
 from tests.support.chunks import BODY
-from tests.support.leaks import no_leaks
 from tests.support.streams import delta_chunk, event
 
 Answer = Callable[[], AsyncIterator[bytes]]
@@ -73,25 +72,6 @@ async def on_quart(answer: Answer) -> AsyncIterator[int]:
 
 SERVICES = {"aiohttp": on_aiohttp, "starlette": on_starlette, "quart": on_quart}
 NEEDS = {"aiohttp": ["aiohttp"], "starlette": ["starlette", "uvicorn"], "quart": ["quart", "uvicorn"]}
-
-
-@pytest.fixture(autouse=True)
-async def nothing_left() -> AsyncIterator[None]:
-    """After each test, with all servers down, there is no task, timer or file more than before."""
-    async with no_leaks():
-        yield
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[OpeAIServer]:
-    async with OpeAIServer() as server:
-        yield server
-
-
-@pytest.fixture
-async def client(upstream: OpeAIServer) -> AsyncIterator[AsyncOpeAI]:
-    async with upstream.client() as client:
-        yield client
 
 
 @pytest.fixture(params=SERVICES)
