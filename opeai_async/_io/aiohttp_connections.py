@@ -79,9 +79,16 @@ class Handler(ResponseHandler):
         length = self._message.headers.get("Content-Length", "")
         return length.isdecimal() and self.bytes_read - self._head_ends_at != int(length)
 
+    @property
+    def should_close(self) -> bool:
+        """Whether it can serve no other request, having not even sent all of this one perhaps; asked by aiohttp."""
+        transport = self.transport
+        return super().should_close or (transport is not None and transport.get_write_buffer_size() > 0)
+
     def feed_data(self, data: tuple[RawResponseMessage, Any], *args: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """A head was read; called by aiohttp."""
-        self._message = data[0]
+        self._message = message = data[0]
+        self._is_after_head = not 100 <= message.code < 200  # after an interim response comes another one
         take_over(*data)
         super().feed_data(data, *args)
 
@@ -89,12 +96,13 @@ class Handler(ResponseHandler):
         """Bytes came; called by the event loop, and by aiohttp without any when it goes on decompressing."""
         self.bytes_read += len(data)
         self._last = (self._last + data[-4:])[-4:]
-        if not self._is_after_head and (end := data.find(b"\r\n\r\n") + 4) > 3:
+        while not self._is_after_head and (end := data.find(b"\r\n\r\n") + 4) > 3:
             self._is_after_head = True
             self._head_ends_at = self.bytes_read - len(data) + end
-            if end < len(data):
-                super().data_received(data[:end])
-                data = data[end:]
+            if end == len(data):
+                break
+            super().data_received(data[:end])
+            data = data[end:]
         super().data_received(data)
         if (body := self._payload) is None:
             return
@@ -113,32 +121,12 @@ class Handler(ResponseHandler):
             self._payload = None  # else the end of the connection, which follows, would take the place of the reason
 
 
-class Request(aiohttp.ClientRequest):
-    """Looks a last time, right before it writes, whether the server has spoken already.
-
-    On CPython 3.11 the event loop turns between the connector's look and the first byte; an answer that is read in
-    that turn was not asked for by this request. On a fresh connection, an error may be the server's greeting.
-    """
-
-    async def write_bytes(self, writer: Any, conn: Connection, content_length: int | None = None) -> None:
-        """Write head and body; called by aiohttp."""
-        sending, protocol = SENDING.get(), conn.protocol
-        sending.spoiled = sending.has_answer() or protocol is None or _has_spoken(protocol, fresh=not sending.reused)
-        if sending.spoiled and sending.reused:  # nothing was written: aiohttp holds the head back until the body comes
-            if protocol is not None:
-                protocol.set_exception(aiohttp.ServerDisconnectedError())
-                if protocol.transport is not None:  # from CPython 3.12 on, nobody waits yet: its end will tell
-                    protocol.transport.abort()
-            return
-        await super().write_bytes(writer, conn, content_length)
-
-
 class Connector(aiohttp.TCPConnector):
     """Hands out no connection on which the server has spoken out of turn, and limits concurrent connects.
 
     aiohttp would give such an answer to the next request, of another user perhaps (aiohttp#13656; seen on
     3.14.5; when its connector looks into the socket itself, the tests of `never another's answer` pass without this,
-    ``Request`` and ``Handler``). At most ``MAX_CONCURRENT_CONNECTS`` at a time halve the time to first byte at 5,000
+    ``has_spoken`` and ``Handler``). At most ``MAX_CONCURRENT_CONNECTS`` at a time halve the time to first byte at 5,000
     streams; the clock of one starts when it is its turn, and covers names, proxy and TLS. ``_create_connection`` and
     ``_factory`` are not public; a later aiohttp that does not use them loses these limits and the view of half a head.
     """
@@ -184,10 +172,10 @@ def _is_spoiled(protocol: ResponseHandler) -> bool:
     return protocol.should_close or (isinstance(protocol, Handler) and protocol.has_rest())
 
 
-def _has_spoken(protocol: ResponseHandler, *, fresh: bool) -> bool:
+def has_spoken(protocol: ResponseHandler, *, fresh: bool) -> bool:
     """Whether a connection is at its end, or has brought anything; the loop may not have read it yet."""
     transport = protocol.transport
-    if transport is None or protocol.should_close or (not fresh and _is_spoiled(protocol)):
+    if transport is None or (protocol.should_close if fresh else _is_spoiled(protocol)):
         return True
     if fresh and transport.get_extra_info("ssl_object") is not None:
         return False  # what is in the socket may be the session tickets of the handshake

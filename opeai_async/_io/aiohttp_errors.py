@@ -55,7 +55,7 @@ def error_and_cause(exc: Exception, sending: Sending) -> tuple[OpeAIError, Cause
     if isinstance(exc, aiohttp.ClientHttpProxyError):
         cause = Cause.NOT_SENT if exc.status in RETRYABLE_STATUSES else Cause.FINAL  # 503 may pass, 407 will not
         return APIConnectionError(f"the proxy refused to connect to {sending.host}: HTTP {exc.status}"), cause
-    if isinstance(exc, aiohttp.ClientResponseError):
+    if isinstance(exc, (aiohttp.ClientResponseError, HttpProcessingError)):
         return InvalidResponseError(f"{where} answered with malformed HTTP: {first_line(exc.message)}"), Cause.FINAL
     if isinstance(exc, (aiohttp.InvalidURL, ValueError)):
         return ConfigurationError(f"the request to {where} cannot be sent: {type(exc).__name__}"), Cause.FINAL

@@ -1,4 +1,4 @@
-"""HTTP over aiohttp, which this module and its two neighbours of that name know, and no others.
+"""HTTP over aiohttp, which this module and its neighbours of that name know, and no others.
 
 The bugs were seen on aiohttp 3.14.5. tests/_io/test_traps.py has a table of bugs, cures and tests: with a later
 version, a cure can go when its test passes without it, with both parsers. aiohttp's own clocks are off (``total``
@@ -10,28 +10,26 @@ silence).
 from __future__ import annotations
 
 import asyncio
-import io
 import ssl
 from collections.abc import AsyncGenerator, Callable
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 
-from opeai_async._core.http import Request, ResponseHead
+from opeai_async._core.http import Request
 from opeai_async._core.retry import Cause
 from opeai_async._io import aiohttp_connections as connections
+from opeai_async._io import aiohttp_post
 from opeai_async._io.aiohttp_errors import BODY_ERRORS, error_and_cause, is_silent_break, why_broken
+from opeai_async._io.aiohttp_post import Posted, Poster
+from opeai_async._io.aiohttp_session import BIG_BODY_BYTES, SessionPoster
 from opeai_async._io.patience import Patience
 from opeai_async._io.sending import Sending, Slots, closed_with_loop
 from opeai_async._io.transport import BodyError, SendError, has_ambiguous_length, headers_timeout
 from opeai_async.errors import ClientClosedError, ConfigurationError, InvalidResponseError
 
-# A read of 64 KiB is decoded while it is in the processor's cache; the default keeps 512 KiB per slow stream.
-READ_BUFFER_BYTES = 64 * 1024
 DRAIN_S = 0.1
 DRAIN_BYTES = 64 * 1024
-BIG_BODY_BYTES = 1024 * 1024
-
-_NO_CLOCKS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 
 
 class AiohttpTransport:
@@ -66,7 +64,8 @@ class AiohttpTransport:
         self._keepalive_s = keepalive_s
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._session: aiohttp.ClientSession | None = None
+        self._poster: Poster
+        self._session_poster: SessionPoster
         self._keeper: AsyncGenerator[None, None] | None = None
         self._slots: Slots | None = None
         self._sends: set[Patience] = set()
@@ -80,14 +79,14 @@ class AiohttpTransport:
 
     async def send(self, request: Request, *, connect_s: float, pool_s: float) -> AiohttpResponse:
         """Send *request* and wait for the head of the response."""
-        session = await self._session_of_this_loop()
+        await self._begin()
         patience = Patience()
         self._sends.add(patience)
         try:
             with patience:
                 if self._slots is not None:
                     await self._slots.take(pool_s, lambda: len(self._open))
-                return await self._send_in_slot(session, request, connect_s, patience)
+                return await self._send_in_slot(request, connect_s, patience)
         except TimeoutError:  # aclose() has ended it, if it was not the limit
             failure = headers_timeout(request.head_s) if patience.is_over else SendError(_client_closed(), Cause.FINAL)
             raise failure from None
@@ -100,13 +99,13 @@ class AiohttpTransport:
         self._closed = True
         for sending in list(self._sends):
             sending.now()
-        # Responses first: session.close() would strand a reader for ever.
+        # Responses first: closing the connector would strand a reader for ever.
         for response in list(self._open):
             response.abort(BodyError("the client was closed", Cause.FINAL))
         drains = list(self._drains)
         for drain in drains:
             drain.cancel()
-        self._session, keeper, self._keeper = None, self._keeper, None
+        keeper, self._keeper = self._keeper, None
         if keeper is not None:
             await keeper.aclose()
         if drains:
@@ -114,11 +113,9 @@ class AiohttpTransport:
 
     # --- sending ---------------------------------------------------------------------------------------------------
 
-    async def _send_in_slot(
-        self, session: aiohttp.ClientSession, request: Request, connect_s: float, patience: Patience
-    ) -> AiohttpResponse:
+    async def _send_in_slot(self, request: Request, connect_s: float, patience: Patience) -> AiohttpResponse:
         try:
-            response = await self._response(session, request, connect_s, lambda: patience.begin(request.head_s))
+            response = await self._response(request, connect_s, lambda: patience.begin(request.head_s))
         except BaseException:
             if self._slots is not None:
                 self._slots.free()
@@ -128,27 +125,34 @@ class AiohttpTransport:
             response.abort(BodyError("the client was closed", Cause.FINAL))
         return response
 
-    async def _response(
-        self, session: aiohttp.ClientSession, request: Request, connect_s: float, on_connected: Callable[[], None]
-    ) -> AiohttpResponse:
+    async def _response(self, request: Request, connect_s: float, on_connected: Callable[[], None]) -> AiohttpResponse:
         sending = Sending(request.url, connect_s, on_connected, via_proxy=self._proxy is not None)
-        while True:
-            try:
-                response = AiohttpResponse(await self._post(session, request, sending), self, sending)
-                if not sending.spoiled or (not sending.reused and response.head.status >= 400):
-                    sending.settle()
-                    if has_ambiguous_length(response.head):
-                        sending.abort()  # aiohttp may have pooled it already; its Python parser does not ask
-                    return response
-                response.abort()  # it answers no request, at least not this one
-                failure = None if sending.reused else _spoke_first(sending)
-            except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as exc:
-                failure = self._failure_of(exc, sending)
-            # Raised out here, because aiohttp's frames hold the headers, and with them the key: nothing of them may
-            # hang on an error as its cause, its context or its traceback.
-            if failure is not None:
-                raise failure
-            sending.fresh_only = True
+        poster = self._poster_of(request)
+        token = connections.SENDING.set(sending)
+        try:
+            while True:
+                try:
+                    response = AiohttpResponse(await poster.post(request, sending), self, sending)
+                    if not sending.spoiled or (not sending.reused and response.head.status >= 400):
+                        sending.settle()
+                        if has_ambiguous_length(response.head):
+                            sending.abort()  # aiohttp may have pooled it already; its Python parser does not ask
+                        return response
+                    response.abort()  # it answers no request, at least not this one
+                    failure = None if sending.reused else _spoke_first(sending)
+                except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, RuntimeError) as exc:
+                    failure = self._failure_of(exc, sending)
+                # Raised out here, because aiohttp's frames hold the headers, and with them the key: nothing of them may
+                # hang on an error as its cause, its context or its traceback.
+                if failure is not None:
+                    raise failure
+                sending.fresh_only = True
+        finally:
+            connections.SENDING.reset(token)
+
+    def _poster_of(self, request: Request) -> Poster | SessionPoster:
+        is_plain = self._proxy is None and len(request.body) < BIG_BODY_BYTES
+        return self._poster if is_plain and aiohttp_post.is_known else self._session_poster
 
     def _failure_of(self, exc: Exception, sending: Sending) -> SendError | None:
         """What the user is told; None if the request shall go out again on a fresh connection."""
@@ -159,58 +163,29 @@ class AiohttpTransport:
             return None
         return SendError(*error_and_cause(exc, sending))
 
-    async def _post(self, session: aiohttp.ClientSession, request: Request, sending: Sending) -> aiohttp.ClientResponse:
-        token = connections.SENDING.set(sending)
-        try:
-            return await session.request(
-                request.method,
-                request.url,
-                # In one piece, a big body would hold the loop up; aiohttp warns of it.
-                data=request.body if len(request.body) < BIG_BODY_BYTES else io.BytesIO(request.body),
-                headers=request.headers,
-                allow_redirects=False,
-                timeout=_NO_CLOCKS,
-                proxy=self._proxy,
-            )
-        except BaseException:
-            # aiohttp only closes, and a close waits until the server has taken what is left of the request.
-            sending.abort()
-            raise
-        finally:
-            connections.SENDING.reset(token)
-
-    async def _session_of_this_loop(self) -> aiohttp.ClientSession:
+    async def _begin(self) -> None:
+        """The first request, or the first of a new loop after the old one was closed with everything on it."""
         if self._closed:
             raise SendError(_client_closed(), Cause.FINAL)
         loop = asyncio.get_running_loop()
-        if self._session is not None and self._loop is loop:
-            return self._session
+        if self._loop is loop:
+            return
         try:
             self._check_loop(loop)
         except ConfigurationError as exc:
             raise SendError(exc, Cause.FINAL) from None
-        # The first request, or the first of a new loop after the old one was closed with everything on it.
         self._loop = loop
         self._sends, self._open, self._drains = set(), set(), set()
         self._slots = None if self._max_connections is None else Slots(self._max_connections)
-        self._session = session = self._new_session()
-        self._keeper = closed_with_loop(session, self._open)
+        connector = connections.Connector(keepalive_timeout=self._keepalive_s, ssl=self._ssl_context or True)
+        self._poster, self._session_poster = Poster(connector), SessionPoster(connector, self._proxy)
+        self._keeper = closed_with_loop(connector, self._open)
         await anext(self._keeper)
-        return session
 
     def _check_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._loop is not None and self._loop is not loop and not self._loop.is_closed():
             hint = "make one client per event loop"
             raise ConfigurationError("this client is in use by another event loop, which is not closed", hint=hint)
-
-    def _new_session(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=connections.Connector(keepalive_timeout=self._keepalive_s, ssl=self._ssl_context or True),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            read_bufsize=READ_BUFFER_BYTES,
-            request_class=connections.Request,
-            trust_env=False,
-        )
 
     # --- ends of responses -----------------------------------------------------------------------------------------
 
@@ -231,15 +206,12 @@ class AiohttpTransport:
 class AiohttpResponse:
     """An open response; ``head`` has its status and headers."""
 
-    __slots__ = ("_content", "_ended", "_error", "_is_held", "_raw", "_sending", "_transport", "head")
+    __slots__ = ("_content", "_ended", "_error", "_held", "_is_held", "_sending", "_transport", "head")
 
-    def __init__(self, raw: aiohttp.ClientResponse, transport: AiohttpTransport, sending: Sending) -> None:
-        self._raw = raw
-        self._content = raw.content
+    def __init__(self, posted: Posted, transport: AiohttpTransport, sending: Sending) -> None:
+        self.head, self._content, self._held = posted
         self._transport = transport
         self._sending = sending
-        headers = {name.lower(): ", ".join(raw.headers.getall(name)) for name in raw.headers}
-        self.head = ResponseHead(raw.status, raw.url.host or "", headers)
         self._error: BodyError | None = None
         self._ended = False
         self._is_held = False
@@ -299,7 +271,7 @@ class AiohttpResponse:
             return
         if self._content.is_eof():
             self._ended = True
-            self._raw.release()
+            self._held.release()
             self._transport.forget(self)
         else:
             self._transport.drain(self)
@@ -313,12 +285,11 @@ class AiohttpResponse:
         if self._content.exception() is None and not self._content.is_eof():
             # aiohttp has one exception for all responses, on which the tracebacks of all readers would gather.
             self._content.set_exception(aiohttp.ClientConnectionError("Connection closed"))
-        self._raw.close()
-        # aiohttp only closes: that waits for unsent bytes to be taken, and with TLS for the peer's farewell. And at
-        # the end of a body it has let go of the connection, for others to use, whatever we think of the body.
-        if self._raw.connection is None:  # there still is a loop to do it
-            self._sending.abort()
         self._transport.forget(self)
+        self._held.close()
+        # It only closes: that waits for unsent bytes to be taken, and with TLS for the peer's farewell. And aiohttp's
+        # own responses let go of the connection at the end of a body, for others to use, whatever we think of the body.
+        self._sending.abort()
 
     async def drain(self) -> None:
         """Read to the end of the body within ``DRAIN_S`` and ``DRAIN_BYTES``, then release; else abort."""

@@ -2,7 +2,7 @@
 
 Seen on aiohttp 3.14.5. Tests without a file are in this one; those marked * fail without the cure with aiohttp's C parser
 and with its Python parser, and the last test here runs them with the latter,
-and with aiohttp's own reader of bodies.
+and with aiohttp's own way to send a request and its own reader of bodies.
 
 | trap                                    | cure                                             | test                                                      |
 |-----------------------------------------|--------------------------------------------------|-----------------------------------------------------------|
@@ -10,15 +10,15 @@ and with aiohttp's own reader of bodies.
 | framing without end wakes nobody        | `Handler.data_received`                          | test_aiohttp_transport: chunk_extensions_without_end *    |
 | session.close() strands readers         | `AiohttpTransport.aclose` aborts responses first | test_aiohttp_transport: closing_the_client_wakes *        |
 | abandoned responses are never collected | `ChatCompletionStream.__del__`                   | test_aiohttp_transport: left_closes...leave_by_drop *     |
-| stray answers are given to the next     | `Connector.connect`, `Request.write_bytes`       | a_stray_answer..., unsolicited_bytes_at_random_moments *  |
+| stray answers are given to the next     | `Connector.connect`, `has_spoken`                | a_stray_answer..., unsolicited_bytes_at_random_moments *  |
 | bytes before an error are thrown away   | `AiohttpResponse._rescued`                       | bytes_that_arrived_before_the_error *                     |
-| sock_read and total end long streams    | `_NO_CLOCKS`                                     | a_waiting_stream_has_one_timer *                          |
+| sock_read and total end long streams    | `NO_CLOCKS`                                      | a_waiting_stream_has_one_timer *                          |
 | an end without framing looks clean      | `ChatCompletionStream._settle`                   | test_aiohttp_transport: a_body_that_ends_with *           |
-| redirects carry the prompt elsewhere    | `allow_redirects=False`                          | test_aiohttp_transport: a_redirect_is_not_followed *      |
+| redirects carry the prompt elsewhere    | `Poster`; `allow_redirects=False`                | test_aiohttp_transport: a_redirect_is_not_followed *      |
 | its errors hold the headers             | `AiohttpTransport._response` raises outside      | no_error_holds_a_header *                                 |
 | the 101st stream waits in silence       | `Connector`: limit=0                             | more_streams_than_the_default_pool *                      |
 | half a MiB is buffered per stream       | `READ_BUFFER_BYTES`                              | little_is_buffered_for_a_slow_reader *                    |
-| cookies are echoed                      | `DummyCookieJar`                                 | cookies_are_not_echoed *                                  |
+| cookies are echoed                      | `Poster`; `DummyCookieJar`                       | cookies_are_not_echoed *                                  |
 | any header name is sent                 | `check_headers`                                  | test_config: header names                                 |
 | a compressed body has no bound          | bounds where bodies are read; `BodyReader.read`  | a_compressed_bomb_leaves_the_loop_free *                  |
 | lines of a body have a bound            | `readany`                                        | a_very_long_line *                                        |
@@ -59,7 +59,7 @@ from opeai_async._io.aiohttp_transport import AiohttpTransport
 from opeai_async._io.sending import has_input
 from opeai_async._io.transport import SendError
 from opeai_async.testing import OpeAIServer
-from tests.support.aiohttp_parts import IS_INNER, OWN_BODIES, PYTHON_PARSER
+from tests.support.aiohttp_parts import IS_INNER, OWN_BODIES, OWN_REQUESTS, PYTHON_PARSER
 from tests.support.chunks import ANSWER, BODY, COMPLETION, DONE, FINISH, event, events
 from tests.support.clients import KEY, texts
 from tests.support.leaks import eventually, footprint, no_leaks
@@ -273,7 +273,7 @@ async def test_little_is_buffered_for_a_slow_reader():
     async with RawServer(answer) as server, client_of(server) as client:
         stream = await client.chat.completions.create(**BODY, stream=True)
         response = stream._reader._response
-        await eventually(lambda: response._raw.connection.protocol._reading_paused)
+        await eventually(lambda: response._content._protocol._reading_paused)
         assert 0 < len(response.read_nowait()) < 450 * 1024
         stream.cancel()
 
@@ -487,9 +487,13 @@ IN_THE_TRANSPORTS_FILE = (
 
 @pytest.mark.time_limit(180)
 @pytest.mark.skipif(IS_INNER in os.environ, reason="this is the inner run")
-@pytest.mark.parametrize("part", [PYTHON_PARSER, OWN_BODIES], ids=["the Python parser", "its own reader of bodies"])
+@pytest.mark.parametrize(
+    "part",
+    [PYTHON_PARSER, OWN_BODIES, OWN_REQUESTS],
+    ids=["the Python parser", "its own reader of bodies", "its own requests"],
+)
 async def test_with_another_part_of_aiohttp(part):
-    """What holds for aiohttp's C parser and our ``Body`` holds for its Python parser, and for its own reader."""
+    """What holds for aiohttp's C parser and for our parts holds for its Python parser, and for its own parts."""
     here = os.path.dirname(__file__)
     files = [__file__, os.path.join(here, "test_aiohttp_transport.py")]
     chosen = "test_traps or " + " or ".join(IN_THE_TRANSPORTS_FILE.split())
