@@ -45,7 +45,7 @@ class Seen:
     has_ended: bool = False
     longest_silence_s: float = 0.0
 
-    def add(self, data: bytes, waited_s: float = 0.0) -> None:
+    def add(self, data: bytes, waited_s: float) -> None:
         """Remember a read that took *waited_s* seconds."""
         self.longest_silence_s = max(self.longest_silence_s, waited_s)
         if self.size < _MAX_KEPT_BYTES:
@@ -124,6 +124,7 @@ class WatchedResponse:
     def __init__(self, response: Response, seen: Seen) -> None:
         self._response = response
         self._seen = seen
+        self._waited_s = 0.0
 
     @property
     def head(self) -> ResponseHead:
@@ -134,19 +135,16 @@ class WatchedResponse:
         """As the response does."""
         data = self._response.read_nowait()
         if data is not None:
-            self._see(data)
+            self._seen.add(data, self._waited_s)
+            self._seen.has_ended = self._seen.has_ended or not data
+            self._waited_s = 0.0
         return data
 
-    async def read(self) -> bytes:
+    async def wait(self) -> None:
         """As the response does."""
         began_s = time.monotonic()
-        data = await self._response.read()
-        self._see(data, time.monotonic() - began_s)
-        return data
-
-    def _see(self, data: bytes, waited_s: float = 0.0) -> None:
-        self._seen.add(data, waited_s)
-        self._seen.has_ended = self._seen.has_ended or not data
+        await self._response.wait()
+        self._waited_s += time.monotonic() - began_s
 
     def hold(self) -> None:
         """As the response does."""

@@ -11,6 +11,7 @@ and for a compressed body, its own reader stays in place, and all is the same bu
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Body(aiohttp.StreamReader):
-    """aiohttp's reader of a body, made for ``read_nowait()`` and ``readany()``.
+    """aiohttp's reader of a body, made for ``arrival()`` and ``read_nowait()``.
 
     No more than about ``_low_water`` bytes are held: what is read at once is decoded while it is in the processor's
     cache.
@@ -36,6 +37,22 @@ class Body(aiohttp.StreamReader):
     def end_http_chunk_receiving(self) -> None:
         """Called by aiohttp's parser; nor does it where they end."""
 
+    def arrival(self) -> asyncio.Future[None]:
+        """Done when there is something to read, or to raise. One task waits for it."""
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        if self._buffer or self._eof or self._exception is not None:
+            waiter.set_result(None)
+        else:
+            self._waiter = waiter
+        return waiter
+
+    def set_exception(self, exc: BaseException, *cause: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """It broke off; called by aiohttp. ``read_nowait`` raises that, and not what waits for it."""
+        waiter, self._waiter = self._waiter, None
+        super().set_exception(exc, *cause)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
     def feed_data(self, data: bytes, size: int = 0) -> bool:
         """Bytes came; called by aiohttp's parser. Answers that no more can be had of them without others."""
         self._buffer.append(data)
@@ -50,7 +67,7 @@ class Body(aiohttp.StreamReader):
         return False
 
     def _read_nowait(self, n: int) -> bytes:
-        """All there is; called by ``read_nowait`` and ``readany``, with -1."""
+        """All there is; called by ``read_nowait``, with -1."""
         buffer = self._buffer
         data = buffer[0] if len(buffer) == 1 else b"".join(buffer)
         buffer.clear()

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -20,6 +21,7 @@ from opeai_async._core.http import Request
 from opeai_async._core.retry import Cause
 from opeai_async._io import aiohttp_connections as connections
 from opeai_async._io import aiohttp_post
+from opeai_async._io.aiohttp_body import Body
 from opeai_async._io.aiohttp_errors import BODY_ERRORS, error_and_cause, is_silent_break, why_broken
 from opeai_async._io.aiohttp_post import Posted, Poster
 from opeai_async._io.aiohttp_session import BIG_BODY_BYTES, SessionPoster
@@ -206,18 +208,22 @@ class AiohttpTransport:
 class AiohttpResponse:
     """An open response; ``head`` has its status and headers."""
 
-    __slots__ = ("_content", "_ended", "_error", "_held", "_is_held", "_sending", "_transport", "head")
+    __slots__ = ("_ahead", "_content", "_ended", "_error", "_held", "_is_held", "_sending", "_transport", "head")
 
     def __init__(self, posted: Posted, transport: AiohttpTransport, sending: Sending) -> None:
         self.head, self._content, self._held = posted
         self._transport = transport
         self._sending = sending
+        self._ahead = b""
         self._error: BodyError | None = None
         self._ended = False
         self._is_held = False
 
     def read_nowait(self) -> bytes | None:
         """All that has arrived and was not read yet; ``b""`` at the end of the body, None if there is nothing yet."""
+        if self._ahead:
+            data, self._ahead = self._ahead, b""
+            return data
         if self._error is not None:
             raise self._error
         try:
@@ -228,14 +234,18 @@ class AiohttpResponse:
             self._let_go()
         return data or (b"" if self._content.at_eof() else None)
 
-    async def read(self) -> bytes:
-        """All that has arrived and was not read yet, at least one byte; ``b""`` at the end of the body."""
-        if self._error is not None:
-            raise self._error
+    def wait(self) -> Awaitable[object]:
+        """Wait until ``read_nowait`` has something to say."""
+        content = self._content
+        return content.arrival() if isinstance(content, Body) else self._read_ahead()
+
+    async def _read_ahead(self) -> None:
+        """aiohttp's own reader can be waited for only by reading."""
         try:
-            return await self._content.readany()
+            self._ahead = await self._content.readany()
         except BODY_ERRORS as exc:
-            return self._rescued(exc)
+            with suppress(BodyError):  # which the next read_nowait raises
+                self._ahead = self._rescued(exc)
 
     def _rescued(self, exc: Exception) -> bytes:
         """The bytes that had arrived when the body broke off; the error comes with the next read.
@@ -298,7 +308,8 @@ class AiohttpResponse:
             async with asyncio.timeout(DRAIN_S):
                 left -= len(self.read_nowait() or b"")  # which also ends a hold
                 while left > 0 and not self._content.is_eof():
-                    left -= len(await self.read())
+                    await self.wait()
+                    left -= len(self.read_nowait() or b"")
             if self._content.is_eof():
                 self.release()
         except (TimeoutError, BodyError):

@@ -82,13 +82,14 @@ class BodyReader:
             await asyncio.sleep(0)  # others are served, and the timer; nothing is lost, for nothing was taken yet
         try:
             data = self._response.read_nowait()
-            if data is None:
+            while data is None:
                 self._bytes_at_once = 0
                 self._begin_wait()
                 try:
-                    data = await self._response.read()
+                    await self._response.wait()
                 finally:
                     self._clocks.end_wait(self._loop.time())
+                data = self._response.read_nowait()
         except BodyError:
             if self._expired is not None:
                 raise ReadExpired(self._expired) from None

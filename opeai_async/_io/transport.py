@@ -6,6 +6,7 @@ are ``SendError``, with the error for the user and what a retry may conclude, an
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Protocol
 
 from opeai_async._core.http import Request, ResponseHead
@@ -48,16 +49,17 @@ class Response(Protocol):
         ...
 
     def read_nowait(self) -> bytes | None:
-        """What ``read`` would return without waiting, or None; raises ``BodyError`` as that does."""
-        ...
-
-    async def read(self) -> bytes:
-        """All that has arrived and was not read yet, at least one byte; ``b""`` at the end of the body.
-
-        Cancelling a read loses nothing.
+        """All that has arrived and was not read yet; ``b""`` at the end of the body, None if there is nothing yet.
 
         Raises:
             BodyError: If the body broke off, or ``abort`` was called; not before all that arrived has been read.
+        """
+        ...
+
+    def wait(self) -> Awaitable[object]:
+        """Wait until ``read_nowait`` has anything but None to say; once in a while it may not. Raises no errors.
+
+        One task waits at a time. Cancelling it loses nothing.
         """
         ...
 

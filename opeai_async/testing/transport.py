@@ -153,11 +153,11 @@ class ScriptedResponse:
             return self._take()
         return None if self._steps else b""
 
-    async def read(self) -> bytes:
-        """The next bytes, after the pauses before them; ``b""`` at the end."""
-        while (data := self.read_nowait()) is None:
+    async def wait(self) -> None:
+        """Wait for the end of the pause before the next bytes."""
+        self._pass_what_is_over()
+        if self._steps and isinstance(self._steps[0], Pause):
             await _happened(self._aborted, self._due)
-        return data
 
     def hold(self) -> None:
         """Nothing arrives unasked here."""

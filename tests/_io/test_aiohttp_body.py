@@ -101,24 +101,50 @@ def test_after_its_end_a_body_lets_the_connection_alone():
     assert payload.at_eof()
 
 
-async def test_a_waiting_read_is_woken_once():
-    """By the first bytes; a read that was cancelled loses none of them."""
-    connection = Connection()
-    payload = aiohttp.StreamReader(connection, 99, loop=asyncio.get_running_loop())
+def waited_for():
+    """A body that can be waited for."""
+    payload = aiohttp.StreamReader(Connection(), 99, loop=asyncio.get_running_loop())
     take_over(PLAIN, payload)
-    first = asyncio.ensure_future(payload.readany())
-    await asyncio.sleep(0)
+    return payload
+
+
+async def test_who_waits_is_woken_once():
+    """By the first bytes; when that was cancelled, none of them is lost."""
+    payload = waited_for()
+    first = payload.arrival()
     first.cancel()
     payload.feed_data(b"ab")
-    with pytest.raises(asyncio.CancelledError):
-        await first
-    second = asyncio.ensure_future(payload.readany())
-    assert await second == b"ab"
-    third = asyncio.ensure_future(payload.readany())
-    await asyncio.sleep(0)
+    second = payload.arrival()
+    assert second.done()
+    assert payload.read_nowait() == b"ab"
+    third = payload.arrival()
+    assert not third.done()
     payload.feed_data(b"cd")
     payload.feed_data(b"ef")
-    assert await third == b"cdef"
+    await third
+    assert payload.read_nowait() == b"cdef"
+
+
+async def test_who_waits_hears_of_the_end():
+    payload = waited_for()
+    waiting = payload.arrival()
+    payload.feed_eof()
+    await waiting
+    assert payload.arrival().done()
+    assert payload.at_eof()
+
+
+async def test_an_error_wakes_who_waits_and_is_raised_by_the_next_read():
+    payload = waited_for()
+    waiting = payload.arrival()
+    payload.set_exception(aiohttp.ClientPayloadError())
+    await waiting
+    assert payload.arrival().done()
+    with pytest.raises(aiohttp.ClientPayloadError):
+        payload.read_nowait()
+    cancelled = waited_for()
+    cancelled.arrival().cancel()
+    cancelled.set_exception(aiohttp.ClientPayloadError())
 
 
 def test_what_is_left_to_aiohttp():

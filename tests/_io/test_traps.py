@@ -21,7 +21,7 @@ and with aiohttp's own way to send a request and its own reader of bodies.
 | cookies are echoed                      | `Poster`; `DummyCookieJar`                       | cookies_are_not_echoed *                                  |
 | any header name is sent                 | `check_headers`                                  | test_config: header names                                 |
 | a compressed body has no bound          | bounds where bodies are read; `BodyReader.read`  | a_compressed_bomb_leaves_the_loop_free *                  |
-| lines of a body have a bound            | `readany`                                        | a_very_long_line *                                        |
+| lines of a body have a bound            | `Body`; `readany`                                | a_very_long_line *                                        |
 | a Fingerprint switches checks off       | `AiohttpTransport.__init__`                      | only_a_context_is_taken_for_tls                           |
 | a timer per read is slow                | `BodyReader`                                     | a_waiting_stream_has_one_timer, test_reader *             |
 | what is not read costs the connection   | `AiohttpTransport.drain`                         | test_aiohttp_transport: terminating_chunk_that_comes_late *|

@@ -283,5 +283,5 @@ def test_all_bytes_are_counted_but_not_all_are_kept() -> None:
     """What is kept ends with the read that reaches 4 MiB."""
     seen = Seen(ResponseHead(200, {}), wants_stream=True)
     for _ in range(6):
-        seen.add(bytes(1024 * 1024))
+        seen.add(bytes(1024 * 1024), 0.0)
     assert (seen.size, len(seen.body)) == (6 * 1024 * 1024, 4 * 1024 * 1024)
