@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import takewhile
@@ -140,10 +141,14 @@ class WatchedResponse:
             self._waited_s = 0.0
         return data
 
-    async def wait(self) -> None:
+    def wait(self) -> Awaitable[object] | None:
         """As the response does."""
+        waiting = self._response.wait()
+        return None if waiting is None else self._wait(waiting)
+
+    async def _wait(self, waiting: Awaitable[object]) -> None:
         began_s = time.monotonic()
-        await self._response.wait()
+        await waiting
         self._waited_s += time.monotonic() - began_s
 
     def hold(self) -> None:

@@ -117,15 +117,45 @@ class Accumulator:
         if not batch:
             return
         kind: type[ChatCompletionChunk] = type(batch[0])
-        if kind is self._plain_type or not names_vendor_fields(kind):
-            self._plain_type = kind
-            self._add_all(batch, has_rare=not (kind.is_plain and (len(batch) == 1 or len(set(map(type, batch))) == 1)))
-            return
-        for chunk in batch:
-            self._add_all([chunk], has_rare=True)
-            self._add_extra(named_fields(chunk))
-            for choice in chunk.choices:
-                self._choices[choice.index].add_named(choice, choice.delta)
+        if kind is self._plain_type:
+            if len(batch) > 1 or not self._add_text(batch[0]):
+                self._add_all(batch, has_rare=len(batch) > 1 and len(set(map(type, batch))) > 1)
+        elif not names_vendor_fields(kind):
+            if kind.is_plain:
+                self._plain_type = kind
+            self._add_all(batch, has_rare=not kind.is_plain or len(set(map(type, batch))) > 1)
+        else:
+            for chunk in batch:
+                self._add_all([chunk], has_rare=True)
+                self._add_extra(named_fields(chunk))
+                for choice in chunk.choices:
+                    self._choices[choice.index].add_named(choice, choice.delta)
+
+    def _add_text(self, chunk: ChatCompletionChunk) -> bool:
+        """Add a plain chunk that is no more than a text of a choice that has begun; False if it is, nothing added.
+
+        What ``_add_all`` does, at half the price for the chunks that come one at a time.
+        """
+        choices = chunk.choices
+        if (
+            len(choices) != 1
+            or chunk.usage is not None
+            or chunk.model != self._model
+            or chunk.system_fingerprint != self._fingerprint
+            or not (self._id and self._created)
+        ):
+            return False
+        choice = choices[0]
+        delta, parts = choice.delta, self._choices.get(choice.index)
+        if parts is None or delta.role or delta.tool_calls or choice.finish_reason is not None:
+            return False
+        if delta.content is not None:
+            parts.content.append(delta.content)
+        if delta.reasoning_content is not None:
+            parts.reasoning.append(delta.reasoning_content)
+        self._built = None
+        self.chunks += 1
+        return True
 
     def _add_all(self, chunks: list[ChatCompletionChunk], *, has_rare: bool) -> None:
         # One loop without calls: what few chunks carry is asked for in one condition, and not at all in a plain batch.

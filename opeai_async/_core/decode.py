@@ -70,16 +70,28 @@ class ChunkDecoder(Generic[ChunkT]):
         try:
             chunks = list(map(self._decode, payloads))
         except DECODE_ERRORS:
-            if not self._is_plain:
-                return None
-            self._take_rare_fields()
-            return self.decode_ordinary(payloads)
+            return self._decode_less_plain(payloads)
         if not self._needs_no_care:
             return self._with_care(chunks)
         if self._templates_left and self._is_plain and len(payloads) >= MIN_EVENTS:
             self._templates_left -= 1
             self.template = template_of(payloads, chunks, self._decode)
         return chunks
+
+    def decode_sole(self, payload: bytes) -> list[ChunkT] | None:
+        """As ``decode_ordinary``, for one payload that comes alone."""
+        if not self._needs_no_care:
+            return self.decode_ordinary([payload])
+        try:
+            return [self._decode(payload)]
+        except DECODE_ERRORS:
+            return self._decode_less_plain([payload])
+
+    def _decode_less_plain(self, payloads: list[bytes]) -> list[ChunkT] | None:
+        if not self._is_plain:
+            return None
+        self._take_rare_fields()
+        return self.decode_ordinary(payloads)
 
     def decode(self, payload: bytes) -> ChunkT | None:
         """One payload as a chunk; None if it is nothing a user would want to see.

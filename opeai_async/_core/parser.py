@@ -101,7 +101,11 @@ class StreamParser(Generic[ChunkT]):
         if self.bytes_fed > self._max_stream_bytes:
             chunks = self._refuse("max_stream_bytes", self._max_stream_bytes)
         elif self._begun:
-            chunks = self._feed_events(data)
+            payload = self._sse.sole_payload(data)
+            if payload is None:
+                chunks = self._feed_events(data)
+            else:
+                chunks = self._decoder.decode_sole(payload) or self._decoded([ServerSentEvent(payload)])
         else:
             chunks = self._feed_beginning(data)
         return chunks if self._thinking is None else self._split(chunks, self._thinking)

@@ -33,6 +33,7 @@ DEFAULT_MAX_EVENT_BYTES = 16 * 1024 * 1024
 # Anchored: without it, a line full of "data: " would be searched to its end from each of them.
 _find_ordinary = re.compile(rb"^data: (.*)\n\n", re.MULTILINE).findall
 _ORDINARY_START = b"data: "
+_ORDINARY_START_BYTES = len(_ORDINARY_START)
 _ORDINARY_OVERHEAD = len(b"data: \n\n")
 _CR, _LF = b"\r\n"  # numbers: to look for bytes in bytes, CPython 3.11 raises and catches an error first
 _BOM = b"\xef\xbb\xbf"
@@ -156,9 +157,6 @@ class SSEDecoder:
                 self._tail_bytes = size
                 return []
             data = b"".join((*self._tail, data))
-        elif data.find(b"\n") == size - 2 and data.startswith(_ORDINARY_START) and data.endswith(b"\n\n"):
-            self._bom_checked = True
-            return [data[len(_ORDINARY_START) : -2]]  # one event: all that many a server sends at a time
         payloads = _find_ordinary(data)
         end = sum(map(len, payloads)) + _ORDINARY_OVERHEAD * len(payloads)
         if end != size:
@@ -171,6 +169,24 @@ class SSEDecoder:
         if payloads:
             self._bom_checked = True
         return payloads
+
+    def sole_payload(self, data: bytes) -> bytes | None:
+        """The data of the one ordinary event that *data* is, all that many a server sends at a time; else None.
+
+        None means that nothing was consumed. There must have been an event before; and as with ``feed_ordinary``, the
+        caller is to find malformed UTF-8.
+        """
+        if (
+            data.find(b"\n") == len(data) - 2
+            and data.startswith(_ORDINARY_START)
+            and data.endswith(b"\n\n")
+            and self._ordinary
+            and not self._tail
+            and _CR not in data
+            and len(data) <= self._max_event_bytes
+        ):
+            return data[_ORDINARY_START_BYTES:-2]
+        return None
 
     def feed_alike(self, data: bytes, take: Callable[[bytes], list[T] | None]) -> list[T] | None:
         """What *take* makes of all events that *data* completes; None, with nothing consumed, if it makes None of them.

@@ -37,13 +37,11 @@ class Body(aiohttp.StreamReader):
     def end_http_chunk_receiving(self) -> None:
         """Called by aiohttp's parser; nor does it where they end."""
 
-    def arrival(self) -> asyncio.Future[None]:
-        """Done when there is something to read, or to raise. One task waits for it."""
-        waiter: asyncio.Future[None] = self._loop.create_future()
+    def arrival(self) -> asyncio.Future[None] | None:
+        """Done when there is something to read, or to raise; None if there is. One task waits for it."""
         if self._buffer or self._eof or self._exception is not None:
-            waiter.set_result(None)
-        else:
-            self._waiter = waiter
+            return None
+        self._waiter = waiter = self._loop.create_future()
         return waiter
 
     def set_exception(self, exc: BaseException, *cause: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -66,9 +64,13 @@ class Body(aiohttp.StreamReader):
             self._protocol.pause_reading()
         return False
 
-    def _read_nowait(self, n: int) -> bytes:
-        """All there is; called by ``read_nowait``, with -1."""
+    def read_nowait(self, n: int = -1) -> bytes:
+        """All there is, whatever *n* says."""
+        if self._exception is not None:
+            raise self._exception
         buffer = self._buffer
+        if not buffer:
+            return b""
         data = buffer[0] if len(buffer) == 1 else b"".join(buffer)
         buffer.clear()
         self._cursor = self.total_bytes

@@ -230,21 +230,26 @@ class AiohttpResponse:
             data = self._content.read_nowait()
         except BODY_ERRORS as exc:
             return self._rescued(exc)
-        if self._is_held:
-            self._let_go()
         return data or (b"" if self._content.at_eof() else None)
 
-    def wait(self) -> Awaitable[object]:
-        """Wait until ``read_nowait`` has something to say."""
+    def wait(self) -> Awaitable[object] | None:
+        """What to await until ``read_nowait`` has something to say; None if it has."""
+        if self._is_held:
+            self._let_go()
         content = self._content
-        return content.arrival() if isinstance(content, Body) else self._read_ahead()
+        if isinstance(content, Body):
+            return content.arrival()
+        if not self._ahead and self._error is None:
+            # aiohttp's own reader can be waited for only by reading.
+            with suppress(BodyError):  # which read_nowait raises
+                self._ahead = self.read_nowait() or b""
+        return None if self._ahead or self._error is not None or content.at_eof() else self._read_ahead()
 
     async def _read_ahead(self) -> None:
-        """aiohttp's own reader can be waited for only by reading."""
         try:
             self._ahead = await self._content.readany()
         except BODY_ERRORS as exc:
-            with suppress(BodyError):  # which the next read_nowait raises
+            with suppress(BodyError):
                 self._ahead = self._rescued(exc)
 
     def _rescued(self, exc: Exception) -> bytes:
@@ -262,7 +267,7 @@ class AiohttpResponse:
         return rescued
 
     def hold(self) -> None:
-        """Leave what arrives to the operating system until the next ``read_nowait``."""
+        """Leave what arrives to the operating system until the next ``wait``."""
         transport = self._sending.transport
         if transport is not None and not self._ended and not self._content.is_eof():
             transport.pause_reading()
@@ -306,9 +311,9 @@ class AiohttpResponse:
         left = DRAIN_BYTES
         try:
             async with asyncio.timeout(DRAIN_S):
-                left -= len(self.read_nowait() or b"")  # which also ends a hold
                 while left > 0 and not self._content.is_eof():
-                    await self.wait()
+                    if (waiting := self.wait()) is not None:  # which also ends a hold
+                        await waiting
                     left -= len(self.read_nowait() or b"")
             if self._content.is_eof():
                 self.release()

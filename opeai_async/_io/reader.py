@@ -81,14 +81,18 @@ class BodyReader:
             self._bytes_at_once = 0
             await asyncio.sleep(0)  # others are served, and the timer; nothing is lost, for nothing was taken yet
         try:
-            data = self._response.read_nowait()
+            data = None
             while data is None:
-                self._bytes_at_once = 0
-                self._begin_wait()
-                try:
-                    await self._response.wait()
-                finally:
-                    self._clocks.end_wait(self._loop.time())
+                waiting = self._response.wait()
+                if waiting is not None:
+                    self._bytes_at_once = 0
+                    self._clocks.begin_wait(self._loop.time())
+                    if self._timer is None:
+                        self._arm()
+                    try:
+                        await waiting
+                    finally:
+                        self._clocks.end_wait(self._loop.time())
                 data = self._response.read_nowait()
         except BodyError:
             if self._expired is not None:
@@ -105,11 +109,6 @@ class BodyReader:
     def hold(self) -> None:
         """Wake nobody for what arrives before the next read, which then brings it all."""
         self._response.hold()
-
-    def _begin_wait(self) -> None:
-        self._clocks.begin_wait(self._loop.time())
-        if self._timer is None:
-            self._arm()
 
     def _check_total(self, total: Expiry) -> None:
         """The timer looks only at waiting reads, and where the server is faster than the consumer, none waits."""

@@ -171,7 +171,8 @@ class ChunkStream(Generic[ChunkT]):
 
     async def _more(self) -> bool:
         """Make the next batch ready; False at the end."""
-        self._check_reader()
+        if self._is_reading or self._exchange is None or self._exchange.loop is not asyncio.get_running_loop():
+            self._check_reader()
         self._is_reading, self._read_was_cancelled = True, False
         try:
             self._accumulate()
@@ -243,16 +244,16 @@ class ChunkStream(Generic[ChunkT]):
 
     def _accumulate(self) -> None:
         """Add to the message what was handed out and is not in it yet."""
-        batch, begin, handed_out = self._batch, self._accumulated, len(self._batch) - length_hint(self._ready)
+        batch, begin = self._batch, self._accumulated
+        handed_out = len(batch) - length_hint(self._ready)
         if begin == handed_out:
             return
-        is_all = handed_out == len(batch)
-        if is_all:  # a waiting stream does not keep what it brought last
+        if handed_out == len(batch):  # a waiting stream does not keep what it brought last
             self._batch, self._ready, self._accumulated = [], _NONE_READY, 0
         else:
             self._accumulated = handed_out
         try:
-            self._accumulator.extend(batch if is_all and begin == 0 else batch[begin:handed_out])
+            self._accumulator.extend(batch if handed_out - begin == len(batch) else batch[begin:handed_out])
         except StreamError as exc:
             # It counts for more than an end that the same read brought: the answer cannot be rebuilt.
             self._batch, self._ready, self._accumulated, self._end = [], _NONE_READY, 0, None

@@ -56,15 +56,15 @@ class Response(Protocol):
         """
         ...
 
-    def wait(self) -> Awaitable[object]:
-        """Wait until ``read_nowait`` has anything but None to say; once in a while it may not. Raises no errors.
+    def wait(self) -> Awaitable[object] | None:
+        """What to await until ``read_nowait`` has anything to say but None; None if it has.
 
-        One task waits at a time. Cancelling it loses nothing.
+        It raises nothing, and may come back in vain. One task awaits it at a time; cancelling that loses nothing.
         """
         ...
 
     def hold(self) -> None:
-        """Leave what arrives to the operating system until the next ``read_nowait``; a hint, which may do nothing."""
+        """Leave what arrives to the operating system until the next ``wait``; a hint, which may do nothing."""
         ...
 
     def release(self) -> None:

@@ -49,8 +49,8 @@ class Batches(Generic[ChunkT]):
         return self
 
     async def __anext__(self) -> list[ChunkT]:
-        if batch := list(self._ready()):
+        if batch := [*self._ready()]:
             return batch
         if await self._more():
-            return list(self._ready())
+            return [*self._ready()]
         raise StopAsyncIteration

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -153,11 +153,11 @@ class ScriptedResponse:
             return self._take()
         return None if self._steps else b""
 
-    async def wait(self) -> None:
-        """Wait for the end of the pause before the next bytes."""
+    def wait(self) -> Awaitable[bool] | None:
+        """What to await until the pause before the next bytes is over; None if there is none."""
         self._pass_what_is_over()
-        if self._steps and isinstance(self._steps[0], Pause):
-            await _happened(self._aborted, self._due)
+        is_paused = bool(self._steps) and isinstance(self._steps[0], Pause) and self._error is None
+        return _happened(self._aborted, self._due) if is_paused else None
 
     def hold(self) -> None:
         """Nothing arrives unasked here."""

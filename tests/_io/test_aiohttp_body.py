@@ -115,7 +115,7 @@ async def test_who_waits_is_woken_once():
     first.cancel()
     payload.feed_data(b"ab")
     second = payload.arrival()
-    assert second.done()
+    assert second is None
     assert payload.read_nowait() == b"ab"
     third = payload.arrival()
     assert not third.done()
@@ -130,7 +130,7 @@ async def test_who_waits_hears_of_the_end():
     waiting = payload.arrival()
     payload.feed_eof()
     await waiting
-    assert payload.arrival().done()
+    assert payload.arrival() is None
     assert payload.at_eof()
 
 
@@ -139,7 +139,7 @@ async def test_an_error_wakes_who_waits_and_is_raised_by_the_next_read():
     waiting = payload.arrival()
     payload.set_exception(aiohttp.ClientPayloadError())
     await waiting
-    assert payload.arrival().done()
+    assert payload.arrival() is None
     with pytest.raises(aiohttp.ClientPayloadError):
         payload.read_nowait()
     cancelled = waited_for()

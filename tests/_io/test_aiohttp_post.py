@@ -52,10 +52,10 @@ async def body_of(response):
     """All of it."""
     parts = []
     while (data := response.read_nowait()) != b"":
-        if data is None:
-            await response.wait()
-        else:
+        if data is not None:
             parts.append(data)
+        elif (waiting := response.wait()) is not None:
+            await waiting
     return b"".join(parts)
 
 
