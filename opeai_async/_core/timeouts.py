@@ -144,15 +144,17 @@ class StreamClocks:
         """Something arrived."""
         self._silent_bytes_s = 0.0
 
-    def saw_chunks(self, *, content: bool, finished: bool) -> None:
-        """Chunks arrived: *content* if any has brought some by now, *finished* if every choice has ended.
+    def saw_content(self) -> None:
+        """Chunks arrived, and there has been content; before that, a role alone is no sign of a working model."""
+        self._seen_content = True
+        self._silent_content_s = 0.0
+        self._finished = False
 
-        Before the first content, a chunk changes nothing: a role alone is no sign of a working model.
-        """
-        if content or finished:
-            self._seen_content = True
-            self._silent_content_s = 0.0
-        self._finished = finished
+    def saw_finish(self) -> None:
+        """Every choice has ended."""
+        self._seen_content = True
+        self._silent_content_s = 0.0
+        self._finished = True
 
     def expiry(self) -> Expiry | None:
         """Which clock runs out first if nothing happens; None while no read waits."""

@@ -95,15 +95,10 @@ class Handler(ResponseHandler):
     def data_received(self, data: bytes) -> None:
         """Bytes came; called by the event loop, and by aiohttp without any when it goes on decompressing."""
         self.bytes_read += len(data)
-        self._last = (self._last + data[-4:])[-4:]
-        while not self._is_after_head and (end := data.find(b"\r\n\r\n") + 4) > 3:
-            self._is_after_head = True
-            self._head_ends_at = self.bytes_read - len(data) + end
-            if end == len(data):
-                break
-            super().data_received(data[:end])
-            data = data[end:]
-        super().data_received(data)
+        self._last = data[-4:] if len(data) > 3 else (self._last + data)[-4:]
+        if not self._is_after_head:
+            data = self._after_heads(data)
+        ResponseHandler.data_received(self, data)
         if (body := self._payload) is None:
             return
         if body.total_bytes != self._body_bytes:
@@ -111,6 +106,17 @@ class Handler(ResponseHandler):
         elif self.bytes_read - self._grew_at > MAX_FRAMING_BYTES and self.transport is not None:
             self.transport.close()
             self.set_exception(HttpProcessingError(message="framing without end"))
+
+    def _after_heads(self, data: bytes) -> bytes:
+        """What follows the heads in *data*, which are passed on; a head that ends *data* is not."""
+        while not self._is_after_head and (end := data.find(b"\r\n\r\n") + 4) > 3:
+            self._is_after_head = True
+            self._head_ends_at = self.bytes_read - len(data) + end
+            if end == len(data):
+                break
+            ResponseHandler.data_received(self, data[:end])
+            data = data[end:]
+        return data
 
     def set_exception(self, exc: BaseException, *cause: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The connection has failed; called by aiohttp. Tells whoever reads a body, where aiohttp does not."""

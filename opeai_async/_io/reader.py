@@ -99,8 +99,9 @@ class BodyReader:
                 raise ReadExpired(self._expired) from None
             raise
         if data:
-            self.bytes_read += len(data)
-            self._bytes_at_once += len(data)
+            size = len(data)
+            self.bytes_read += size
+            self._bytes_at_once += size
             self._clocks.saw_bytes()
             if self.first_byte_at is None:
                 self.first_byte_at = self._loop.time()
@@ -116,16 +117,17 @@ class BodyReader:
             self._expired = total
             self.abort()
 
-    def saw_chunks(self, *, content: bool, finished: bool) -> None:
-        """Chunks were decoded: *content* if any has brought some by now.
+    def saw_content(self) -> None:
+        """Chunks were decoded, and there has been content."""
+        if not self._seen_content:
+            self._seen_content = True
+            self._disarm()  # another clock counts from now on, perhaps a shorter one than the timer was armed for
+        self._clocks.saw_content()
 
-        *finished* once every choice has ended, which starts the clock for ``[DONE]``.
-        """
-        if finished or (content and not self._seen_content):
-            # Another clock counts from now on, perhaps a shorter one than that which the timer was armed for.
-            self._disarm()
-        self._seen_content = self._seen_content or content
-        self._clocks.saw_chunks(content=content, finished=finished)
+    def saw_finish(self) -> None:
+        """Every choice has ended, which starts the clock for ``[DONE]``."""
+        self._disarm()
+        self._clocks.saw_finish()
 
     def _arm(self) -> None:
         expiry = self._clocks.expiry()

@@ -237,10 +237,10 @@ class ChunkStream(Generic[ChunkT]):
 
     def _hand_out(self, batch: list[ChunkT]) -> None:
         self._batch, self._ready, self._accumulated = batch, iter(batch), 0
-        if self._exchange is not None and not self._accumulator.chunks:
+        if not self._accumulator.chunks and self._exchange is not None:
             self._exchange.succeeded()
-        if self._reader is not None:
-            self._reader.saw_chunks(content=self._first_content_at is not None, finished=False)
+        if self._first_content_at is not None and self._reader is not None:
+            self._reader.saw_content()
 
     def _accumulate(self) -> None:
         """Add to the message what was handed out and is not in it yet."""
@@ -259,7 +259,7 @@ class ChunkStream(Generic[ChunkT]):
             self._batch, self._ready, self._accumulated, self._end = [], _NONE_READY, 0, None
             self._will_end(End.ERROR, exc)
         if self._accumulator.ended and self._reader is not None and self._is_finished():
-            self._reader.saw_chunks(content=True, finished=True)
+            self._reader.saw_finish()
 
     def _is_finished(self) -> bool:
         """Whether as many choices as were asked for have ended, so that only usage and ``[DONE]`` may follow."""

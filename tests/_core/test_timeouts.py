@@ -173,7 +173,7 @@ class TestStreamClocks:
         assert stream.expiry() == Expiry(100, "first_content", 100)
         stream.end_wait(20)
         stream.saw_bytes()
-        stream.saw_chunks(content=True, finished=False)
+        stream.saw_content()
         stream.begin_wait(20)
         assert stream.expiry() == Expiry(70, "idle_content", 50)
 
@@ -183,7 +183,7 @@ class TestStreamClocks:
         for begin in (0, 40, 80):
             stream.begin_wait(begin)
             stream.end_wait(begin + 40)
-            stream.saw_chunks(content=True, finished=False)
+            stream.saw_content()
         stream.begin_wait(120)
         stream.end_wait(130)
         stream.begin_wait(200)
@@ -195,7 +195,7 @@ class TestStreamClocks:
         stream.begin_wait(245)
         stream.end_wait(246)
         stream.saw_bytes()
-        stream.saw_chunks(content=True, finished=False)
+        stream.saw_content()
         stream.begin_wait(247)
         assert stream.expiry() == Expiry(250, "total", 200)
 
@@ -205,14 +205,14 @@ class TestStreamClocks:
         stream.begin_wait(0)
         stream.end_wait(1)
         stream.saw_bytes()
-        stream.saw_chunks(content=True, finished=True)
+        stream.saw_finish()
         stream.begin_wait(30)
         assert stream.expiry() == Expiry(32, "finish_grace", 2)
 
     def test_comments_do_not_extend_the_grace(self):
         """A server that pings for ever after the end does not hold the caller up."""
         stream = clocks()
-        stream.saw_chunks(content=True, finished=True)
+        stream.saw_finish()
         stream.begin_wait(0)
         stream.end_wait(1.5)
         stream.saw_bytes()
@@ -222,18 +222,18 @@ class TestStreamClocks:
     def test_a_usage_chunk_extends_the_grace(self):
         """What comes after the last finish_reason is still waited for."""
         stream = clocks()
-        stream.saw_chunks(content=True, finished=True)
+        stream.saw_finish()
         stream.begin_wait(0)
         stream.end_wait(1.5)
-        stream.saw_chunks(content=True, finished=True)
+        stream.saw_finish()
         stream.begin_wait(1.5)
         assert stream.expiry() == Expiry(3.5, "finish_grace", 2)
 
     def test_a_new_choice_ends_the_grace(self):
         """A choice that begins after another has ended gets its full time."""
         stream = clocks()
-        stream.saw_chunks(content=True, finished=True)
-        stream.saw_chunks(content=True, finished=False)
+        stream.saw_finish()
+        stream.saw_content()
         stream.begin_wait(0)
         assert stream.expiry() == Expiry(10, "idle_bytes", 10)
 
@@ -243,7 +243,7 @@ class TestStreamClocks:
         stream.begin_wait(0)
         assert stream.expiry().at == math.inf
         stream.end_wait(1e9)
-        stream.saw_chunks(content=True, finished=True)
+        stream.saw_finish()
         stream.begin_wait(1e9)
         assert stream.expiry().at == math.inf
 
@@ -261,7 +261,7 @@ class TestStreamClocks:
                 stream.saw_bytes()
                 silent = 0
             elif step == "chunk":
-                stream.saw_chunks(content=True, finished=False)
+                stream.saw_content()
             now += seconds
         stream.begin_wait(now)
         assert stream.expiry() == Expiry(now + 10 - silent, "idle_bytes", 10)
