@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import os
 import ssl
@@ -10,6 +9,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
+
+import msgspec
 
 from opeai_async._core.config import (
     DEFAULT_BASE_URL,
@@ -236,7 +237,7 @@ def _policy(policy: RetryPolicy, max_retries: int | None) -> RetryPolicy:
         return policy
     if max_retries < 0:
         raise ConfigurationError(f"max_retries is {max_retries}, expected 0 or more")
-    return dataclasses.replace(policy, max_retries=max_retries)
+    return msgspec.structs.replace(policy, max_retries=max_retries)
 
 
 def _with_query(url: str, query: Mapping[str, str]) -> str:

@@ -26,7 +26,7 @@ MAX_STREAM_BYTES = 1024 * 1024 * 1024
 MAX_JSON_BYTES = 64 * 1024 * 1024
 
 _BOM = b"\xef\xbb\xbf"
-_ODD_DONE = re.compile(rb"""["'\s]*(\[done\]|done["'\s]*$)""", re.IGNORECASE)
+_ODD_DONE = rb"""["'\s]*(\[done\]|done["'\s]*$)"""
 _FIELDS = (b"data", b"event", b"id", b"retry", b"error")
 
 
@@ -222,7 +222,7 @@ class StreamParser(Generic[ChunkT]):
 
     def _decode_odd(self, event: ServerSentEvent, chunks: list[ChunkT]) -> bool:
         """Whether what is no chunk is ``[DONE]`` in other letters, or several events without blank lines."""
-        if _ODD_DONE.match(event.data):
+        if re.match(_ODD_DONE, event.data, re.IGNORECASE):
             self.done = True
             self._note("done_odd")
             return True

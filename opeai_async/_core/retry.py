@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
@@ -19,7 +18,7 @@ from msgspec import Struct
 RETRYABLE_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 
 # float() would take "inf", "nan", "1_000" and non-ASCII digits.
-_NUMBER = re.compile(r"[0-9]{1,300}(?:\.[0-9]{1,300})?", re.ASCII)
+_NUMBER = r"[0-9]{1,300}(?:\.[0-9]{1,300})?"
 _JITTER_SHARE = 0.1
 _MAX_DOUBLINGS = 64  # beyond any sensible max_delay_s, and a float still holds it
 
@@ -61,8 +60,7 @@ class Failure(Struct, frozen=True):
         return self.status in (429, 503, 529)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPolicy:
+class RetryPolicy(Struct, frozen=True, kw_only=True):
     """When a failed attempt is repeated.
 
     Attributes:
@@ -158,7 +156,7 @@ def parse_should_retry(headers: Mapping[str, str]) -> bool | None:
 
 def _number(value: str | None) -> float | None:
     stripped = (value or "").strip(" \t")
-    return float(stripped) if _NUMBER.fullmatch(stripped) else None
+    return float(stripped) if re.fullmatch(_NUMBER, stripped, re.ASCII) else None
 
 
 def _seconds_between(earlier: str | None, later: str) -> float | None:

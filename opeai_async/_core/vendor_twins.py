@@ -57,7 +57,7 @@ _ALIAS, _DETAILS = "reasoning", "reasoning_details"
 _BACKSLASH = ord("\\")
 
 # Any other character might be written in several ways, or make a name look like what lies between two names.
-_LEARNABLE = re.compile(r"[A-Za-z0-9_.\-]{1,64}", re.ASCII)
+_LEARNABLE = r"[A-Za-z0-9_.\-]{1,64}"
 
 # What the dialect looks at although no Struct names it: errors, and calls without a function.
 _LOOKED_AT: dict[type[WireStruct], frozenset[str]] = {
@@ -118,7 +118,7 @@ def _extended(vocabulary: Vocabulary, chunk: WireStruct, *, has_alias: bool) -> 
 
 def _is_learnable(cls: type[WireStruct], name: str) -> bool:
     looked_at = any(name in _LOOKED_AT.get(cast("Any", base), ()) for base in cls.__mro__)
-    return not looked_at and name not in cls.__struct_encode_fields__ and _LEARNABLE.fullmatch(name) is not None
+    return not looked_at and name not in cls.__struct_encode_fields__ and re.fullmatch(_LEARNABLE, name) is not None
 
 
 def _in_order(known: tuple[str, ...], found: list[str]) -> tuple[str, ...]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -140,15 +139,16 @@ def _works() -> bool:
     """Whether this aiohttp's connections can be asked for, and parse what they are given."""
     loop: Any = _Loop()
     try:
-        address = _Target(loop, "http://host/v1").address
-        inspect.signature(aiohttp.TCPConnector.connect).bind(None, address, [], NO_CLOCKS)
+        if aiohttp.TCPConnector.connect.__code__.co_varnames[1:4] != ("req", "traces", "timeout"):
+            return False
         protocol = Handler(loop)
         protocol.set_response_params(read_until_eof=True, read_bufsize=READ_BUFFER_BYTES)
         protocol.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab")
         protocol.read().send(None)
     except StopIteration as found:
         message, content = found.value
-        return (message.code, content.read_nowait(), content.is_eof()) == (200, b"ab", True)
+        begin = _Target(loop, "http://host/v1").begin
+        return (begin[:9], message.code, content.read_nowait(), content.is_eof()) == (b"POST /v1 ", 200, b"ab", True)
     except Exception:  # noqa: BLE001 - whatever another version may do
         pass
     return False

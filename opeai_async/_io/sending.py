@@ -17,7 +17,7 @@ from opeai_async._core.retry import Cause
 from opeai_async._io.transport import SendError
 from opeai_async.errors import PoolTimeoutError
 
-_CERTIFICATE_ALERT = re.compile("ALERT_(.*CERTIFICATE.*|UNKNOWN_CA|ACCESS_DENIED)")  # RFC 8446 6.2
+_CERTIFICATE_ALERT = "ALERT_(.*CERTIFICATE.*|UNKNOWN_CA|ACCESS_DENIED)"  # RFC 8446 6.2
 
 
 class Connection(Protocol):
@@ -151,7 +151,7 @@ def has_input(sock: socket.socket) -> bool:
 def is_refused_certificate(cause: BaseException | None) -> bool:
     """Whether the server did not like ours, or missed one: in TLS 1.3 it says so after the handshake."""
     reason = cause.reason if isinstance(cause, ssl.SSLError) else None
-    return bool(reason and _CERTIFICATE_ALERT.search(reason))
+    return bool(reason and re.search(_CERTIFICATE_ALERT, reason))
 
 
 def first_line(text: str) -> str:

@@ -3,8 +3,7 @@
 See https://platform.openai.com/docs/api-reference/chat/streaming
 """
 
-from __future__ import annotations
-
+# Annotations are no strings here: msgspec would compile each of them by itself, when the first request is made.
 import msgspec
 
 from opeai_async.types.common import Annotation, ChoiceLogprobs, CompletionUsage, WireStruct

@@ -1,7 +1,6 @@
 """What chunks, completions and requests share: the base Struct, usage, logprobs, annotations."""
 
-from __future__ import annotations
-
+# Annotations are no strings here: msgspec would compile each of them by itself, when the first request is made.
 from typing import Any, ClassVar, NoReturn, TypeVar
 
 import msgspec
@@ -47,7 +46,7 @@ class WireStruct(
     """
 
     # Where a Struct is a private twin (see _core/twins.py), the class that users know; and whether it is a plain one.
-    public_type: ClassVar[type[WireStruct] | None] = None
+    public_type: "ClassVar[type[WireStruct] | None]" = None
     is_plain: ClassVar[bool] = False
 
     extra: dict[str, Any] = msgspec.field(default=NO_EXTRA, name="_extra")

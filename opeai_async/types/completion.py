@@ -3,8 +3,7 @@
 See https://platform.openai.com/docs/api-reference/chat/object
 """
 
-from __future__ import annotations
-
+# Annotations are no strings here: msgspec would compile each of them by itself, when the first request is made.
 from typing import Any, cast
 
 import msgspec

@@ -7,8 +7,7 @@ back from the API are accepted as they are. ``CompletionParams`` is the one list
 See https://platform.openai.com/docs/api-reference/chat/create
 """
 
-from __future__ import annotations
-
+# Annotations are no strings here: msgspec would compile each of them by itself, when the first request is made.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Required, TypeAlias, TypedDict
 
