@@ -243,13 +243,24 @@ class OtherConnector(aiohttp.TCPConnector):
         pass
 
 
-@pytest.mark.parametrize("change", [Silent, OtherParameters, OtherConnector])
-async def test_another_aiohttp_is_recognized(monkeypatch, change):
+class OtherRequest(aiohttp.ClientRequest):
+    def __init__(self, url):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "change"),
+    [
+        (aiohttp_post, "Handler", Silent),
+        (aiohttp_post, "Handler", OtherParameters),
+        (aiohttp, "TCPConnector", OtherConnector),
+        (aiohttp, "ClientRequest", OtherRequest),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else "",
+)
+async def test_another_aiohttp_is_recognized(monkeypatch, module, name, change):
     """The self-test fails, and nothing else does."""
-    if issubclass(change, ResponseHandler):
-        monkeypatch.setattr(aiohttp_post, "Handler", change)
-    else:
-        monkeypatch.setattr(aiohttp, "TCPConnector", change)
+    monkeypatch.setattr(module, name, change)
     assert not _works()
 
 
