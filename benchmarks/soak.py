@@ -244,7 +244,7 @@ def _leaks_of(client: AsyncOpeAI) -> list[str]:
         return []
     held = {
         "responses": transport.open_responses,
-        "connections": len(transport._session.connector._acquired),
+        "connections": len(transport._poster._connector._acquired),
         "requests": len(transport._sends),
         "drains": len(transport._drains),
     }
