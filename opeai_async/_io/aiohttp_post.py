@@ -6,7 +6,7 @@ of 987,000 instructions, seen on 3.14.5), and leaves twenty objects per open str
 is written with the body in the very step in which the connection was looked at, so that nothing can come in between.
 
 Not all that is used of a connection here is public. So a self-test looks once whether this aiohttp works as supposed.
-If it does not, and for what is not written here (proxies and big bodies), ``aiohttp_session`` asks as aiohttp does.
+If it does not, and for what is not written here (``can_post``), ``aiohttp_session`` asks as aiohttp does.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Protocol
 import aiohttp
 
 from opeai_async._core.http import Request, ResponseHead
+from opeai_async._core.redact import HiddenStr
 from opeai_async._io.aiohttp_connections import Connector, Handler, has_spoken
 from opeai_async._io.sending import Sending
 
@@ -26,7 +27,10 @@ from opeai_async._io.sending import Sending
 READ_BUFFER_BYTES = 64 * 1024
 NO_CLOCKS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 
+BIG_BODY_BYTES = 1024 * 1024
+
 _MAX_TARGETS = 16
+_SWITCHING_PROTOCOLS = 101
 _URL = type(aiohttp.ClientRequest.url)  # aiohttp depends on the library that this is from, and this package does not
 
 
@@ -88,7 +92,9 @@ class Poster:
         return Posted(ResponseHead(message.code, target.host, by_name(message.headers)), content, connection)
 
 
-_SWITCHING_PROTOCOLS = 101
+def can_post(request: Request) -> bool:
+    """Whether *request* is one of those that a ``Poster`` knows how to send."""
+    return is_known and request.method == "POST" and len(request.body) < BIG_BODY_BYTES
 
 
 class _Target:
@@ -113,7 +119,7 @@ def _rest_of_head(request: Request) -> bytes:
 
 
 def _lines(headers: Mapping[str, str]) -> str:
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    lines = HiddenStr("".join([f"{name}: {value}\r\n" for name, value in headers.items()]))
     if lines.count("\r") != len(headers) or lines.count("\n") != len(headers):
         raise ValueError("a header holds a line break")  # RFC 9110 5.5; they were checked when they were given
     return lines

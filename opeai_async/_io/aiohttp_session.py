@@ -9,13 +9,11 @@ import aiohttp
 
 from opeai_async._core.http import Request, ResponseHead
 from opeai_async._io.aiohttp_connections import SENDING, Connector, has_spoken
-from opeai_async._io.aiohttp_post import NO_CLOCKS, READ_BUFFER_BYTES, Posted, by_name
+from opeai_async._io.aiohttp_post import BIG_BODY_BYTES, NO_CLOCKS, READ_BUFFER_BYTES, Posted, by_name
 from opeai_async._io.sending import Sending
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
-
-BIG_BODY_BYTES = 1024 * 1024
 
 
 class SessionPoster:
@@ -34,7 +32,8 @@ class SessionPoster:
         if self._session is None:
             self._session = self._new_session()
         try:
-            response = await self._session.post(
+            response = await self._session.request(
+                request.method,
                 request.url,
                 # In one piece, a big body would hold the loop up; aiohttp warns of it.
                 data=request.body if len(request.body) < BIG_BODY_BYTES else io.BytesIO(request.body),

@@ -20,11 +20,10 @@ from aiohttp.http_exceptions import HttpProcessingError
 from opeai_async._core.http import Request
 from opeai_async._core.retry import Cause
 from opeai_async._io import aiohttp_connections as connections
-from opeai_async._io import aiohttp_post
 from opeai_async._io.aiohttp_body import Body
 from opeai_async._io.aiohttp_errors import BODY_ERRORS, error_and_cause, is_silent_break, why_broken
-from opeai_async._io.aiohttp_post import Posted, Poster
-from opeai_async._io.aiohttp_session import BIG_BODY_BYTES, SessionPoster
+from opeai_async._io.aiohttp_post import Posted, Poster, can_post
+from opeai_async._io.aiohttp_session import SessionPoster
 from opeai_async._io.patience import Patience
 from opeai_async._io.sending import Sending, Slots, closed_with_loop
 from opeai_async._io.transport import BodyError, SendError, has_ambiguous_length, headers_timeout
@@ -153,8 +152,7 @@ class AiohttpTransport:
             connections.SENDING.reset(token)
 
     def _poster_of(self, request: Request) -> Poster | SessionPoster:
-        is_plain = self._proxy is None and len(request.body) < BIG_BODY_BYTES
-        return self._poster if is_plain and aiohttp_post.is_known else self._session_poster
+        return self._poster if self._proxy is None and can_post(request) else self._session_poster
 
     def _failure_of(self, exc: Exception, sending: Sending) -> SendError | None:
         """What the user is told; None if the request shall go out again on a fresh connection."""

@@ -12,8 +12,8 @@ from aiohttp.client_proto import ResponseHandler
 from opeai_async import AsyncOpeAI, ConfigurationError
 from opeai_async._core.http import Request
 from opeai_async._io import aiohttp_post
-from opeai_async._io.aiohttp_post import Poster, _works
-from opeai_async._io.aiohttp_session import BIG_BODY_BYTES, SessionPoster
+from opeai_async._io.aiohttp_post import BIG_BODY_BYTES, Poster, _works
+from opeai_async._io.aiohttp_session import SessionPoster
 from opeai_async._io.aiohttp_transport import AiohttpTransport
 from opeai_async._io.transport import SendError
 from tests.support.chunks import BODY, COMPLETION, DONE, FINISH, event
@@ -120,6 +120,22 @@ async def test_a_big_body_is_sent_as_aiohttp_does(monkeypatch):
         with posted_by(monkeypatch, hand=True):
             assert (await send())[1] == b"2"
         assert server.connections == 1
+
+
+async def test_another_method_is_sent_as_aiohttp_does(monkeypatch):
+    """What has no body, or gets none back, is not written by hand."""
+
+    async def answer(call):
+        await call.send(plain(b"ok"))
+
+    async with RawServer(answer) as server:
+        transport = AiohttpTransport()
+        with posted_by(monkeypatch, hand=False):
+            response = await transport.send(Request("GET", server.base_url, HEADERS, b""), connect_s=5, pool_s=5)
+        assert await body_of(response) == b"ok"
+        response.release()
+        await transport.aclose()
+        assert server.calls[0].head.startswith(b"GET /v1 ")
 
 
 async def test_a_proxy_is_spoken_to_as_aiohttp_does(monkeypatch):
