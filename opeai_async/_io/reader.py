@@ -77,14 +77,15 @@ class BodyReader:
         """
         if self._total is not None:
             self._check_total(self._total)
-        if self._bytes_at_once > MAX_BYTES_AT_ONCE:
-            self._bytes_at_once = 0
-            await asyncio.sleep(0)  # others are served, and the timer; nothing is lost, for nothing was taken yet
         try:
             data = None
             while data is None:
                 waiting = self._response.wait()
-                if waiting is not None:
+                if waiting is None:
+                    if self._bytes_at_once > MAX_BYTES_AT_ONCE:
+                        self._bytes_at_once = 0
+                        await asyncio.sleep(0)  # others are served, and the timer; nothing was taken yet
+                else:
                     self._bytes_at_once = 0
                     self._clocks.begin_wait(self._loop.time())
                     if self._timer is None:

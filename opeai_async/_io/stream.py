@@ -113,7 +113,12 @@ class ChunkStream(Generic[ChunkT]):
 
     def batches(self) -> AsyncIterator[list[ChunkT]]:
         """Lists of the chunks that arrived together, one list per read: the cheapest way to iterate."""
-        return Batches(lambda: self._ready, self._more)
+        return Batches(self._next_batch)
+
+    async def _next_batch(self) -> list[ChunkT]:
+        if (batch := [*self._ready]) or (await self._more() and (batch := [*self._ready])):
+            return batch
+        raise StopAsyncIteration
 
     async def completion(self) -> ChatCompletion:
         """Read to the end; returns the whole message with its usage.
@@ -139,8 +144,7 @@ class ChunkStream(Generic[ChunkT]):
         """Send the request and wait for the response's head; does nothing if that was done.
 
         Raises:
-            OpeAIError: If no attempt brought a usable response.
-            ConcurrentReadError: If another task is opening it.
+            OpeAIError: If no attempt brought a usable response, or another task is opening it.
         """
         self._check_loop()
         self._check_not_closed()
@@ -225,14 +229,14 @@ class ChunkStream(Generic[ChunkT]):
         if self._outcome is not Outcome.OPEN:  # cancel() was called while it was waiting
             return []
         batch = parser.feed(data) if data else parser.end()
-        begins = self._first_content_at is None and any(map(has_content, batch))
-        if begins:
+        if begins := self._first_content_at is None and any(map(has_content, batch)):
             self._first_content_at = self._now()
         if parser.error is not None:
             self._will_end(End.ERROR, parser.error, failure_of(parser.error, parser.head))
         elif parser.done or not data:
             self._will_end(End.DONE if parser.done else End.EOF)
-        self._came_at_once = begins and self._end is not None
+        if begins:
+            self._came_at_once = self._end is not None
         return batch
 
     def _hand_out(self, batch: list[ChunkT]) -> None:
@@ -412,13 +416,9 @@ class ChunkStream(Generic[ChunkT]):
             # A copy, because the traceback of what is raised leads back to this stream.
             self._error = copy.copy(self._with_facts(error))
         if self._exchange is not None and log.is_on():
+            events, quirks = self._accumulator.chunks, self.quirks
             self._exchange.log_end(
-                self._outcome,
-                self._error,
-                self._reader,
-                timing=self.timing,
-                events=self._accumulator.chunks,
-                quirks=self.quirks,
+                self._outcome, self._error, self._reader, timing=self.timing, events=events, quirks=quirks
             )
 
     def _with_facts(self, error: OpeAIError) -> OpeAIError:

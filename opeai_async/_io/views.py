@@ -41,16 +41,11 @@ class Texts:
 class Batches(Generic[ChunkT]):
     """The chunks of each read."""
 
-    def __init__(self, ready: Callable[[], Iterator[ChunkT]], more: Callable[[], Awaitable[bool]]) -> None:
-        self._ready = ready
-        self._more = more
+    def __init__(self, next_batch: Callable[[], Awaitable[list[ChunkT]]]) -> None:
+        self._next_batch = next_batch
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> list[ChunkT]:
-        if batch := [*self._ready()]:
-            return batch
-        if await self._more():
-            return [*self._ready()]
-        raise StopAsyncIteration
+    def __anext__(self) -> Awaitable[list[ChunkT]]:
+        return self._next_batch()  # not awaited here: a coroutine more costs at each wake-up
