@@ -1,8 +1,8 @@
 """What does a chunk of a fast stream cost? 20,000 chunks of about 300 bytes, one HTTP chunk per event.
 
-Found (two busy cores, CPython 3.11, aiohttp 3.14.5; ratios to the limit): the floor is 0.59, chunks 0.67, batches()
-0.68 (0.76 and 0.75 before ``_core/template.py``, see ``frames``), a loop over lines and json.loads 4.5, openai 71 (57
-over aiohttp), groq 54, litellm 218, mistralai 259.
+Found (two busy cores, CPython 3.11, aiohttp 3.14.5; ratios to the limit): the floor is 0.59, chunks 0.64, batches()
+0.61 (0.76 and 0.75 before ``_core/template.py``, see ``frames``), a loop over lines and json.loads 4.2, openai 59 (49
+over aiohttp), groq 56, mistralai 213, litellm 215.
 
 Where it goes, on a quieter day: of the limit more than half is aiohttp's, 0.4 us to note each HTTP chunk and 0.7 us to
 take it out again, for it looks at each by itself, resumes reading and enters its parser. ``_io/aiohttp_body.py`` notes

@@ -92,28 +92,46 @@ def take_over(message: RawResponseMessage, payload: Any) -> None:
         payload._buffer = []  # type: ignore[assignment]  # an empty deque takes 600 bytes more
 
 
+class _Waiter:
+    """Stands in for a future in the self-test."""
+
+    is_done = False
+
+    def done(self) -> bool:
+        return self.is_done
+
+    def set_result(self, _: object) -> None:
+        self.is_done = True
+
+
 class _Protocol:
-    """Stands in for a connection in the self-test."""
+    """Stands in for a connection, and its loop, in the self-test."""
 
     _reading_paused = False
+
+    def create_future(self) -> _Waiter:
+        return _Waiter()
 
     def pause_reading(self) -> None:
         self._reading_paused = True
 
-    def resume_reading(self) -> None:
+    def resume_reading(self, **_: object) -> None:
         self._reading_paused = False
 
 
 def _works() -> bool:
-    """Whether this aiohttp's reader can be made one of ours, and then gives out all that it was fed."""
+    """Whether this aiohttp's reader can be made one of ours, then gives out all that it was fed, and tells its end."""
     stand_in: Any = _Protocol()
     try:
-        reader = aiohttp.StreamReader(stand_in, 3, loop=stand_in)
+        reader: Any = aiohttp.StreamReader(stand_in, 3, loop=stand_in)
         reader.__class__ = Body
         reader.begin_http_chunk_receiving()
         fed = [reader.feed_data(part, len(part)) for part in (b"ab", b"cd")]
         paused, data = stand_in._reading_paused, reader.read_nowait()
-        return (fed, paused, data, stand_in._reading_paused) == ([False, False], True, b"abcd", False)
+        resumed, waiter = not stand_in._reading_paused, reader.arrival()
+        reader.feed_eof()
+        is_heard = waiter.done() and reader.arrival() is None
+        return (fed, paused, data, resumed, is_heard) == ([False, False], True, b"abcd", True, True)
     except Exception:  # noqa: BLE001 - whatever another version may do
         return False
 

@@ -203,7 +203,14 @@ class NeverPauses(Body):
         return super().feed_data(data, size)
 
 
-@pytest.mark.parametrize("change", [OfAnotherLayout, WithoutBuffer, ReadsInParts, NeverPauses])
+class NeverWakes(Body):
+    __slots__ = ()
+
+    def feed_eof(self):
+        self._eof = True
+
+
+@pytest.mark.parametrize("change", [OfAnotherLayout, WithoutBuffer, ReadsInParts, NeverPauses, NeverWakes])
 def test_another_aiohttp_is_recognized(monkeypatch, change):
     """The self-test fails, and nothing else does."""
     if issubclass(change, Body):
