@@ -6,7 +6,7 @@ has become. State is kept per choice, in a dict by index: servers skip indexes a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from opeai_async._core.extras import ExtraParts, named_fields, names_vendor_fields
@@ -111,11 +111,12 @@ class Accumulator:
         """
         self.extend((chunk,))
 
-    def extend(self, batch: Sequence[ChatCompletionChunk]) -> None:
-        """``add`` for each of *batch*, which are of one type, as those of one stream."""
+    def extend(self, chunks: Iterable[ChatCompletionChunk]) -> None:
+        """``add`` for each of *chunks*, which are of one type, as those of one stream."""
+        batch = chunks if isinstance(chunks, list) else list(chunks)
         if not batch:
             return
-        kind = type(batch[0])
+        kind: type[ChatCompletionChunk] = type(batch[0])
         if kind is self._plain_type:
             if len(batch) > 1 or not self._add_text(batch[0]):
                 self._add_all(batch, has_rare=len(batch) > 1 and len(set(map(type, batch))) > 1)
@@ -156,7 +157,7 @@ class Accumulator:
         self.chunks += 1
         return True
 
-    def _add_all(self, chunks: Sequence[ChatCompletionChunk], *, has_rare: bool) -> None:
+    def _add_all(self, chunks: list[ChatCompletionChunk], *, has_rare: bool) -> None:
         # One loop without calls: what few chunks carry is asked for in one condition, and not at all in a plain batch.
         self._built = None
         count, parts = 0, _NO_PARTS
@@ -207,7 +208,7 @@ class Accumulator:
             self._extra = self._extra or ExtraParts(latest_wins=True)
             self._extra.add(extra)
 
-    def _add_envelope(self, chunks: Sequence[ChatCompletionChunk]) -> None:
+    def _add_envelope(self, chunks: list[ChatCompletionChunk]) -> None:
         """What all chunks repeat: the first id and time, the latest of what may change."""
         if not self._id or not self._created:
             for chunk in chunks:
