@@ -70,6 +70,43 @@ def test_a_snapshot_on_the_way_changes_nothing(data: st.DataObject, item: dict[s
     assert watched.completion() == unwatched.completion()
 
 
+maybe = st.none() | st.sampled_from(["", "a", "b"])
+plain_chunks = st.builds(
+    lambda envelope, delta, index, reason, usage: {
+        **envelope,
+        "choices": [{"index": index, "delta": delta, "finish_reason": reason}] * (usage is None),
+        "usage": usage,
+    },
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "id": st.sampled_from(["", "1", "2"]),
+            "created": st.integers(0, 2),
+            "model": st.sampled_from(["", "m", "n"]),
+            "system_fingerprint": maybe,
+        },
+    ),
+    st.fixed_dictionaries({}, optional={"role": maybe, "content": maybe, "reasoning_content": maybe}),
+    st.integers(0, 1),
+    st.none() | st.just("stop"),
+    st.none() | st.just({"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}),
+)
+
+
+@given(bodies=st.lists(plain_chunks, max_size=6))
+def test_one_at_a_time_adds_up_to_the_same_as_all_at_once(bodies: list[dict[str, Any]]) -> None:
+    """Whatever changes between two chunks; ``extend`` has a short way for a text that comes alone."""
+    chunks = [decode_chunk(msgspec.json.encode(body)) for body in bodies]
+    one_at_a_time = Accumulator()
+    for count, one in enumerate(chunks, 1):
+        one_at_a_time.add(one)
+        together = Accumulator()
+        together.extend(chunks[:count])
+        assert one_at_a_time.snapshot == together.snapshot
+        for name in ("chunks", "ended", "finished", "finish_reason", "usage"):
+            assert getattr(one_at_a_time, name) == getattr(together, name)
+
+
 @given(fields=st.dictionaries(st.text("xyz", min_size=1, max_size=3), json_values, max_size=3), text=texts)
 def test_vendor_fields_of_one_delta(fields: dict[str, Any], text: str) -> None:
     """Vendor fields that come once come out as they went in."""
