@@ -4,10 +4,10 @@ Each round has a client of its own, so that opening 5,000 connections is part of
 processes need a file per stream: where the machine allows fewer, there are fewer streams and a note.
 
 Found (two busy cores; ratios to the limit, which takes 0.7 ms for opening a stream and reading its 5 chunks): chunks
-1.01, batches() 1.06, a loop over lines and json.loads 1.2; with 1,000 streams openai 11 (4.7 over aiohttp), litellm 19,
-mistralai 23; groq opens 100 connections, and 101 of its streams time out. With 5,000 streams the peers took two
-minutes each, or failed. All of ours arrives. It was 1.56 to 1.71 before requests were written by hand: most of that
-were the objects that aiohttp keeps per request, in the cache and in the eyes of the cyclic collector.
+0.96 to 1.01, batches() 1.06 to 1.09; with 1,000 streams a loop over lines and json.loads 0.7, openai 8.9 (4.0 over
+aiohttp), litellm 15, mistralai 21; groq opens 100 connections, and 101 of its streams time out. With 5,000 streams the
+peers took two minutes each, or failed. All of ours arrives. It was 1.56 to 1.71 before requests were written by hand:
+most of that were the objects that aiohttp keeps per request, in the cache and in the eyes of the cyclic collector.
 """
 
 import resource
