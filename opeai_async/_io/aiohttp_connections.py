@@ -178,11 +178,13 @@ def _is_spoiled(protocol: ResponseHandler) -> bool:
     return protocol.should_close or (isinstance(protocol, Handler) and protocol.has_rest())
 
 
-def has_spoken(protocol: ResponseHandler, *, fresh: bool) -> bool:
-    """Whether a connection is at its end, or has brought anything; the loop may not have read it yet."""
-    transport = protocol.transport
-    if transport is None or (protocol.should_close if fresh else _is_spoiled(protocol)):
+def has_spoken(protocol: ResponseHandler | None, sending: Sending) -> bool:
+    """Whether the connection of *sending* is at its end, or has brought anything; the loop may not have read it yet."""
+    transport = None if protocol is None else protocol.transport
+    if protocol is None or transport is None or sending.has_answer():
         return True
-    if fresh and transport.get_extra_info("ssl_object") is not None:
+    if _is_spoiled(protocol) if sending.reused else protocol.should_close:
+        return True
+    if not sending.reused and transport.get_extra_info("ssl_object") is not None:
         return False  # what is in the socket may be the session tickets of the handshake
     return has_input(transport.get_extra_info("socket"))

@@ -76,7 +76,7 @@ class Poster:
             raise aiohttp.ConnectionTimeoutError from exc
         try:
             protocol = connection.protocol
-            sending.spoiled = sending.has_answer() or protocol is None or has_spoken(protocol, fresh=not sending.reused)
+            sending.spoiled = has_spoken(protocol, sending)
             if protocol is None or protocol.transport is None or (sending.spoiled and sending.reused):
                 raise aiohttp.ServerDisconnectedError
             protocol.set_response_params(read_until_eof=True, read_bufsize=READ_BUFFER_BYTES)

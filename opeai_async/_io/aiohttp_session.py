@@ -70,7 +70,7 @@ class ClientRequest(aiohttp.ClientRequest):
     async def write_bytes(self, writer: Any, conn: Connection, content_length: int | None = None) -> None:
         """Write head and body; called by aiohttp."""
         sending, protocol = SENDING.get(), conn.protocol
-        sending.spoiled = sending.has_answer() or protocol is None or has_spoken(protocol, fresh=not sending.reused)
+        sending.spoiled = has_spoken(protocol, sending)
         if sending.spoiled and sending.reused:  # nothing was written: aiohttp holds the head back until the body comes
             if protocol is not None:
                 protocol.set_exception(aiohttp.ServerDisconnectedError())
