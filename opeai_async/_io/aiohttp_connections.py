@@ -80,10 +80,15 @@ class Handler(ResponseHandler):
         return length.isdecimal() and self.bytes_read - self._head_ends_at != int(length)
 
     @property
+    def is_at_end(self) -> bool:
+        """Whether the server has closed it, or broken its framing; true of no connection that was just made."""
+        return super().should_close
+
+    @property
     def should_close(self) -> bool:
         """Whether it can serve no other request, having not even sent all of this one perhaps; asked by aiohttp."""
         transport = self.transport
-        return super().should_close or (transport is not None and transport.get_write_buffer_size() > 0)
+        return self.is_at_end or (transport is not None and transport.get_write_buffer_size() > 0)
 
     def feed_data(self, data: tuple[RawResponseMessage, Any], *args: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """A head was read; called by aiohttp."""
@@ -117,6 +122,16 @@ class Handler(ResponseHandler):
             ResponseHandler.data_received(self, data[:end])
             data = data[end:]
         return data
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The connection has ended; called by the event loop. What came before that is handed out before its end."""
+        # While reading is paused, aiohttp's parser holds bytes back, and drops them at the connection's end.
+        while self._payload is not None and self._reading_paused and self._parser is not None:
+            if self._payload.is_eof():
+                break
+            self._reading_paused = False
+            ResponseHandler.data_received(self, b"")
+        super().connection_lost(exc)
 
     def set_exception(self, exc: BaseException, *cause: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The connection has failed; called by aiohttp. Tells whoever reads a body, where aiohttp does not."""
@@ -183,7 +198,11 @@ def has_spoken(protocol: ResponseHandler | None, sending: Sending) -> bool:
     transport = None if protocol is None else protocol.transport
     if protocol is None or transport is None or sending.has_answer():
         return True
-    if _is_spoiled(protocol) if sending.reused else protocol.should_close:
+    if sending.reused:
+        if _is_spoiled(protocol):
+            return True
+    # Not should_close: on uvloop the last bytes of the TLS handshake may be unsent still, which is no harm here.
+    elif protocol.is_at_end if isinstance(protocol, Handler) else protocol.should_close:
         return True
     if not sending.reused and transport.get_extra_info("ssl_object") is not None:
         return False  # what is in the socket may be the session tickets of the handshake
