@@ -31,6 +31,8 @@ EXAMPLE_LIMIT_S = 60
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CORE_MIN_COVERAGE = 100
 PACKAGE_MIN_COVERAGE = 95
+# A third of the time of a run is real waiting, so there are more workers than cores.
+SIDE_BY_SIDE = ("-n", str(3 * (os.cpu_count() or 2)), "--dist", "worksteal")
 
 
 @nox.session(python=ONE_PYTHON)
@@ -59,28 +61,33 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=ONE_PYTHON)
 def tests(session: nox.Session) -> None:
-    """All tests on one interpreter, with the coverage gates; arguments after -- go to pytest, then without gates."""
+    """All tests on one interpreter; arguments after -- go to pytest, which then runs them one after the other."""
     version = _install_wheel(session, "test")
-    if session.posargs:
-        _pytest(session, *session.posargs)
-        return
+    _pytest(session, *(session.posargs or SIDE_BY_SIDE))
+    session.log(f"PASSED: all tests against the wheel of opeai_async {version}")
+
+
+@nox.session(python=ONE_PYTHON)
+def coverage(session: nox.Session) -> None:
+    """All tests again, under branch coverage, with the gates of the core and of the package."""
+    version = _install_wheel(session, "test")
     # A helper process of multiprocessing ends, and writes its data, when pytest has ended.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as data:
         session.env["COVERAGE_FILE"] = f"{data}/coverage"
-        _pytest(session, under=("coverage", "run"))
+        _pytest(session, *SIDE_BY_SIDE, under=("coverage", "run"))
         session.run("coverage", "combine", "--quiet")
         session.run(
             "coverage", "report", "--include=*opeai_async/_core/*", f"--fail-under={CORE_MIN_COVERAGE}", "--precision=1"
         )
         session.run("coverage", "report", f"--fail-under={PACKAGE_MIN_COVERAGE}", "--precision=1")
-    session.log(f"PASSED: all tests against the wheel of opeai_async {version}, coverage gates included")
+    session.log(f"PASSED: coverage gates, against the wheel of opeai_async {version}")
 
 
 @nox.session(python=SUPPORTED)
 def tests_all(session: nox.Session) -> None:
     """All tests on each supported interpreter that is here; the others are skipped."""
     version = _install_wheel(session, "test")
-    _pytest(session, *session.posargs)
+    _pytest(session, *(session.posargs or SIDE_BY_SIDE))
     session.log(f"PASSED: all tests against the wheel of opeai_async {version} on Python {session.python}")
 
 
@@ -153,7 +160,8 @@ def _install_wheel(session: nox.Session, *groups: str) -> str:
 
 def _pytest(session: nox.Session, *args: str, under: tuple[str, ...] = ()) -> None:
     """Run pytest so that neither the working directory nor a script's directory comes before the installed wheel."""
-    env = {"PYTHONSAFEPATH": "1", "OPEAI_ASYNC_TEST_WHEEL": "1"}
+    # Without bytecode each worker, and each program that a test starts, would compile all tests again.
+    env = {"PYTHONSAFEPATH": "1", "OPEAI_ASYNC_TEST_WHEEL": "1", "PYTHONDONTWRITEBYTECODE": ""}
     session.run(*under, f"{session.bin}/pytest", *args, env=env)
 
 
