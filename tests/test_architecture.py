@@ -45,7 +45,7 @@ FLOORS = (
         "event_stream",
         "frames",
         "partials",
-        "redis_store",
+        "redis_store.*",
         "relay",
         "runner",
         "session",
@@ -60,7 +60,7 @@ FLOORS = (
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
 DEPENDENCIES = {"aiohttp", "anyio", "msgspec"}
-OPTIONAL_DEPENDENCIES = {"_cli.terminal": {"rich"}, "redis_store": {"redis"}, "testing.pytest": {"pytest"}}
+OPTIONAL_DEPENDENCIES = {"_cli.terminal": {"rich"}, "redis_store.store": {"redis"}, "testing.pytest": {"pytest"}}
 # `types` and `_core` are data and decisions: no await, no I/O, no clock, no chance.
 IMPURE = {
     "aiohttp",
