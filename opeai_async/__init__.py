@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from opeai_async.event_stream import SSE_HEADERS, UI_MESSAGE_HEADERS, sse, sse_chunks
     from opeai_async.frames import FrameSource, StreamFrames
     from opeai_async.output_errors import InvalidOutputError, OutputFilteredError, OutputTruncatedError
+    from opeai_async.race import race
     from opeai_async.relay import RelayOptions, RelayResult, RelayTiming
     from opeai_async.runner import Run, RunFrames, RunResult
     from opeai_async.session import StreamSession, Subscription
@@ -212,6 +213,7 @@ _MODULES = {
     "event_stream": "SSE_HEADERS UI_MESSAGE_HEADERS sse sse_chunks",
     "frames": "FrameSource StreamFrames",
     "output_errors": "InvalidOutputError OutputFilteredError OutputTruncatedError",
+    "race": "race",
     "relay": "RelayOptions RelayResult RelayTiming",
     "runner": "Run RunFrames RunResult",
     "session": "StreamSession Subscription",
@@ -281,7 +283,7 @@ __all__ = [
     "ToolChoiceParam", "ToolError", "ToolFinishedEvent", "ToolFinishedFrame", "ToolMessage", "ToolParam",
     "ToolStartedEvent", "ToolStartedFrame", "TopLogprob", "Transport", "UIMessageEncoder", "UI_MESSAGE_HEADERS",
     "UnprocessableEntityError", "UrlCitation", "UsageEvent", "UserMessage", "WireStruct", "__version__", "decode_chunk",
-    "encode_json", "sse", "sse_chunks", "tool",
+    "encode_json", "race", "sse", "sse_chunks", "tool",
 ]
 # fmt: on
 

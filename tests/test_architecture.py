@@ -45,6 +45,7 @@ FLOORS = (
         "event_stream",
         "frames",
         "partials",
+        "race",
         "redis_store.*",
         "relay",
         "runner",
