@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from opeai_async._io.transport import Response, Transport
     from opeai_async.client import AsyncOpeAI
     from opeai_async.conversation import Conversation
+    from opeai_async.drain import drain_on_sigterm
     from opeai_async.errors import (
         APIConnectionError,
         APIStatusError,
@@ -202,6 +203,7 @@ _MODULES = {
     "_io.transport": "Response Transport",
     "client": "AsyncOpeAI",
     "conversation": "Conversation",
+    "drain": "drain_on_sigterm",
     "errors": (
         "APIConnectionError APIStatusError APITimeoutError AuthenticationError BadRequestError ClientClosedError "
         "ConcurrentReadError ConfigurationError ConflictError InternalServerError InvalidJSONError "
@@ -283,7 +285,7 @@ __all__ = [
     "ToolChoiceParam", "ToolError", "ToolFinishedEvent", "ToolFinishedFrame", "ToolMessage", "ToolParam",
     "ToolStartedEvent", "ToolStartedFrame", "TopLogprob", "Transport", "UIMessageEncoder", "UI_MESSAGE_HEADERS",
     "UnprocessableEntityError", "UrlCitation", "UsageEvent", "UserMessage", "WireStruct", "__version__", "decode_chunk",
-    "encode_json", "race", "sse", "sse_chunks", "tool",
+    "drain_on_sigterm", "encode_json", "race", "sse", "sse_chunks", "tool",
 ]
 # fmt: on
 

@@ -42,6 +42,7 @@ FLOORS = (
         "client",
         "completions",
         "conversation",
+        "drain",
         "event_stream",
         "frames",
         "partials",
