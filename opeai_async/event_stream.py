@@ -22,7 +22,7 @@ from typing import Any, Protocol, Self
 
 import msgspec
 
-from opeai_async import drain
+from opeai_async import draining
 from opeai_async._core.chunk_events import ChunkEvents
 from opeai_async._core.frame_codecs import FrameEncoder, Message, encode_json
 from opeai_async._core.outcome import TRUNCATED, Outcome
@@ -160,7 +160,7 @@ class EventStream:
         self._loop = asyncio.get_running_loop()
         self._is_waiting = True
         if self._sent_at is None:
-            drain.began(self)
+            draining.began(self)
         try:
             data = await self._next()
         except BaseException:  # cancelled, most of all
@@ -206,7 +206,7 @@ class EventStream:
         if self._is_closed:
             return None
         self._is_closed = True
-        drain.ended(self)
+        draining.ended(self)
         return _begin_closing(self._feed, self._read, self._bell)
 
     def __del__(self) -> None:

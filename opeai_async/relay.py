@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypedDict, TypeGuard
 
-from opeai_async import drain
+from opeai_async import draining
 from opeai_async._core.frame_codecs import FrameEncoder, Message, encode_json, encode_text
 from opeai_async._core.inbound import is_gone, is_stop, size_of
 from opeai_async._io.stream import ChunkStream
@@ -254,13 +254,13 @@ class _Relay:
 
     async def run(self) -> RelayResult:
         """Relay to the end."""
-        drain.began(self)
+        draining.began(self)
         try:
             reason = await self._until_end()
             if reason in ("disconnected", "slow") and self._options.drain_timeout > 0 and not self._is_read:
                 await self._drain()
         finally:
-            drain.ended(self)
+            draining.ended(self)
             await self._end()
         return self._result(reason)
 

@@ -9,8 +9,7 @@ import sys
 
 import pytest
 
-from opeai_async import ClientClosedError, ConfigurationError, drain_on_sigterm, sse
-from opeai_async.drain import drain
+from opeai_async import ClientClosedError, ConfigurationError, drain, drain_on_sigterm, sse
 from opeai_async.testing import OpeAIServer
 from tests.support.chunks import BODY
 from tests.support.leaks import eventually, in_a_thread, no_leaks
@@ -69,7 +68,7 @@ async def test_open_answers_may_end():
 
 
 async def test_a_client_that_does_not_read_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr("opeai_async.drain.LAST_FRAMES_S", 0.05)
+    monkeypatch.setattr("opeai_async.draining.LAST_FRAMES_S", 0.05)
     async with no_leaks(), OpeAIServer() as server, server.client() as client:
         server.stall("one two", after=3)
         begun = asyncio.Event()
