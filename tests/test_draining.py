@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from aiohttp import ClientSession, web
 
 from opeai_async import ClientClosedError, ConfigurationError, drain, drain_on_sigterm, sse
 from opeai_async.testing import OpeAIServer
@@ -191,3 +192,32 @@ def test_a_program_without_a_handler_ends_by_the_signal():
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == -signal.SIGTERM
+
+
+async def test_the_shutdown_of_an_aiohttp_application():
+    """``on_shutdown`` runs while handlers go on: the websocket gets its last frame there."""
+    async with no_leaks(), OpeAIServer() as server, server.client() as client:
+        server.stall("one two", after=3)
+
+        async def chat(request):
+            ws = web.WebSocketResponse()
+            await ws.prepare(request)
+            await client.chat.completions.stream(**BODY).relay(ws.send_str, ws.receive)
+            await ws.close()
+            return ws
+
+        async def on_shutdown(app):
+            await drain(client, wait=0)
+
+        app = web.Application()
+        app.on_shutdown.append(on_shutdown)
+        app.router.add_get("/", chat)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        async with ClientSession() as session, session.ws_connect(f"http://127.0.0.1:{runner.addresses[0][1]}") as ws:
+            frames = [await ws.receive_json() for _ in range(2)]
+            cleaning = asyncio.create_task(runner.cleanup())
+            frames += [message.json() async for message in ws]
+            assert [frame["type"] for frame in frames] == ["start", "content", "error"]
+            await cleaning
