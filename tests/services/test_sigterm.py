@@ -28,6 +28,10 @@ def uvicorn(port, loop):
     return ["app:app", "--port", str(port), "--loop", loop, "--timeout-graceful-shutdown", "3"]
 
 
+def uvicorn_workers(port, loop):
+    return [*uvicorn(port, loop), "--workers", "2"]
+
+
 def gunicorn(port, loop):
     worker = "UvicornWorker" if loop == "uvloop" else "UvicornH11Worker"  # that is the one on plain asyncio
     return ["app:app", "--preload", "-k", f"uvicorn_worker.{worker}", "-b", f"127.0.0.1:{port}", "-w", "2"]
@@ -42,7 +46,7 @@ def granian(port, loop):
     return ["--interface", "asgi", "--port", str(port), "--loop", loop, "--workers-kill-timeout", "5", "app:app"]
 
 
-SERVERS = {server.__name__: server for server in (uvicorn, gunicorn, hypercorn, granian)}
+SERVERS = {server.__name__: server for server in (uvicorn, uvicorn_workers, gunicorn, hypercorn, granian)}
 
 
 @dataclass
@@ -88,7 +92,8 @@ def start(upstream, tmp_path):
     processes = []
 
     async def start(name, loop, wait_s=0.0):
-        for module in NEEDS.get(name, (name,)):
+        program = name.removesuffix("_workers")
+        for module in NEEDS.get(program, (program,)):
             if not importlib.util.find_spec(module):
                 pytest.skip(f"{module} is not installed")
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -98,7 +103,7 @@ def start(upstream, tmp_path):
         log = tmp_path / "log"
         with log.open("w") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", name, *SERVERS[name](port, loop)],
+                [sys.executable, "-m", program, *SERVERS[name](port, loop)],
                 env={**env, "HOME": str(tmp_path)},  # gunicorn has a socket there
                 stdout=output,
                 stderr=output,
