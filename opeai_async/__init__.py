@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from opeai_async._io.transport import Response, Transport
     from opeai_async.client import AsyncOpeAI
     from opeai_async.conversation import Conversation
+    from opeai_async.draining import drain, drain_on_sigterm
     from opeai_async.errors import (
         APIConnectionError,
         APIStatusError,
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from opeai_async.event_stream import SSE_HEADERS, UI_MESSAGE_HEADERS, sse, sse_chunks
     from opeai_async.frames import FrameSource, StreamFrames
     from opeai_async.output_errors import InvalidOutputError, OutputFilteredError, OutputTruncatedError
+    from opeai_async.racing import race
     from opeai_async.relay import RelayOptions, RelayResult, RelayTiming
     from opeai_async.runner import Run, RunFrames, RunResult
     from opeai_async.session import StreamSession, Subscription
@@ -201,6 +203,7 @@ _MODULES = {
     "_io.transport": "Response Transport",
     "client": "AsyncOpeAI",
     "conversation": "Conversation",
+    "draining": "drain drain_on_sigterm",
     "errors": (
         "APIConnectionError APIStatusError APITimeoutError AuthenticationError BadRequestError ClientClosedError "
         "ConcurrentReadError ConfigurationError ConflictError InternalServerError InvalidJSONError "
@@ -212,6 +215,7 @@ _MODULES = {
     "event_stream": "SSE_HEADERS UI_MESSAGE_HEADERS sse sse_chunks",
     "frames": "FrameSource StreamFrames",
     "output_errors": "InvalidOutputError OutputFilteredError OutputTruncatedError",
+    "racing": "race",
     "relay": "RelayOptions RelayResult RelayTiming",
     "runner": "Run RunFrames RunResult",
     "session": "StreamSession Subscription",
@@ -281,7 +285,7 @@ __all__ = [
     "ToolChoiceParam", "ToolError", "ToolFinishedEvent", "ToolFinishedFrame", "ToolMessage", "ToolParam",
     "ToolStartedEvent", "ToolStartedFrame", "TopLogprob", "Transport", "UIMessageEncoder", "UI_MESSAGE_HEADERS",
     "UnprocessableEntityError", "UrlCitation", "UsageEvent", "UserMessage", "WireStruct", "__version__", "decode_chunk",
-    "encode_json", "sse", "sse_chunks", "tool",
+    "drain", "drain_on_sigterm", "encode_json", "race", "sse", "sse_chunks", "tool",
 ]
 # fmt: on
 

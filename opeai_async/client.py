@@ -123,6 +123,11 @@ class AsyncOpeAI:
         self._wiring.pauses.end()
         await self._wiring.transport.aclose()
 
+    @property
+    def open_answers(self) -> int:
+        """How many answers are being received; 0 for a transport that does not tell."""
+        return getattr(self._wiring.transport, "open_responses", 0)
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -174,6 +179,11 @@ class _LazyTransport:
         self._make: Callable[[], Transport] = lambda: _aiohttp_transport(max_connections, ssl_context, proxy)
         self._made: Transport | None = None
         self._closed = False
+
+    @property
+    def open_responses(self) -> int:
+        """How many responses are neither released nor aborted."""
+        return getattr(self._made, "open_responses", 0)
 
     async def send(self, request: Request, *, connect_s: float, pool_s: float) -> Response:
         if self._made is None:

@@ -22,6 +22,7 @@ from typing import Any, Protocol, Self
 
 import msgspec
 
+from opeai_async import draining
 from opeai_async._core.chunk_events import ChunkEvents
 from opeai_async._core.frame_codecs import FrameEncoder, Message, encode_json
 from opeai_async._core.outcome import TRUNCATED, Outcome
@@ -144,6 +145,11 @@ class EventStream:
         self._is_waiting = False
         self._is_closed = False
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop in which it is read; None before."""
+        return self._loop
+
     def __aiter__(self) -> Self:
         return self
 
@@ -153,6 +159,8 @@ class EventStream:
             raise ConcurrentReadError("another task is reading these events already")
         self._loop = asyncio.get_running_loop()
         self._is_waiting = True
+        if self._sent_at is None:
+            draining.began(self)
         try:
             data = await self._next()
         except BaseException:  # cancelled, most of all
@@ -198,6 +206,7 @@ class EventStream:
         if self._is_closed:
             return None
         self._is_closed = True
+        draining.ended(self)
         return _begin_closing(self._feed, self._read, self._bell)
 
     def __del__(self) -> None:

@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypedDict, TypeGuard
 
+from opeai_async import draining
 from opeai_async._core.frame_codecs import FrameEncoder, Message, encode_json, encode_text
 from opeai_async._core.inbound import is_gone, is_stop, size_of
 from opeai_async._io.stream import ChunkStream
@@ -237,7 +238,7 @@ class _Relay:
         self._send = send
         self._receive = receive
         self._options = options
-        self._loop = asyncio.get_running_loop()
+        self.loop = self._loop = asyncio.get_running_loop()
         self._running: set[_Task] = set()
         self._one_at_a_time = asyncio.Lock()
         self._started_at = self._sent_at = self._loop.time()
@@ -253,11 +254,13 @@ class _Relay:
 
     async def run(self) -> RelayResult:
         """Relay to the end."""
+        draining.began(self)
         try:
             reason = await self._until_end()
             if reason in ("disconnected", "slow") and self._options.drain_timeout > 0 and not self._is_read:
                 await self._drain()
         finally:
+            draining.ended(self)
             await self._end()
         return self._result(reason)
 

@@ -222,6 +222,16 @@ class StreamSession:
             return Outcome.OPEN
         return _OUTCOMES[last.reason] if isinstance(last, DoneFrame) else Outcome.FAILED
 
+    @property
+    def store_error(self) -> APIConnectionError | None:
+        """Why the store fails: other processes do not see this answer, or theirs does not come here.
+
+        None while the store does what it is asked, which a ``MemoryStore`` always does. The answer itself goes on, and
+        readers in the process that reads it miss nothing. The message and the hint are in our own words, without
+        a password, a URL or what was said.
+        """
+        return self._log.store_error
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.outcome.value}, offset {self.offset}>"
 

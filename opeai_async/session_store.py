@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
 from opeai_async._core.frame_log import FrameLog
-from opeai_async.errors import ConfigurationError, LocalResourceError, OpeAIError
+from opeai_async.errors import APIConnectionError, ConfigurationError, LocalResourceError, OpeAIError
 from opeai_async.frames import AnswerSoFar
 from opeai_async.types.frames import DoneFrame, ErrorFrame, Frame
 
@@ -46,6 +46,8 @@ class SessionLog:
         readers: How many there are in this process.
         unread_since: When the last of them left, in the event loop's time; when it was made, if there was none yet. A
             store that knows of readers in other processes moves it on.
+        store_error: Why other processes do not see what is filled here, or why what they fill does not come; None
+            where the store does what it is asked. A store sets it.
         on_append: Called after each append, when readers can have it.
         on_readers: Called when the first reader comes, and when the last one leaves.
     """
@@ -53,6 +55,7 @@ class SessionLog:
     def __init__(self, *, max_bytes: int = MAX_BYTES) -> None:
         self.origin: Origin | None = None
         self.readers: int = 0
+        self.store_error: APIConnectionError | None = None
         self.on_append: list[Callable[[], None]] = []
         self.on_readers: list[Callable[[], None]] = []
         self._frames = FrameLog(max_bytes)
@@ -173,7 +176,10 @@ class SessionStore(Protocol):
         ...
 
     async def settle(self, id: str) -> None:
-        """Return when all that is in the log of *id* is known to other processes, or cannot be made known soon."""
+        """Return when all that is in the log of *id* is known to other processes, or cannot be made known soon.
+
+        It does not wait for a store that is known to refuse.
+        """
         ...
 
 

@@ -42,10 +42,12 @@ FLOORS = (
         "client",
         "completions",
         "conversation",
+        "draining",
         "event_stream",
         "frames",
         "partials",
-        "redis_store",
+        "racing",
+        "redis_store.*",
         "relay",
         "runner",
         "session",
@@ -60,7 +62,7 @@ FLOORS = (
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
 DEPENDENCIES = {"aiohttp", "anyio", "msgspec"}
-OPTIONAL_DEPENDENCIES = {"_cli.terminal": {"rich"}, "redis_store": {"redis"}, "testing.pytest": {"pytest"}}
+OPTIONAL_DEPENDENCIES = {"_cli.terminal": {"rich"}, "redis_store.store": {"redis"}, "testing.pytest": {"pytest"}}
 # `types` and `_core` are data and decisions: no await, no I/O, no clock, no chance.
 IMPURE = {
     "aiohttp",

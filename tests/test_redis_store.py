@@ -23,6 +23,7 @@ from tests.support.redis_server import RedisServer, needs_redis
 
 redis = pytest.importorskip("redis.asyncio")
 RedisStore = importlib.import_module("opeai_async.redis_store").RedisStore
+keeper = importlib.import_module("opeai_async.redis_store.keeper")
 
 pytestmark = needs_redis
 
@@ -78,6 +79,16 @@ async def client(shared_server):
     async with redis.Redis.from_url(shared_server.url) as client:
         await client.flushall()
         yield client
+
+
+def published(store):
+    """What is not written to its end yet."""
+    return store._place().keeper._published
+
+
+def followers(store):
+    """What fills the logs of sessions elsewhere."""
+    return store._place().followers
 
 
 def begin(store, **options):
@@ -143,7 +154,7 @@ async def test_many_readers_elsewhere_are_one_for_redis(here, there, client):
     assert len(blocked) == 1
     for reader in readers:
         await reader.aclose()
-    assert not there._followers
+    assert not followers(there)
     again = view(session, there).subscribe()
     assert await texts_of(again, 1) == "x"
     await session.stop()
@@ -238,7 +249,7 @@ async def test_what_has_ended_leaves_one_entry_for_a_while(here, client):
     faucet, session = begin(here, keep=100.0)
     for _ in range(5):
         faucet.say("x")
-        await eventually(lambda: here._keeper._published[session.id].stored == faucet.offset)
+        await eventually(lambda: published(here)[session.id].stored == faucet.offset)
     keys = Keys(PREFIX, session.id)
     assert await client.xlen(keys.log) == 5
     assert 0 < await client.pttl(keys.log) <= (100 + LEASE_S) * 1000
@@ -280,7 +291,7 @@ async def test_an_id_that_is_taken_elsewhere_is_refused(here, there):
     """Two answers under one id would be mixed up; the second one ends, the first does not notice."""
     faucet, session = begin(here, id="same")
     faucet.say("first")
-    await eventually(lambda: here._keeper._published["same"].stored == 5)
+    await eventually(lambda: published(here)["same"].stored == 5)
     other, second = begin(there, id="same")
     other.say("second")
     assert (await all_of(second.subscribe()))[-1].code == "failed"
@@ -297,7 +308,7 @@ async def test_a_short_answer_to_an_id_that_is_taken_is_whole_here(shared_server
     """It had ended before the other was found out: its readers have it all, and nothing of it is written."""
     faucet, session = begin(here, id="taken")
     faucet.say("first")
-    await eventually(lambda: here._keeper._published["taken"].stored == 5)
+    await eventually(lambda: published(here)["taken"].stored == 5)
     other, second = begin(there, id="taken")
     other.say("second")
     other.finish()
@@ -348,14 +359,14 @@ async def test_what_is_no_log_is_lost(there, client):
 async def test_a_key_of_another_type_stops_only_its_own_session(here, there, client):
     """One session that cannot be written does not keep the others from Redis, and is whole for its readers here."""
     bad, blocked = begin(here, id="blocked")
-    await eventually(lambda: here._keeper._published["blocked"].is_claimed)
+    await eventually(lambda: published(here)["blocked"].is_claimed)
     await client.set(Keys(PREFIX, "blocked").log, "a string")
     bad.say("x")
     good, session = begin(here)
     good.say("y")
     reader = view(session, there).subscribe()
     assert await texts_of(reader, 1) == "y"
-    await eventually(lambda: "blocked" not in here._keeper._published)
+    await eventually(lambda: "blocked" not in published(here))
     bad.finish()
     await blocked.aclose()
     assert text_of(await all_of(blocked.subscribe())) == "x"
@@ -392,7 +403,7 @@ async def test_without_redis_readers_here_miss_nothing(server):
         faucet, session = begin(store, keep=0.5)
         reader = session.subscribe()
         faucet.say("one")
-        await eventually(lambda: store._keeper._published[session.id].stored == 3)
+        await eventually(lambda: published(store)[session.id].stored == 3)
         server.kill()
         faucet.say(" two")
         assert await texts_of(reader, 7) == "one two"
@@ -407,7 +418,7 @@ async def test_a_redis_that_comes_back_empty_gets_all(server):
     async with connected(server) as here, connected(server) as there:
         faucet, session = begin(here)
         faucet.say("one")
-        await eventually(lambda: here._keeper._published[session.id].stored == 3)
+        await eventually(lambda: published(here)[session.id].stored == 3)
         server.kill()
         faucet.say(" two")
         server.start()
@@ -424,7 +435,7 @@ async def test_a_log_that_was_deleted_is_written_again(here, there, client, more
     """Redis may evict a key at any time, also when nothing new comes for long."""
     faucet, session = begin(here)
     faucet.say("one")
-    await eventually(lambda: here._keeper._published[session.id].stored == 3)
+    await eventually(lambda: published(here)[session.id].stored == 3)
     await client.delete(Keys(PREFIX, session.id).log)
     if more:
         faucet.say(more)
@@ -466,12 +477,12 @@ async def test_readers_elsewhere_are_told_that_redis_is_gone(server):
 
 async def test_a_redis_that_hangs_hangs_nobody(server, monkeypatch):
     """Connections are open and nothing is answered: readers here go on, and closing takes a limited time."""
-    monkeypatch.setattr("opeai_async.redis_store.ROUND_TIMEOUT_S", 0.2)
-    monkeypatch.setattr("opeai_async.redis_store.SETTLE_S", 0.5)
+    monkeypatch.setattr(keeper, "ROUND_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(keeper, "SETTLE_S", 0.5)
     async with connected(server, socket_timeout=None) as store:
         faucet, session = begin(store)
         faucet.say("one")
-        await eventually(lambda: store._keeper._published[session.id].stored == 3)
+        await eventually(lambda: published(store)[session.id].stored == 3)
         server.pause()
         try:
             faucet.say(" two")

@@ -1,4 +1,4 @@
-"""What the client says about its work: a line per attempt, per retry, and per answer's end.
+"""What the client says about its work: a line per attempt, per retry, and per answer's end; and where a store fails.
 
 The logger is ``opeai_async``; nothing is written until a handler is there. ``OPEAI_LOG=info`` or ``debug`` brings one
 that writes to stderr. A line is ``what: name=value ...``, with facts about the exchange only: never a header, a body, a
@@ -100,6 +100,16 @@ def quirks_met(request: Request, quirks: tuple[str, ...]) -> None:
     """An answer needed these repairs."""
     if quirks and _LOGGER.isEnabledFor(logging.DEBUG):
         _LOGGER.debug("quirks: host=%s names=%s", _host(request), ",".join(quirks))
+
+
+def store_lost(error: OpeAIError) -> None:
+    """A store of sessions does not do any more what it is asked; *error* says why in our own words."""
+    _LOGGER.warning("store: state=lost reason=%r hint=%r", error.message, error.hint)
+
+
+def store_back() -> None:
+    """A store of sessions does again what it is asked, also what it had refused."""
+    _LOGGER.warning("store: state=back")
 
 
 def _is_handled(logger: logging.Logger | None) -> bool:

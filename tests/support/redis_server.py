@@ -16,9 +16,14 @@ needs_redis = pytest.mark.skipif(EXECUTABLE is None, reason="there is no redis-s
 
 
 class RedisServer:
-    """Keeps nothing on disk: whoever starts it again finds it empty. Use it in ``with``."""
+    """Keeps nothing on disk: whoever starts it again finds it empty. Use it in ``with``.
 
-    def __init__(self) -> None:
+    Args:
+        options: More options of the command line, such as ``"--requirepass", "secret"``.
+    """
+
+    def __init__(self, *options: str) -> None:
+        self._options = options
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self._process: subprocess.Popen | None = None
@@ -30,6 +35,7 @@ class RedisServer:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        options += self._options
         command = [EXECUTABLE, *options, "--dir", tempfile.gettempdir()]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + START_S
@@ -42,7 +48,7 @@ class RedisServer:
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
                 connection.sendall(b"PING\r\n")
-                return connection.recv(16).startswith(b"+PONG")
+                return connection.recv(16).startswith((b"+PONG", b"-NOAUTH"))
         except OSError:
             return False
 
