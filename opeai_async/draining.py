@@ -18,16 +18,26 @@ import threading
 import weakref
 from collections.abc import AsyncGenerator, Callable
 from types import FrameType
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from opeai_async.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from opeai_async.client import AsyncOpeAI
 
 WAIT_S = 10.0
 LAST_FRAMES_S = 1.0
 _POLL_S = 0.02
+
+
+class Drainable(Protocol):
+    """A client, as far as its end goes."""
+
+    @property
+    def open_answers(self) -> int:
+        """How many answers are being received."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close every stream and connection."""
+        ...
 
 
 class _Sender(Protocol):
@@ -50,7 +60,7 @@ def ended(sender: _Sender) -> None:
     _senders.discard(sender)
 
 
-async def drain(*clients: AsyncOpeAI, wait: float = WAIT_S) -> None:
+async def drain(*clients: Drainable, wait: float = WAIT_S) -> None:
     """Let open answers end, for *wait* seconds; then close *clients*: what has not ended ends with an ``error`` frame.
 
     Calls that begin meanwhile are served. Afterwards the clients are closed, and the last frames have been handed to
@@ -77,7 +87,7 @@ async def drain(*clients: AsyncOpeAI, wait: float = WAIT_S) -> None:
 
 
 @contextlib.asynccontextmanager
-async def drain_on_sigterm(*clients: AsyncOpeAI, wait: float = WAIT_S) -> AsyncGenerator[None]:
+async def drain_on_sigterm(*clients: Drainable, wait: float = WAIT_S) -> AsyncGenerator[None]:
     """Drain *clients* when this process gets a SIGTERM, and only then let the server have the signal.
 
     Use it in the application's lifespan, around its ``yield``. A second SIGTERM does not wait. It does nothing where
@@ -108,7 +118,7 @@ class _OnSignal:
         previous: What handled the signal before, as ``signal.getsignal`` tells it.
     """
 
-    def __init__(self, clients: tuple[AsyncOpeAI, ...], wait: float) -> None:
+    def __init__(self, clients: tuple[Drainable, ...], wait: float) -> None:
         self.previous: Callable[[int, FrameType | None], object] | int | None = None
         self._clients = clients
         self._wait = wait
