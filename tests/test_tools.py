@@ -200,7 +200,7 @@ def test_what_strict_mode_cannot_express_is_refused() -> None:
 
     def note(tags: dict[str, str]) -> None: ...
 
-    with pytest.raises(RequestValidationError, match=r"\$\.tags") as caught:
+    with pytest.raises(RequestValidationError, match="note cannot be a tool: the parameter 'tags'") as caught:
         tool(note)
     assert "strict=False" in caught.value.hint
     assert tool(strict=False)(note).parameters["properties"]["tags"]["type"] == "object"
