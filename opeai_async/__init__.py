@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from opeai_async._core.retry import RetryPolicy
     from opeai_async._core.sse import ServerSentEvent, SSEDecoder
     from opeai_async._core.timeouts import Timeouts
+    from opeai_async._core.tool_results import ToolError
     from opeai_async._core.ui_messages import UIMessageEncoder
     from opeai_async._io.transport import Response, Transport
     from opeai_async.client import AsyncOpeAI
@@ -73,7 +74,7 @@ if TYPE_CHECKING:
     from opeai_async.session_store import MemoryStore, SessionLog, SessionStore
     from opeai_async.stream import ChatCompletionStream
     from opeai_async.structured import ParsedChatCompletionStream
-    from opeai_async.tools import OnToolError, RunTool, Tool, ToolError, tool
+    from opeai_async.tools import OnToolError, RunTool, Tool, tool
     from opeai_async.types.chunk import (
         AudioDelta,
         ChatCompletionChunk,
@@ -218,7 +219,8 @@ _MODULES = {
     "session_store": "MemoryStore SessionLog SessionStore",
     "stream": "ChatCompletionStream",
     "structured": "ParsedChatCompletionStream",
-    "tools": "OnToolError RunTool Tool ToolError tool",
+    "_core.tool_results": "ToolError",
+    "tools": "OnToolError RunTool Tool tool",
     "types.chunk": (
         "AudioDelta ChatCompletionChunk ChoiceDelta ChunkChoice CustomCallDelta FunctionCallDelta ToolCallDelta"
     ),

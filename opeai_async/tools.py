@@ -23,7 +23,16 @@ from anyio import to_thread
 from opeai_async._core.function_schema import function_schema
 from opeai_async._core.json_types import JSONObject, is_object
 from opeai_async._core.schema import Mismatch
-from opeai_async._core.tool_results import ToolAnswer, content_of, failed, too_slow, unknown_tool, wrong_arguments
+from opeai_async._core.tool_results import (
+    ToolAnswer,
+    answer_with,
+    content_of,
+    failed,
+    told_by,
+    too_slow,
+    unknown_tool,
+    wrong_arguments,
+)
 from opeai_async.errors import ConfigurationError, RequestValidationError
 from opeai_async.types.completion import ToolCall
 from opeai_async.types.request import CustomTool, FunctionTool, ToolParam
@@ -36,10 +45,6 @@ R = TypeVar("R")
 OnToolError: TypeAlias = Literal["tell", "raise"] | Callable[[Exception, ToolCall], Any]
 """What becomes of an exception of a tool: the model is told its type (never its text), the run ends with it, or a
 function decides: what it returns is the result that the model is told, what it raises ends the run."""
-
-
-class ToolError(Exception):
-    """Raise it in a tool to tell the model what is wrong: the message is sent as it is."""
 
 
 class Tool(Mapping[str, object], Generic[P, R_co]):
@@ -62,8 +67,17 @@ class Tool(Mapping[str, object], Generic[P, R_co]):
         description: str | None = None,
         strict: bool = True,
         timeout: float | None = None,
+        context: Mapping[str, object] | None = None,
     ) -> None:
         _check_callable(function)
+        if _is_tool(function):  # made once, and bound or named for a request
+            name, timeout = name or function.name, timeout if timeout is not None else function.timeout
+            description = description if description is not None else function.description
+            function = function.function
+        if context:
+            _check_context(function, context)
+            given: dict[str, Any] = dict(context)
+            function = cast("Callable[P, R_co]", functools.partial(cast("Callable[..., R_co]", function), **given))
         if timeout is not None and not timeout > 0:
             raise ConfigurationError(f"timeout is {timeout!r}, expected seconds, more than 0")
         schema = function_schema(function, name=name, strict=strict)
@@ -85,11 +99,13 @@ class Tool(Mapping[str, object], Generic[P, R_co]):
         description: str | None = None,
         strict: bool = True,
         timeout: float | None = None,
+        context: Mapping[str, object] | None = None,
     ) -> Tool[Q, R]:
-        """The tool that calls *function*; what the model is told comes from its type hints and its docstring.
+        """Make the tool that calls *function*; what the model is told comes from its type hints and its docstring.
 
-        ``Annotated[..., msgspec.Meta(description=...)]`` describes a parameter, or the docstring does, in Google, NumPy
-        or reST style. A default is told; with *strict*, the model must give every argument all the same.
+        ``Annotated`` describes a parameter and its bounds (``msgspec.Meta``, ``pydantic.Field``, ``annotated_types``,
+        ``Doc``, or a text), or the docstring does, in Google, NumPy or reST style. A default is told; with *strict*,
+        the model must give every argument all the same.
 
         Args:
             function: Any callable that takes its arguments by name.
@@ -97,12 +113,14 @@ class Tool(Mapping[str, object], Generic[P, R_co]):
             description: In place of the docstring's.
             strict: Hold the model to the schema; some types, such as ``dict``, have no strict form.
             timeout: Seconds that one call may take, in place of the run's limit.
+            context: Arguments that the application gives, by name, such as who asks or a database connection: the model
+                is not told of them, and cannot give them. So are those that a ``functools.partial`` has bound.
 
         Raises:
             RequestValidationError: If it cannot be a tool; says which parameter, and why.
             ConfigurationError: If *timeout* is not more than 0.
         """
-        return Tool(function, name=name, description=description, strict=strict, timeout=timeout)
+        return Tool(function, name=name, description=description, strict=strict, timeout=timeout, context=context)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Call the function, as if it were no tool."""
@@ -124,18 +142,22 @@ class Tool(Mapping[str, object], Generic[P, R_co]):
             arguments = self._decode(call.custom.input if call.custom is not None else call.function.arguments)
             async with limit:
                 result = await self._result(arguments)
-            return ToolAnswer(content_of(result), result=result)
         except Mismatch as exc:
             return wrong_arguments(exc)
-        except ToolError as exc:
-            return failed(exc, str(exc))
         except Exception as exc:  # a tool may raise anything
+            if (text := told_by(exc)) is not None:
+                return failed(exc, text)
             if on_error == "raise":
                 raise
             if on_error != "tell":
-                content = content_of(on_error(exc, call))
+                said = on_error(exc, call)
+                content = content_of(await said if inspect.isawaitable(said) else said)
                 return ToolAnswer(content, "timeout" if limit.expired() else "failed", exception=exc)
             return too_slow(exc, limit_s or 0.0) if limit.expired() else failed(exc)
+        answer = answer_with(result)
+        if answer.exception is not None and on_error == "raise":
+            raise answer.exception
+        return answer
 
     async def _result(self, arguments: dict[str, Any]) -> Any:
         function: Callable[..., Any] = self.function
@@ -171,7 +193,12 @@ def tool(function: Callable[Q, R], /) -> Tool[Q, R]: ...
 
 @overload
 def tool(
-    *, name: str | None = None, description: str | None = None, strict: bool = True, timeout: float | None = None
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    strict: bool = True,
+    timeout: float | None = None,
+    context: Mapping[str, object] | None = None,
 ) -> Callable[[Callable[Q, R]], Tool[Q, R]]: ...
 
 
@@ -264,6 +291,8 @@ def _param(tool: Tool[..., Any]) -> JSONObject:
 
 
 def _is_async(function: Any) -> bool:
+    while isinstance(function, functools.partial):
+        function = function.func
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
 
 
@@ -279,6 +308,23 @@ def _check_callable(function: Any) -> None:
     if reason:
         name = getattr(function, "__qualname__", type(function).__name__)
         raise RequestValidationError(f"{name} cannot be a tool: {reason}", field="tools", hint=hint)
+
+
+def _check_context(function: Any, context: Mapping[str, object]) -> None:
+    """Refuse names that *function* does not take."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # which is said when its schema is made
+        return
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    known = [parameter.name for parameter in parameters if parameter.kind in by_name]
+    for name in context:
+        if name not in known:
+            raise RequestValidationError(
+                f"context has {name!r}, expected a parameter that can be given by name: {', '.join(known) or 'none'}",
+                field="context",
+                hint="correct the name",
+            )
 
 
 def _yields(function: Any) -> bool:
