@@ -15,6 +15,7 @@ from typing import Any, Self, Unpack
 from opeai_async._core.events import EventMaker
 from opeai_async._core.framer import Framer
 from opeai_async._core.json_types import is_object
+from opeai_async._core.sendable import NOT_RUN, sendable
 from opeai_async._io.rounds import Rounds, RunItem
 from opeai_async._io.stream import ChunkStream
 from opeai_async.errors import ConcurrentReadError, ConfigurationError, OpeAIError, RequestValidationError
@@ -34,6 +35,17 @@ from opeai_async.types.run_events import (
     ToolStartedEvent,
 )
 
+# What the model is told of calls that were not run; they are the caller's where the run ended for them.
+_NOT_RUN: dict[RunReason, str] = {
+    "completed": NOT_RUN,
+    "max_rounds": NOT_RUN,
+    "length": "not run: the answer reached its greatest length",
+    "content_filter": "not run: a content filter ended the answer",
+    "truncated": "not run: the answer was cut",
+    "cancelled": "not run: the run was cancelled",
+    "failed": "not run: the run ended with an error",
+    "running": "not run yet",
+}
 _DONE_REASONS: dict[RunReason, DoneReason] = {"truncated": "truncated", "cancelled": "cancelled"}
 
 
@@ -69,9 +81,11 @@ class RunResult:
 
     Attributes:
         reason: Why it ended; see ``RunReason``.
-        messages: The whole conversation, for the next request. Where there are ``open_calls``, it lacks their results:
-            a server wants a ``tool`` message for each first.
-        new_messages: Those of the messages that the run has added: the model's, as they came, and the tools' results.
+        messages: The whole conversation, for the next request. Calls that were not run have a result that says so,
+            unless it is you who runs them (``reason`` is ``"tool_calls"``): then a server wants a ``tool`` message for
+            each of the ``open_calls`` first. Arguments that are no JSON object are in an object, because servers refuse
+            others; the ``completions`` have them as they came.
+        new_messages: Those of the messages that the run has added.
         completions: The answers, one per round; without one that broke off.
         usage: Token counts of all rounds together, as far as they came.
         open_calls: Calls of the last answer that have no result.
@@ -122,7 +136,7 @@ class Run:
         def ask(messages: list[MessageParam], number: int) -> ChunkStream[Any]:
             choice = params.get("tool_choice")
             plain["tool_choice"] = choice if number == 1 else later_tool_choice(choice)
-            return stream(messages=messages, tools=toolbox.params or None, **plain)
+            return stream(messages=sendable(messages), tools=toolbox.params or None, **plain)
 
         self._ready: deque[RunEvent] = deque()
         self._maker = EventMaker()
@@ -168,8 +182,12 @@ class Run:
                 self._maker = EventMaker()
             self._ready.append(item)
 
-    async def result(self) -> RunResult:
-        """Read to the end; returns what the run has brought. After ``cancel()``, it is what had been done.
+    async def result(self, *, closed: bool = True) -> RunResult:
+        """Read to the end; return what the run has brought. After ``cancel()``, it is what had been done.
+
+        Args:
+            closed: Whether the messages shall be such that a server takes them, see ``RunResult``; False for those of
+                the model as they came, and no others.
 
         Raises:
             OpeAIError: What ended the run, and the rest as reading an event does.
@@ -177,7 +195,7 @@ class Run:
         self._ready.clear()  # the rest counts as read
         while await self._rounds.read():
             pass
-        return self.result_so_far
+        return self._result(closed=closed)
 
     def __await__(self) -> Generator[Any, None, RunResult]:
         return self._whole().__await__()
@@ -253,11 +271,15 @@ class Run:
     @property
     def result_so_far(self) -> RunResult:
         """What has been done: all messages and results that there are, also after an error."""
+        return self._result(closed=True)
+
+    def _result(self, *, closed: bool) -> RunResult:
         rounds = self._rounds
+        why = _NOT_RUN.get(rounds.reason) if closed else None
         return RunResult(
             reason=rounds.reason,
-            messages=rounds.messages,
-            new_messages=rounds.new_messages,
+            messages=rounds.messages if why is None else sendable(rounds.messages, why=why),
+            new_messages=rounds.new_messages if why is None else sendable(rounds.new_messages, why=why),
             completions=list(rounds.completions),
             usage=rounds.usage,
             open_calls=rounds.open_calls,

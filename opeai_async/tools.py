@@ -71,9 +71,10 @@ class Tool(Mapping[str, object], Generic[P, R_co]):
     ) -> None:
         _check_callable(function)
         if _is_tool(function):  # made once, and bound or named for a request
-            name, timeout = name or function.name, timeout if timeout is not None else function.timeout
-            description = description if description is not None else function.description
-            function = function.function
+            made: Tool[..., Any] = function
+            name, timeout = name or made.name, timeout if timeout is not None else made.timeout
+            description = description if description is not None else made.description
+            function = made.function
         if context:
             _check_context(function, context)
             given: dict[str, Any] = dict(context)
@@ -87,7 +88,7 @@ class Tool(Mapping[str, object], Generic[P, R_co]):
         self.description: str | None = description if description is not None else schema.description or None
         self.parameters: JSONObject = schema.parameters
         self.strict = strict
-        self.timeout = timeout
+        self.timeout: float | None = timeout
         self._decode = schema.decode
         self._param = _param(self)
 
@@ -227,6 +228,7 @@ class Toolbox:
         self._tools: dict[str, Tool[..., Any]] = {}
         self._manual: set[str] = set()
         self.params: list[ToolParam] = []
+        _check_list(tools)
         for item in tools:
             self._add(item)
 
@@ -258,6 +260,15 @@ class Toolbox:
         elif name is not None:
             self._manual.add(name)
         self.params.append(param)
+
+
+def _check_list(tools: object) -> None:
+    """Refuse what is written in place of a list."""
+    if isinstance(tools, Iterable) and not isinstance(tools, (str, bytes, Mapping)):
+        return
+    given = "one tool" if callable(tools) or isinstance(tools, Mapping) else f"{tools!r:.40}"
+    hint = "put it into a list: tools=[...]" if given == "one tool" else "without tools, use chat.completions.stream"
+    raise RequestValidationError(f"tools is {given}, expected a list of functions or tools", field="tools", hint=hint)
 
 
 def _is_tool(item: object) -> TypeGuard[Tool[..., Any]]:

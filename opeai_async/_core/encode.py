@@ -309,6 +309,8 @@ _CONVERSIONS: dict[str, Callable[[Any], Any]] = {
     "__fspath__": os.fspath,
 }
 _encode_json = msgspec.json.Encoder(enc_hook=as_builtin).encode
+_JSON_HINT = "JSON takes str, numbers, bool, None, lists, dicts with str keys; no lone surrogates, no cycles"
+_TOOLS_HINT = "make a function a tool with @tool or Tool.from_function(f); chat.completions.run(tools=[f]) calls it too"
 
 
 def _encode(body: dict[str, Any]) -> bytes:
@@ -320,7 +322,7 @@ def _encode(body: dict[str, Any]) -> bytes:
         raise RequestValidationError(
             f"{path or 'the body'} cannot be sent as JSON: {exc}",
             field=path or None,
-            hint="JSON takes str, numbers, bool, None, lists, dicts with str keys; no lone surrogates, no cycles",
+            hint=_TOOLS_HINT if path.startswith("tools[") and "function" in str(exc) else _JSON_HINT,
         ) from None
 
 

@@ -35,6 +35,7 @@ from opeai_async.errors import RequestValidationError
 T = TypeVar("T")
 Decode = Callable[[str], Any]
 
+WRAPPER_FIELD = "value"
 _MAX_NAME = 64
 # So that a server which holds a model to patterns lets nothing through that the decoder refuses.
 _DECIMAL = r"^-?[0-9]+(\.[0-9]+)?$"
@@ -83,7 +84,11 @@ class Shape(Generic[T]):
         self.is_wrapped = root.get("type") != "object"
         self.description: str = root.get("description", "")
         if self.is_wrapped:
-            root = {"type": "object", "properties": {"value": described.schema}, "required": ["value"]}
+            root = {
+                "type": "object",
+                "properties": {WRAPPER_FIELD: described.schema},
+                "required": [WRAPPER_FIELD],
+            }
         self._schema = with_defs(root, described.defs)
         self._decode = described.decode
 
@@ -120,7 +125,7 @@ class Shape(Generic[T]):
         try:
             return cast("T", self._decode(bytes(value).decode()))
         except Mismatch as exc:
-            raise Mismatch(exc.reason, f"$.value{exc.path[1:]}") from None
+            raise Mismatch(exc.reason, f"$.{WRAPPER_FIELD}{exc.path[1:]}") from None
 
 
 class _Wrapper(msgspec.Struct):
