@@ -82,6 +82,45 @@ class ParsedChatCompletionStream(ChatCompletionStream[ChatCompletionChunk], Gene
         return self._output.parsed(completion, repair=self._options.dialect == "repair")
 
 
+class RunOutput(Generic[T]):
+    """The value that a run of tools comes to."""
+
+    def __init__(self, output: OutputFormat[T], *, repair: bool, retries: int) -> None:
+        if output.tool is not None:
+            raise RequestValidationError(
+                "mode is 'tool', expected 'json_schema' or 'json_object': a run ends with an answer, not with a call",
+                field="mode",
+            )
+        if retries < 0:
+            raise RequestValidationError(
+                f"retries_on_invalid is {retries}, expected 0 or more", field="retries_on_invalid"
+            )
+        self._output = output
+        self._repair = repair
+        self._retries = retries
+        self._rejected: list[ChatCompletion] = []
+
+    def asked(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return *params* with what asks for the value."""
+        return self._output.asked(params)
+
+    def review(self, completion: ChatCompletion, may_follow: bool) -> ChatCompletion | list[Any]:
+        """Return the last answer with its value; or what to say to the model, which may try again.
+
+        Raises:
+            InvalidOutputError: If it is not of the type, and no other round may follow.
+        """
+        try:
+            return self._output.parsed(completion, repair=self._repair)
+        except InvalidOutputError as exc:
+            exc.rejected = tuple(self._rejected)
+            # What was cut or filtered would be so again.
+            if not may_follow or len(self._rejected) == self._retries or type(exc) is not InvalidOutputError:
+                raise
+            self._rejected.append(completion)
+            return self._output.corrections(exc)[1:]
+
+
 class _ArgumentTexts:
     """The pieces of the arguments of one tool."""
 

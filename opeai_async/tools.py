@@ -20,7 +20,7 @@ from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeGuard, TypeV
 
 from anyio import to_thread
 
-from opeai_async._core.function_schema import function_schema
+from opeai_async._core.function_schema import FunctionSchema, function_schema, schema_from_elsewhere
 from opeai_async._core.json_types import JSONObject, is_object
 from opeai_async._core.schema import Mismatch
 from opeai_async._core.tool_results import (
@@ -47,6 +47,9 @@ OnToolError: TypeAlias = Literal["tell", "raise"] | Callable[[Exception, ToolCal
 function decides: what it returns is the result that the model is told, what it raises ends the run."""
 
 
+NeedsApproval: TypeAlias = bool | Callable[[ToolCall], bool]
+
+
 class Tool(Mapping[str, object], Generic[P, R_co]):
     """A function that a model may call. Made by ``@tool`` and ``Tool.from_function``.
 
@@ -57,6 +60,7 @@ class Tool(Mapping[str, object], Generic[P, R_co]):
         parameters: JSON Schema of its arguments.
         strict: Whether the schema has the form of strict mode, and the model is held to it.
         timeout: Seconds that one call may take; None for the run's own limit.
+        needs_approval: Whether somebody has to approve a call before a run makes it, or a function of the call.
     """
 
     def __init__(
@@ -68,27 +72,43 @@ class Tool(Mapping[str, object], Generic[P, R_co]):
         strict: bool = True,
         timeout: float | None = None,
         context: Mapping[str, object] | None = None,
+        needs_approval: NeedsApproval = False,
     ) -> None:
         _check_callable(function)
         if _is_tool(function):  # made once, and bound or named for a request
             made: Tool[..., Any] = function
             name, timeout = name or made.name, timeout if timeout is not None else made.timeout
             description = description if description is not None else made.description
+            needs_approval = needs_approval or made.needs_approval
             function = made.function
         if context:
             _check_context(function, context)
             given: dict[str, Any] = dict(context)
             function = cast("Callable[P, R_co]", functools.partial(cast("Callable[..., R_co]", function), **given))
+        schema = function_schema(function, name=name, strict=strict)
+        self._set_up(function, schema, description, strict=strict, timeout=timeout, needs_approval=needs_approval)
+
+    def _set_up(
+        self,
+        function: Callable[P, R_co],
+        schema: FunctionSchema,
+        description: str | None,
+        *,
+        strict: bool,
+        timeout: float | None,
+        needs_approval: NeedsApproval,
+    ) -> None:
+        _check_callable(function)
         if timeout is not None and not timeout > 0:
             raise ConfigurationError(f"timeout is {timeout!r}, expected seconds, more than 0")
-        schema = function_schema(function, name=name, strict=strict)
         functools.update_wrapper(self, function)
         self.function: Callable[P, R_co] = function
         self.name: str = schema.name
         self.description: str | None = description if description is not None else schema.description or None
         self.parameters: JSONObject = schema.parameters
-        self.strict = strict
+        self.strict: bool = strict
         self.timeout: float | None = timeout
+        self.needs_approval: NeedsApproval = needs_approval
         self._decode = schema.decode
         self._param = _param(self)
 
@@ -101,6 +121,7 @@ class Tool(Mapping[str, object], Generic[P, R_co]):
         strict: bool = True,
         timeout: float | None = None,
         context: Mapping[str, object] | None = None,
+        needs_approval: NeedsApproval = False,
     ) -> Tool[Q, R]:
         """Make the tool that calls *function*; what the model is told comes from its type hints and its docstring.
 
@@ -114,6 +135,8 @@ class Tool(Mapping[str, object], Generic[P, R_co]):
             description: In place of the docstring's.
             strict: Hold the model to the schema; some types, such as ``dict``, have no strict form.
             timeout: Seconds that one call may take, in place of the run's limit.
+            needs_approval: Whether somebody has to approve a call before it is run, or a function of the call that says
+                so: a run then ends with the reason ``"approval"``, see ``Completions.run``.
             context: Arguments that the application gives, by name, such as who asks or a database connection: the model
                 is not told of them, and cannot give them. So are those that a ``functools.partial`` has bound.
 
@@ -121,7 +144,47 @@ class Tool(Mapping[str, object], Generic[P, R_co]):
             RequestValidationError: If it cannot be a tool; says which parameter, and why.
             ConfigurationError: If *timeout* is not more than 0.
         """
-        return Tool(function, name=name, description=description, strict=strict, timeout=timeout, context=context)
+        return Tool(
+            function,
+            name=name,
+            description=description,
+            strict=strict,
+            timeout=timeout,
+            context=context,
+            needs_approval=needs_approval,
+        )
+
+    @staticmethod
+    def from_schema(
+        name: str,
+        parameters: Mapping[str, Any],
+        function: Callable[..., R],
+        *,
+        description: str | None = None,
+        strict: bool = False,
+        timeout: float | None = None,
+        needs_approval: NeedsApproval = False,
+    ) -> Tool[..., R]:
+        """Make a tool whose schema comes from elsewhere, such as OpenAPI or MCP.
+
+        Args:
+            name: At most 64 letters, digits, ``_`` and ``-``.
+            parameters: JSON Schema of an object: what the model is told, and what its arguments are checked for (types,
+                required and unknown properties, enums, choices; not patterns and bounds).
+            function: Is called with the arguments by name, as JSON decodes; sync or async.
+            description: What the model is told of it.
+            strict: Whether the server is to hold the model to the schema, which must have the form of strict mode then.
+            timeout: Seconds that one call may take, in place of the run's limit.
+            needs_approval: As for ``from_function``.
+
+        Raises:
+            RequestValidationError: If the name or the schema cannot be used.
+            ConfigurationError: If *timeout* is not more than 0.
+        """
+        made = Tool[..., R].__new__(Tool)
+        schema = schema_from_elsewhere(name, parameters, description or "")
+        made._set_up(function, schema, description, strict=strict, timeout=timeout, needs_approval=needs_approval)
+        return made
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Call the function, as if it were no tool."""
@@ -200,6 +263,7 @@ def tool(
     strict: bool = True,
     timeout: float | None = None,
     context: Mapping[str, object] | None = None,
+    needs_approval: NeedsApproval = False,
 ) -> Callable[[Callable[Q, R]], Tool[Q, R]]: ...
 
 
@@ -242,6 +306,13 @@ class Toolbox:
         if name not in self._tools:
             return functools.partial(_no_tool, name, [*self._tools, *self._manual])
         return functools.partial(self._tools[name].answer, call, on_error=on_error, limit_s=limit_s)
+
+    def needs_approval(self, call: ToolCall) -> bool:
+        """Tell whether somebody has to approve *call* before it is run."""
+        made = self._tools.get((call.custom if call.custom is not None else call.function).name)
+        if made is None or isinstance(made.needs_approval, bool):
+            return made is not None and bool(made.needs_approval)
+        return bool(made.needs_approval(call))
 
     def _add(self, item: RunTool) -> None:
         if _is_tool(item):

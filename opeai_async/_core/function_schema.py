@@ -13,7 +13,7 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 import msgspec
@@ -24,6 +24,7 @@ from opeai_async._core.docstrings import parse_docstring
 from opeai_async._core.json_types import JSONObject
 from opeai_async._core.plain_json import with_escapes
 from opeai_async._core.schema import Described, Mismatch, Shape, decoded, described
+from opeai_async._core.schema_check import check
 from opeai_async._core.strict_schema import absorbed
 from opeai_async.errors import RequestValidationError
 
@@ -78,7 +79,33 @@ def function_schema(function: Callable[..., Any], *, name: str | None = None, st
     # The function itself would find the Field in the place of its default.
     defaults = {key: item.default for key, item in inspect.signature(function).parameters.items()}
     fields = {item.name: defaults[item.name] for item in parameters if is_field_info(defaults[item.name])}
-    return FunctionSchema(name, text, schema, functools.partial(_decode, shape, fields))
+    return FunctionSchema(name, text, schema, functools.partial(_decode, shape.decode, fields))
+
+
+def schema_from_elsewhere(name: str, parameters: Mapping[str, Any], description: str) -> FunctionSchema:
+    """Describe a function whose schema, *parameters*, comes from elsewhere; arguments are decoded as JSON and checked.
+
+    Raises:
+        RequestValidationError: If an API does not take the name, or the schema is not of an object.
+    """
+    schema = dict(parameters)
+    if schema.setdefault("type", "object") != "object":
+        _refuse(name, f"its parameters are of the type {schema['type']!r}, expected 'object'", "wrap them in an object")
+    schema.setdefault("properties", {})
+    try:
+        msgspec.json.encode(schema)
+    except (TypeError, ValueError, RecursionError) as exc:
+        _refuse(name, f"its parameters are no JSON: {exc}", "give a JSON Schema as a dict")
+
+    def arguments(text: str) -> dict[str, Any]:
+        given = decoded(_ANY_OBJECT, text)
+        check(given, schema)
+        return given
+
+    return FunctionSchema(_checked_name(name), description, schema, functools.partial(_decode, arguments, {}))
+
+
+_ANY_OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
 def _plain(function: Any) -> tuple[Any, set[str]]:
@@ -208,17 +235,17 @@ def _complete(part: JSONObject, parameter: inspect.Parameter, said: str) -> None
             part.pop("default", None)
 
 
-def _decode(shape: Shape[dict[str, Any]], fields: dict[str, Any], text: str) -> dict[str, Any]:
-    given = _given(shape, text)
+def _decode(decode: Callable[[str], dict[str, Any]], fields: dict[str, Any], text: str) -> dict[str, Any]:
+    given = _given(decode, text)
     return {**{name: default_of(field) for name, field in fields.items() if name not in given}, **given}
 
 
-def _given(shape: Shape[dict[str, Any]], text: str) -> dict[str, Any]:
+def _given(decode: Callable[[str], dict[str, Any]], text: str) -> dict[str, Any]:
     if not text.strip():
-        return shape.decode("{}")
+        return decode("{}")
     try:
-        return shape.decode(text)
+        return decode(text)
     except Mismatch as exc:
         if exc.is_json or (escaped := with_escapes(text)) == text:
             raise
-    return shape.decode(escaped)
+    return decode(escaped)

@@ -18,6 +18,7 @@ from typing import Any, cast
 import msgspec
 
 from opeai_async._core.json_types import is_array, is_object
+from opeai_async.errors import RequestValidationError
 from opeai_async.types.completion import ChatCompletionMessage, FunctionCall, ToolCall
 from opeai_async.types.request import AssistantMessage, MessageParam, ToolMessage
 
@@ -34,6 +35,25 @@ def sendable(messages: Iterable[MessageParam], *, why: str = NOT_RUN) -> list[Me
         open_ids = _open_after(open_ids, message)
         made.append(_mended(message))
     return [*made, *_not_run(open_ids, why)]
+
+
+def open_calls(messages: Iterable[MessageParam]) -> list[ToolCall]:
+    """Return the calls of the last answer in *messages* that have no result.
+
+    Raises:
+        RequestValidationError: If one of them is not in the API's shape.
+    """
+    calls: list[Any] = []
+    open_ids: list[str] = []
+    for message in messages:
+        calls = _calls(message) if _answered_id(message) is None else calls
+        open_ids = _open_after(open_ids, message)
+    try:
+        return [
+            msgspec.convert(call, ToolCall, from_attributes=True) for call in calls if _field(call, "id") in open_ids
+        ]
+    except msgspec.ValidationError as exc:
+        raise RequestValidationError(f"a call in messages is not in the API's shape: {exc}", field="messages") from None
 
 
 def missing_results(messages: Iterable[MessageParam], following: MessageParam) -> list[MessageParam]:

@@ -117,6 +117,12 @@ def too_slow(exception: BaseException, limit_s: float) -> ToolAnswer:
     return _error("timeout", f"The tool was stopped, because it took longer than {limit_s:g} s.", exception)
 
 
+def refused(reason: bool | str) -> ToolAnswer:
+    """Tell the model of a call that was not approved, and why, if *reason* is a text."""
+    message = "The user did not approve this call."
+    return _error("not_approved", f"{message} {reason}" if isinstance(reason, str) and reason else message)
+
+
 def _error(code: ToolErrorCode, message: str, exception: BaseException | None = None) -> ToolAnswer:
     content = msgspec.json.encode({"error": _sendable(message)}).decode()
     return ToolAnswer(content, code, exception=exception)
