@@ -121,7 +121,7 @@ def sse_chunks(
         ConfigurationError: If *stream* is no stream, or a number is out of range.
     """
     given: object = stream
-    if not isinstance(given, ChunkStream):
+    if not isinstance(given, ChunkStream):  # pyright: ignore[reportUnnecessaryIsInstance]
         frames_of(cast("FrameSource", given))  # says what it is, if it has no frames either
         raise ConfigurationError("the source has frames, but no chunks, expected a stream", hint="use sse(...)")
     events = ChunkEvents(

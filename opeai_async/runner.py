@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, Unpack
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, Unpack, cast
 
 from opeai_async._core.events import EventMaker
 from opeai_async._core.framer import Framer
@@ -136,7 +136,7 @@ class RunResult(Generic[T]):
     def parsed(self) -> T | None:
         """The value of the last answer, where ``response_format`` is a Python type; None if there is none."""
         last = self.completions[-1] if self.completions else None
-        return last.parsed if isinstance(last, ParsedChatCompletion) else None
+        return cast("ParsedChatCompletion[T]", last).parsed if isinstance(last, ParsedChatCompletion) else None
 
     @property
     def text(self) -> str | None:

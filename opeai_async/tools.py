@@ -181,7 +181,7 @@ class Tool(Mapping[str, object], Generic[P, R_co]):
             RequestValidationError: If the name or the schema cannot be used.
             ConfigurationError: If *timeout* is not more than 0.
         """
-        made = Tool[..., R].__new__(Tool)
+        made = cast("Tool[..., R]", object.__new__(Tool))
         schema = schema_from_elsewhere(name, parameters, description or "")
         made._set_up(function, schema, description, strict=strict, timeout=timeout, needs_approval=needs_approval)
         return made
@@ -335,9 +335,10 @@ class Toolbox:
 
 def _check_list(tools: object) -> None:
     """Refuse what is written in place of a list."""
-    if isinstance(tools, Iterable) and not isinstance(tools, (str, bytes, Mapping)):
+    is_one = callable(tools) or isinstance(tools, Mapping)
+    if isinstance(tools, Iterable) and not (is_one or isinstance(tools, (str, bytes))):
         return
-    given = "one tool" if callable(tools) or isinstance(tools, Mapping) else f"{tools!r:.40}"
+    given = "one tool" if is_one else f"{tools!r:.40}"
     hint = "put it into a list: tools=[...]" if given == "one tool" else "without tools, use chat.completions.stream"
     raise RequestValidationError(f"tools is {given}, expected a list of functions or tools", field="tools", hint=hint)
 

@@ -17,12 +17,13 @@ import dataclasses
 import sys
 import types
 import typing
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ForwardRef, Literal, NamedTuple, TypeAlias, TypeVar, Union, cast
+from collections.abc import Iterable
+from typing import Annotated, Any, ForwardRef, Literal, NamedTuple, TypeAlias, TypeGuard, TypeVar, Union, cast
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType, inspect
 
+from opeai_async._core.json_types import is_object
 from opeai_async.errors import RequestValidationError
 
 # What Meta calls each bound of annotated_types, by the name of its class, and where that keeps its value.
@@ -93,8 +94,7 @@ def is_pydantic(annotation: Any) -> bool:
     if typing.get_origin(annotation) is Annotated:
         return is_pydantic(typing.get_args(annotation)[0])
     origin = typing.get_origin(annotation) or annotation
-    is_struct = isinstance(origin, type) and issubclass(origin, msgspec.Struct)
-    return not is_struct and (
+    return not _is_struct(origin) and (
         hasattr(origin, "__pydantic_core_schema__") or hasattr(origin, "__get_pydantic_core_schema__")
     )
 
@@ -159,7 +159,8 @@ def _said(item: object) -> _Said:
         name, attribute = _BOUNDS[kind.__name__]
         return _Said({} if (bound := getattr(item, attribute)) is None else {name: bound})
     if _is_of(kind, "annotated_types") and isinstance(item, Iterable):  # Interval, Len: several at once
-        return _together([_said(part) for part in item])
+        parts = cast("Iterable[object]", item)
+        return _together([_said(part) for part in parts])
     if "pydantic" in sys.modules and (_is_of(kind, "pydantic") or _is_of(kind, "pydantic_core")):
         return _Said({}, only_pydantic=True)
     raise RequestValidationError(
@@ -178,20 +179,22 @@ def _shown(item: object) -> str:
 
 def _said_by_field(field: Any) -> _Said:
     words = {name: value for name in ("description", "title", "examples") if (value := getattr(field, name))}
-    if isinstance(field.json_schema_extra, Mapping):
-        words["extra_json_schema"] = dict(field.json_schema_extra)
+    extra: object = field.json_schema_extra
+    if is_object(extra):
+        words["extra_json_schema"] = extra
     given = set(getattr(field, "_attributes_set", ()))
     bounds = {name for name, _ in _BOUNDS.values()} | {"pattern", "min_items", "max_items"}
     parts = [_said_by_constraint(item) for item in field.metadata]
-    if given - _FIELD_ATTRIBUTES - bounds or callable(field.json_schema_extra):
+    if given - _FIELD_ATTRIBUTES - bounds or callable(extra):
         parts.append(_Said({}, only_pydantic=True))
     return _together([_Said(words), *parts])
 
 
 def _said_by_constraint(item: Any) -> _Said:
     """Read one constraint of a ``Field``; those that ``annotated_types`` lacks are in an object of pydantic's own."""
-    if type(item).__name__ == "_PydanticGeneralMetadata" and vars(item).keys() <= {"pattern"}:
-        return _Said(dict(vars(item)))
+    if type(item).__name__ == "_PydanticGeneralMetadata":
+        said: dict[str, Any] = {**vars(item)}
+        return _Said(said) if said.keys() <= {"pattern"} else _Said({}, only_pydantic=True)
     if type(item).__name__ == "Strict":  # as all is here, whatever it says
         return _Said({})
     return _said(item)
@@ -273,7 +276,7 @@ class _Survey:
         self.fields[plain] = _annotations_of(plain)
         for hint in self.fields[plain].values():
             self.visit(hint)
-        self.is_beyond_pydantic |= issubclass(origin, msgspec.Struct) or hasattr(origin, "__attrs_attrs__")
+        self.is_beyond_pydantic |= _is_struct(origin) or hasattr(origin, "__attrs_attrs__")
         if dataclasses.is_dataclass(origin):
             self.needs_pydantic |= any(is_field_info(field.default) for field in dataclasses.fields(origin))
 
@@ -306,18 +309,24 @@ def _is_in_order(literal: Any) -> bool:
         return True
 
 
-def _has_fields(kind: Any) -> bool:
-    if not isinstance(kind, type):
+def _is_struct(kind: object) -> TypeGuard[type[msgspec.Struct]]:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _is_class(kind: object) -> TypeGuard[type]:
+    return isinstance(kind, type)
+
+
+def _has_fields(kind: object) -> bool:
+    if not _is_class(kind):
         return False
-    is_struct = issubclass(kind, msgspec.Struct)
-    return is_struct or dataclasses.is_dataclass(kind) or hasattr(kind, "__attrs_attrs__") or _is_row_or_dict(kind)
+    if any(hasattr(kind, name) for name in ("__struct_fields__", "__dataclass_fields__", "__attrs_attrs__")):
+        return True
+    return _is_named_tuple(kind) or (dict in kind.__mro__ and hasattr(kind, "__total__"))
 
 
-def _is_row_or_dict(kind: type) -> bool:
-    """Tell whether *kind* is a NamedTuple or a TypedDict."""
-    return (issubclass(kind, tuple) and hasattr(kind, "_fields")) or (
-        issubclass(kind, dict) and hasattr(kind, "__total__")
-    )
+def _is_named_tuple(kind: type) -> bool:
+    return tuple in kind.__mro__ and hasattr(kind, "_fields")
 
 
 def _annotations_of(plain: Any) -> dict[str, Any]:
@@ -410,18 +419,19 @@ class _Translator:
         origin = typing.get_origin(plain) or plain
         hints, info = self._fields[plain], _type_info(plain)
         config: dict[str, Any] = {}
-        if issubclass(origin, msgspec.Struct):
+        if _is_struct(origin):
             own = origin.__struct_config__
             names = ("forbid_unknown_fields", "array_like", "tag", "tag_field")
             config = {name: getattr(own, name) for name in names}
-        is_row = issubclass(origin, tuple) or config.get("array_like", False)
+        is_row: bool = _is_named_tuple(origin) or config.get("array_like", False)
+        options: Any = {**config, "array_like": is_row}
         return msgspec.defstruct(
             "_".join([origin.__name__, *(getattr(part, "__name__", "T") for part in typing.get_args(plain))]),
             [self._field(field, hints.get(field.name, Any)) for field in info.fields],
             namespace={"__doc__": _docstring(origin)},
             module=origin.__module__,
             kw_only=not is_row,
-            **{**config, "array_like": is_row},
+            **options,
         )
 
     def _field(self, field: inspect.Field, hint: Any) -> tuple[str, Any, Any]:

@@ -254,7 +254,7 @@ def _complete(info: inspect.Type, schema: JSONObject, defs: JSONObject, seen: se
     """Add to *schema*, made of *info*, what msgspec leaves out."""
     while isinstance(info, inspect.Metadata):
         if isinstance(info.type, inspect.LiteralType):
-            schema.update(info.extra_json_schema or {})  # which holds its values in their order
+            schema.update(getattr(info, "extra_json_schema", None) or {})  # which holds its values in their order
         info = info.type
     if (ref := schema.get("$ref")) is not None:
         name = ref.removeprefix(REF)

@@ -12,8 +12,8 @@ The messages that came stay as they are: what is changed is a copy.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeGuard, cast
 
 import msgspec
 
@@ -79,8 +79,16 @@ def _not_run(call_ids: Iterable[str], why: str) -> list[MessageParam]:
     return [ToolMessage(content=content, tool_call_id=call_id) for call_id in call_ids]
 
 
+def _is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(value, Mapping)
+
+
+def _is_row(value: object) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, (list, tuple))
+
+
 def _field(message: object, name: str) -> Any:
-    return message.get(name) if isinstance(message, Mapping) else getattr(message, name, None)
+    return message.get(name) if _is_mapping(message) else getattr(message, name, None)
 
 
 def _answered_id(message: MessageParam) -> str | None:
@@ -92,7 +100,7 @@ def _answered_id(message: MessageParam) -> str | None:
 
 def _calls(message: MessageParam) -> list[Any]:
     calls = _field(message, "tool_calls")
-    return list(calls) if isinstance(calls, (list, tuple)) else []
+    return list(calls) if _is_row(calls) else []
 
 
 def _mended(message: MessageParam) -> MessageParam:

@@ -7,7 +7,7 @@ it: that text was written for programmers, and may hold a password or a customer
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, TypeAlias, TypeGuard, get_args
+from typing import Any, NamedTuple, TypeAlias, TypeGuard, cast, get_args
 
 import msgspec
 
@@ -92,7 +92,7 @@ def told_by(exception: BaseException) -> str | None:
     A task group gathers its errors: what the others were is told by their types only.
     """
     if isinstance(exception, BaseExceptionGroup):
-        parts: list[BaseException] = list(exception.exceptions)
+        parts: tuple[BaseException, ...] = cast("BaseExceptionGroup[BaseException]", exception).exceptions
         told = [told_by(part) for part in parts]
         if not any(told):
             return None

@@ -362,7 +362,7 @@ def odd_functions():
     return [none_of_it, unknown, broken, odd, callback, functools.partial(odd, b=1), print, "text", None, 3, type, len]
 
 
-@pytest.mark.parametrize("function", odd_functions(), ids=repr)
+@pytest.mark.parametrize("function", odd_functions(), ids=lambda function: getattr(function, "__name__", "other"))
 def test_no_foreign_error_leaves(function):
     """Whatever is wrong with a function, it is said in our words."""
     from opeai_async import OpeAIError, Tool
