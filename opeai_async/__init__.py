@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from opeai_async._core.retry import RetryPolicy
     from opeai_async._core.sse import ServerSentEvent, SSEDecoder
     from opeai_async._core.timeouts import Timeouts
+    from opeai_async._core.tool_results import ToolError
     from opeai_async._core.ui_messages import UIMessageEncoder
+    from opeai_async._io.run_limits import NextRound
     from opeai_async._io.transport import Response, Transport
     from opeai_async.client import AsyncOpeAI
     from opeai_async.conversation import Conversation
@@ -75,7 +77,7 @@ if TYPE_CHECKING:
     from opeai_async.session_store import MemoryStore, SessionLog, SessionStore
     from opeai_async.stream import ChatCompletionStream
     from opeai_async.structured import ParsedChatCompletionStream
-    from opeai_async.tools import OnToolError, RunTool, Tool, ToolError, tool
+    from opeai_async.tools import OnToolError, RunTool, Tool, tool
     from opeai_async.types.chunk import (
         AudioDelta,
         ChatCompletionChunk,
@@ -138,6 +140,7 @@ if TYPE_CHECKING:
         RefusalFrame,
         RoundFrame,
         StartFrame,
+        ToolApprovalFrame,
         ToolCallFrame,
         ToolFinishedFrame,
         ToolStartedFrame,
@@ -185,6 +188,7 @@ if TYPE_CHECKING:
         RoundStartedEvent,
         RunEvent,
         RunReason,
+        ToolApprovalEvent,
         ToolFinishedEvent,
         ToolStartedEvent,
     )
@@ -200,6 +204,7 @@ _MODULES = {
     "_core.sse": "SSEDecoder ServerSentEvent",
     "_core.timeouts": "Timeouts",
     "_core.ui_messages": "UIMessageEncoder",
+    "_io.run_limits": "NextRound",
     "_io.transport": "Response Transport",
     "client": "AsyncOpeAI",
     "conversation": "Conversation",
@@ -222,7 +227,8 @@ _MODULES = {
     "session_store": "MemoryStore SessionLog SessionStore",
     "stream": "ChatCompletionStream",
     "structured": "ParsedChatCompletionStream",
-    "tools": "OnToolError RunTool Tool ToolError tool",
+    "_core.tool_results": "ToolError",
+    "tools": "OnToolError RunTool Tool tool",
     "types.chunk": (
         "AudioDelta ChatCompletionChunk ChoiceDelta ChunkChoice CustomCallDelta FunctionCallDelta ToolCallDelta"
     ),
@@ -240,7 +246,7 @@ _MODULES = {
     "types.finish": "FinishKind",
     "types.frames": (
         "AnnotationsFrame AudioFrame ContentFrame DoneFrame ErrorFrame Frame PingFrame ReasoningFrame RefusalFrame "
-        "RoundFrame StartFrame ToolCallFrame ToolFinishedFrame ToolStartedFrame"
+        "RoundFrame StartFrame ToolApprovalFrame ToolCallFrame ToolFinishedFrame ToolStartedFrame"
     ),
     "types.meta": "AttemptRecord ResponseMeta StreamTiming",
     "types.parsed": "ParsedChatCompletion ParsedChatCompletionMessage ParsedChoice",
@@ -251,7 +257,9 @@ _MODULES = {
         "Message MessageParam NamedToolChoice RefusalPart ResponseFormatParam StreamOptions SystemMessage TextFormat "
         "TextPart ToolChoiceParam ToolMessage ToolParam UserMessage"
     ),
-    "types.run_events": "RoundFinishedEvent RoundStartedEvent RunEvent RunReason ToolFinishedEvent ToolStartedEvent",
+    "types.run_events": (
+        "RoundFinishedEvent RoundStartedEvent RunEvent RunReason ToolApprovalEvent ToolFinishedEvent ToolStartedEvent"
+    ),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names.split()}
 
@@ -270,7 +278,8 @@ __all__ = [
     "ImagePart", "ImageURL", "InputAudio", "InputAudioPart", "InternalServerError", "InvalidJSONError",
     "InvalidOutputError", "InvalidResponseError", "JSONObjectFormat", "JSONSchema", "JSONSchemaFormat",
     "LocalResourceError", "LogprobsContentDeltaEvent", "LogprobsContentDoneEvent", "LogprobsRefusalDeltaEvent",
-    "LogprobsRefusalDoneEvent", "MemoryStore", "Message", "MessageParam", "NamedToolChoice", "NotFoundError",
+    "LogprobsRefusalDoneEvent", "MemoryStore", "Message", "MessageParam", "NamedToolChoice", "NextRound",
+    "NotFoundError",
     "OnToolError", "OpeAIError", "Outcome", "OutputFilteredError", "OutputTruncatedError", "ParsedChatCompletion",
     "ParsedChatCompletionMessage", "ParsedChatCompletionStream", "ParsedChoice", "PartialJSON", "PermissionDeniedError",
     "PingFrame", "PoolTimeoutError", "PromptTokensDetails", "QuotaExceededError", "RateLimitError",
@@ -281,9 +290,10 @@ __all__ = [
     "SessionLog", "SessionStore", "StartFrame", "StreamDecodeError", "StreamError", "StreamEvent", "StreamFrames",
     "StreamInterruptedError", "StreamOptions", "StreamServerError", "StreamSession", "StreamTimeoutError",
     "StreamTiming", "StreamTooLargeError", "StreamTruncatedError", "Subscription", "SystemMessage", "TLSError",
-    "TextFormat", "TextPart", "Timeouts", "TokenLogprob", "Tool", "ToolCall", "ToolCallDelta", "ToolCallFrame",
-    "ToolChoiceParam", "ToolError", "ToolFinishedEvent", "ToolFinishedFrame", "ToolMessage", "ToolParam",
-    "ToolStartedEvent", "ToolStartedFrame", "TopLogprob", "Transport", "UIMessageEncoder", "UI_MESSAGE_HEADERS",
+    "TextFormat", "TextPart", "Timeouts", "TokenLogprob", "Tool", "ToolApprovalEvent", "ToolApprovalFrame", "ToolCall",
+    "ToolCallDelta", "ToolCallFrame", "ToolChoiceParam", "ToolError", "ToolFinishedEvent", "ToolFinishedFrame",
+    "ToolMessage", "ToolParam", "ToolStartedEvent", "ToolStartedFrame", "TopLogprob", "Transport", "UIMessageEncoder",
+    "UI_MESSAGE_HEADERS",
     "UnprocessableEntityError", "UrlCitation", "UsageEvent", "UserMessage", "WireStruct", "__version__", "decode_chunk",
     "drain", "drain_on_sigterm", "encode_json", "race", "sse", "sse_chunks", "tool",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, cast
 
 from opeai_async._core.dialect import DialectMode
 from opeai_async._core.redact import hidden_values
@@ -11,6 +11,10 @@ from opeai_async._core.think import ReasoningTags
 from opeai_async._core.timeouts import Timeouts
 from opeai_async.errors import ConfigurationError
 from opeai_async.types.request import CompletionParams, ResponseFormatParam, SharedParams, UnformattedParams
+
+if TYPE_CHECKING:  # loaded when a run is first used
+    from opeai_async._io.run_limits import Approvals, BeforeRound
+    from opeai_async.tools import OnToolError
 
 T = TypeVar("T")
 
@@ -53,16 +57,55 @@ class ParseParams(UnformattedParams, CallOptions):
     """The same for ``parse``, whose ``response_format`` is a Python type."""
 
 
-class RunParams(SharedParams, CallOptions, total=False):
-    """The same for ``run``, whose ``tools`` may be functions."""
+class RunOptionParams(TypedDict, total=False):
+    """How a run of tools goes.
+
+    Attributes:
+        max_rounds: How often the model is asked, 10 by default. What the last round calls is run, but the model is not
+            told.
+        parallel: How many tools run at once, 8 by default.
+        call_timeout: Seconds that one call may take, unless its tool has a limit of its own; None for no limit.
+        eager: Start a call as soon as it is certain, while the model still writes the next. Should the answer then
+            break off, it has been started all the same: for tools which only read.
+        on_error: What becomes of an exception of a tool: ``"tell"`` the model its type, ``"raise"`` it, or a function
+            of the exception and the call, which returns what to tell, and may be async. A ``ToolError`` is always told.
+        max_calls: How many calls are run in all; one more ends the run, when the others have run.
+        max_total_tokens: When all rounds together have used as many, no other round is begun.
+        deadline_s: Seconds after the first read at which the run ends, whatever it is doing.
+        before_round: Is called with the conversation, the usage so far and the round's number before each round;
+            returns what is sent in place of the conversation, such as its end, or a ``NextRound``, or None.
+        approvals: Where *messages* are those of a run that ended with the reason ``"approval"``: for each of its
+            ``pending_calls``, by id, True, or why it is not run. These are run first. Any that is left out stays
+            pending, and ends this run at once.
+    """
+
+    max_rounds: int
+    parallel: int
+    call_timeout: float | None
+    eager: bool
+    on_error: OnToolError
+    max_calls: int | None
+    max_total_tokens: int | None
+    deadline_s: float | None
+    before_round: BeforeRound | None
+    approvals: Approvals | None
+
+
+class UnformattedRunParams(SharedParams, CallOptions, RunOptionParams):
+    """Every keyword of ``run`` but ``tools`` and the ``response_format``, where that is a Python type."""
+
+
+class RunParams(UnformattedRunParams, total=False):
+    """The same for ``run`` with a ``response_format`` in the API's own form."""
 
     response_format: ResponseFormatParam | None
 
 
-ParamsT = TypeVar("ParamsT", CreateParams, ParseParams, RunParams)
+ParamsT = TypeVar("ParamsT", CreateParams, ParseParams, RunParams, UnformattedRunParams)
 
 
 _OPTION_NAMES = frozenset(CallOptions.__annotations__)
+_RUN_OPTION_NAMES = frozenset(RunOptionParams.__annotations__)
 
 
 def split_params(params: CreateParams) -> tuple[dict[str, Any], CallOptions]:
@@ -70,6 +113,12 @@ def split_params(params: CreateParams) -> tuple[dict[str, Any], CallOptions]:
     fields = dict(params)
     options = {name: fields.pop(name) for name in _OPTION_NAMES & fields.keys()}
     return fields, cast("CallOptions", options)
+
+
+def split_run_params(params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split the keywords of ``run`` into those of a stream, and the options of the run."""
+    fields = dict(params)
+    return fields, {name: fields.pop(name) for name in _RUN_OPTION_NAMES & fields.keys()}
 
 
 def hidden_params(params: ParamsT) -> ParamsT:

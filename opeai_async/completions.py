@@ -21,21 +21,22 @@ from opeai_async.call_options import (
     OutputMode,
     ParseParams,
     RunParams,
+    UnformattedRunParams,
     hidden_params,
     one_of,
     split_params,
+    split_run_params,
 )
 from opeai_async.stream import ChatCompletionStream
 from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.completion import ChatCompletion
 
 if TYPE_CHECKING:
-    from opeai_async.client import AsyncOpeAI
-
     # Loaded when they are first used.
+    from opeai_async.client import AsyncOpeAI
     from opeai_async.runner import Run
     from opeai_async.structured import ParsedChatCompletionStream
-    from opeai_async.tools import OnToolError, RunTool
+    from opeai_async.tools import RunTool
     from opeai_async.types.parsed import ParsedChatCompletion
 
 CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
@@ -238,31 +239,54 @@ class Completions:
         asked = cast("CreateParams", output.asked(hidden))
         return ParsedChatCompletionStream(*self._parts_of_stream(asked, ChatCompletionChunk, usage=True), output)
 
+    @overload
+    def run(self, *, tools: Iterable[RunTool], **params: Unpack[RunParams]) -> Run[None]: ...
+
+    @overload
     def run(
         self,
         *,
         tools: Iterable[RunTool],
-        max_rounds: int = 10,
-        parallel: int = 8,
-        call_timeout: float | None = None,
-        eager: bool = False,
-        on_error: OnToolError = "tell",
-        **params: Unpack[RunParams],
-    ) -> Run:
-        """A run of tools, as one stream over all its rounds: the model is asked, what it calls is run, it is told.
+        response_format: type[T],
+        mode: OutputMode = "json_schema",
+        strict: bool = True,
+        retries_on_invalid: int = 0,
+        **params: Unpack[UnformattedRunParams],
+    ) -> Run[T]: ...
+
+    @overload
+    def run(
+        self,
+        *,
+        tools: Iterable[RunTool],
+        response_format: Any,
+        mode: OutputMode = "json_schema",
+        strict: bool = True,
+        retries_on_invalid: int = 0,
+        **params: Unpack[UnformattedRunParams],
+    ) -> Run[Any]: ...
+
+    def run(
+        self,
+        *,
+        tools: Iterable[RunTool],
+        response_format: Any = None,
+        mode: OutputMode = "json_schema",
+        strict: bool = True,
+        retries_on_invalid: int = 0,
+        **params: Unpack[UnformattedRunParams],
+    ) -> Run[Any]:
+        """Run tools as one stream over all rounds: the model is asked, what it calls is run, it is told the results.
 
         Args:
             tools: Functions, ``@tool`` or plain ones; and definitions in the API's own form: a call of one of these
                 ends the run, with ``reason`` ``"tool_calls"``, after all others were run.
-            max_rounds: How often the model is asked. What the last round calls is run, but the model is not told.
-            parallel: How many tools run at once.
-            call_timeout: Seconds that one call may take, unless its tool has a limit of its own; None for no limit.
-            eager: Start a call as soon as it is certain, while the model still writes the next. Should the answer then
-                break off, it has been started all the same: for tools which only read.
-            on_error: What becomes of an exception of a tool: ``"tell"`` the model its type, ``"raise"`` it, or a
-                function of the exception and the call, which returns what to tell. A ``ToolError`` is always told.
-            params: As for ``stream``. A ``tool_choice`` that forces a call holds in the first round only. Timeouts and
-                retries are those of each request.
+            response_format: In the API's own form; or a Python type, see ``parse``: ``result.parsed`` has the value of
+                the last answer, checked.
+            mode, strict: How to ask for a value, see ``parse``; ``"tool"`` is not for runs.
+            retries_on_invalid: How often to send a last answer that is not valid back to the model.
+            params: As for ``stream``, and the options of a run, see ``RunOptionParams``. A ``tool_choice`` that
+                forces a call holds in the first round only. Timeouts and retries are those of each request.
 
         Raises:
             RequestValidationError: If a parameter is wrong, or a function cannot be a tool; nothing was sent.
@@ -270,10 +294,16 @@ class Completions:
         """
         from opeai_async.runner import Run, RunOptions
 
-        options = RunOptions(
-            max_rounds=max_rounds, parallel=parallel, call_timeout=call_timeout, eager=eager, on_error=on_error
-        )
-        return Run(self.stream, hidden_params(params), tools, options)
+        plain, chosen = split_run_params(hidden_params(params))
+        options = RunOptions(**chosen)
+        if response_format is None or isinstance(response_format, (Mapping, msgspec.Struct)):
+            return Run(self.stream, {**plain, "response_format": response_format}, tools, options)
+        from opeai_async._core.output_format import OutputFormat
+        from opeai_async.structured import RunOutput
+
+        repair = params.get("dialect", self._client.dialect) == "repair"
+        asked: OutputFormat[Any] = OutputFormat(response_format, mode=mode, strict=strict)
+        return Run(self.stream, plain, tools, options, RunOutput(asked, repair=repair, retries=retries_on_invalid))
 
     def _stream(self, params: CreateParams, chunk_type: type[ChunkT], *, usage: bool) -> ChatCompletionStream[ChunkT]:
         return ChatCompletionStream(*self._parts_of_stream(params, chunk_type, usage=usage))

@@ -9,6 +9,7 @@ import msgspec
 
 from opeai_async._core.encode import encode_request
 from opeai_async._core.json_types import is_array, is_object
+from opeai_async._core.sendable import missing_results, sendable
 from opeai_async.errors import RequestValidationError
 from opeai_async.types.completion import ChatCompletion
 from opeai_async.types.request import MessageParam
@@ -27,6 +28,9 @@ class Conversation:
     def append(self, item: ChatCompletion | MessageParam) -> None:
         """Add a message; or the message of a completion's first choice, as it came.
 
+        Where calls before it have no result, and *item* is none, they first get one that says that they were not run:
+        a server refuses a conversation that leaves them open. (Change ``messages`` itself to add nothing else.)
+
         Raises:
             RequestValidationError: If the completion has no choice.
         """
@@ -34,7 +38,16 @@ class Conversation:
             if not item.choices:
                 raise RequestValidationError("the completion has no choices, expected a message in the first one")
             item = item.choices[0].message
+        self.messages += missing_results(self.messages, item)
         self.messages.append(item)
+
+    def closed(self) -> list[MessageParam]:
+        """Return the messages as a server takes them, whatever they were cut by.
+
+        Calls without a result get one that says that they were not run; arguments that are no JSON object are put into
+        one. ``messages`` stays as it is.
+        """
+        return sendable(self.messages)
 
     def to_json(self) -> bytes:
         """The messages as a JSON array, just as a request would hold them: reasoning and vendor fields included.

@@ -18,7 +18,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, cast
 
 import msgspec
 
@@ -35,7 +35,7 @@ from opeai_async.errors import (
     StreamError,
     StreamTruncatedError,
 )
-from opeai_async.frames import FrameSource, StreamFrames, is_last
+from opeai_async.frames import Framed, FrameSource, frames_of, is_last
 from opeai_async.types.frames import Frame, PingFrame
 
 SSE_HEADERS: Mapping[str, str] = MappingProxyType(
@@ -58,7 +58,7 @@ _closing: set[asyncio.Task[None]] = set()
 
 
 def sse(
-    source: FrameSource | ChunkStream[Any],
+    source: FrameSource | ChunkStream[Any] | Framed,
     *,
     ping: float | None = 15.0,
     window: float = 0.0,
@@ -77,8 +77,8 @@ def sse(
     ``timeout`` is None.
 
     Args:
-        source: A stream, open or not, which nobody else may read from now on; or another source of frames. Open a
-            stream before, to answer with a status of your own if that fails.
+        source: A stream, open or not, which nobody else may read from now on; a run; or another source of frames.
+            Open a stream before, to answer with a status of your own if that fails.
         ping: Seconds without an event after which a comment is sent, which browsers ignore; None for none.
         window: Seconds after an event in which further ones are collected; 0 sends each when it is there.
         encode: Makes the data of a frame's events; an instance of ``UIMessageEncoder``, for one.
@@ -88,8 +88,7 @@ def sse(
             loop.
         ConcurrentReadError: From the iterator, if another task is reading.
     """
-    frames = StreamFrames(source) if isinstance(source, ChunkStream) else source
-    return EventStream(_FrameFeed(frames, encode), ping=ping, window=window)
+    return EventStream(_FrameFeed(frames_of(source), encode), ping=ping, window=window)
 
 
 def sse_chunks(
@@ -118,7 +117,14 @@ def sse_chunks(
         model: The name of the model to tell; None for what the upstream says.
         include_usage: Whether to tell the token counts: what the client's ``stream_options`` asked for.
         extra: Whether vendor fields go on to the client.
+
+    Raises:
+        ConfigurationError: If *stream* is no stream, or a number is out of range.
     """
+    given: object = stream
+    if not isinstance(given, ChunkStream):  # pyright: ignore[reportUnnecessaryIsInstance]
+        frames_of(cast("FrameSource", given))  # says what it is, if it has no frames either
+        raise ConfigurationError("the source has frames, but no chunks, expected a stream", hint="use sse(...)")
     events = ChunkEvents(
         completion_id=f"chatcmpl-{uuid.uuid4().hex}",
         created=int(time.time()),

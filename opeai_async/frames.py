@@ -6,9 +6,10 @@ is made into one by ``StreamFrames``; a subscription to a session is another.
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, cast
 
 import msgspec
 
@@ -71,6 +72,38 @@ class FrameSource(AnswerSoFar, Protocol):
     async def aclose(self) -> None:
         """The reader has gone. May be called again."""
         ...
+
+
+class Framed(Protocol):
+    """What frames can be made of, such as a run of tools."""
+
+    def frames(self) -> FrameSource:
+        """Return its frames, which are read in place of its events."""
+        ...
+
+
+def frames_of(source: FrameSource | ChunkStream[Any] | Framed) -> FrameSource:
+    """Return the frames of *source*.
+
+    Raises:
+        ConfigurationError: If it has none, because it was not awaited yet, or is an answer that is complete.
+    """
+    if isinstance(source, ChunkStream):
+        return StreamFrames(source)
+    if callable(getattr(source, "read", None)):
+        return cast("FrameSource", source)
+    if callable(make := getattr(source, "frames", None)):
+        return cast("FrameSource", make())
+    expected = "expected a stream, a run, or another source of frames"
+    given: object = source
+    if inspect.iscoroutine(given):
+        given.close()  # or Python warns later, far from here, that it was never awaited
+        hint = "await it first: stream = await client.chat.completions.create(..., stream=True)"
+        raise ConfigurationError(f"the source is a coroutine, {expected}", hint=hint)
+    if isinstance(given, ChatCompletion):
+        hint = "ask with chat.completions.stream(...), or with stream=True"
+        raise ConfigurationError(f"the source is an answer that is complete, {expected}", hint=hint)
+    raise ConfigurationError(f"the source is of the type {type(given).__name__}, {expected}")
 
 
 class FrameReader(ABC):

@@ -24,7 +24,7 @@ from opeai_async._core.frame_codecs import FrameEncoder, Message, encode_json, e
 from opeai_async._core.inbound import is_gone, is_stop, size_of
 from opeai_async._io.stream import ChunkStream
 from opeai_async.errors import ConfigurationError
-from opeai_async.frames import FrameSource, StreamFrames, is_last
+from opeai_async.frames import Framed, FrameSource, StreamFrames, frames_of, is_last
 from opeai_async.types.common import CompletionUsage
 from opeai_async.types.completion import ChatCompletion
 from opeai_async.types.frames import DoneFrame, Frame, PingFrame, StartFrame
@@ -125,7 +125,7 @@ class RelayOptions(TypedDict, total=False):
 
 
 async def relay(
-    source: FrameSource | ChunkStream[Any],
+    source: FrameSource | ChunkStream[Any] | Framed,
     send: Send,
     receive: Receive | None = None,
     *,
@@ -145,7 +145,7 @@ async def relay(
     it.
 
     Args:
-        source: A stream, open or not; or any ``FrameSource``, such as a subscription to a session.
+        source: A stream, open or not; a run; or any ``FrameSource``, such as a subscription to a session.
         send: Coroutine function that sends one message, such as ``ws.send_text`` or ``ws.send_str``. What it raises
             means that the client has gone.
         receive: Coroutine function that waits for one message, such as ``ws.receive_text`` or ``ws.receive``. What it
@@ -181,7 +181,7 @@ async def relay(
             f"window={window}, send_timeout={send_timeout}, heartbeat={heartbeat}: expected seconds, 0 only for window"
         )
     return await _Relay(
-        StreamFrames(source) if isinstance(source, ChunkStream) else source,
+        frames_of(source),
         send,
         receive,
         _Options(

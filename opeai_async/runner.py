@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, Unpack, cast
 
 from opeai_async._core.events import EventMaker
 from opeai_async._core.framer import Framer
 from opeai_async._core.json_types import is_object
+from opeai_async._core.sendable import NOT_RUN, open_calls, sendable
 from opeai_async._io.rounds import Rounds, RunItem
+from opeai_async._io.run_limits import Approvals, RunLimits
 from opeai_async._io.stream import ChunkStream
 from opeai_async.errors import ConcurrentReadError, ConfigurationError, OpeAIError, RequestValidationError
 from opeai_async.frames import FrameReader, completion_so_far, ended_by
@@ -23,29 +25,56 @@ from opeai_async.relay import Receive, RelayOptions, RelayResult, Send, relay
 from opeai_async.tools import OnToolError, RunTool, Toolbox
 from opeai_async.types.common import CompletionUsage
 from opeai_async.types.completion import ChatCompletion, ToolCall
-from opeai_async.types.frames import DoneReason, Frame, ToolFinishedFrame, ToolStartedFrame
+from opeai_async.types.frames import DoneReason, Frame, ToolApprovalFrame, ToolFinishedFrame, ToolStartedFrame
+from opeai_async.types.parsed import ParsedChatCompletion
 from opeai_async.types.request import MessageParam
 from opeai_async.types.run_events import (
     RoundFinishedEvent,
     RoundStartedEvent,
     RunEvent,
     RunReason,
+    ToolApprovalEvent,
     ToolFinishedEvent,
     ToolStartedEvent,
 )
 
-_DONE_REASONS: dict[RunReason, DoneReason] = {"truncated": "truncated", "cancelled": "cancelled"}
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    T = TypeVar("T", default=Any)
+else:
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+# What the model is told of calls that were not run; they are the caller's where the run ended for them.
+_NOT_RUN: dict[RunReason, str] = {
+    "completed": NOT_RUN,
+    "max_rounds": NOT_RUN,
+    "max_calls": "not run: as many calls as were allowed had been made",
+    "max_total_tokens": NOT_RUN,
+    "deadline": "not run: the time for it was over",
+    "length": "not run: the answer reached its greatest length",
+    "content_filter": "not run: a content filter ended the answer",
+    "truncated": "not run: the answer was cut",
+    "cancelled": "not run: the run was cancelled",
+    "failed": "not run: the run ended with an error",
+    "running": "not run yet",
+}
+_DONE_REASONS: dict[RunReason, DoneReason] = {
+    "truncated": "truncated",
+    "cancelled": "cancelled",
+    "deadline": "cancelled",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
-    """How a run goes; see ``Completions.run``."""
+class RunOptions(RunLimits):
+    """How a run goes; see ``RunOptionParams``."""
 
-    max_rounds: int = 10
-    parallel: int = 8
     call_timeout: float | None = None
-    eager: bool = False
     on_error: OnToolError = "tell"
+    approvals: Approvals | None = None
 
     def check(self) -> None:
         """Refuse what cannot be meant.
@@ -53,28 +82,46 @@ class RunOptions:
         Raises:
             ConfigurationError: Says which, and what was expected.
         """
-        for name in ("max_rounds", "parallel"):
-            value = getattr(self, name)
-            if not (isinstance(value, int) and value >= 1):
-                raise ConfigurationError(f"{name} is {value!r}, expected a whole number of at least 1")
+        RunLimits.check(self)
         if self.call_timeout is not None and not self.call_timeout > 0:
             raise ConfigurationError(f"call_timeout is {self.call_timeout!r}, expected seconds, more than 0, or None")
         if self.on_error not in ("tell", "raise") and not callable(self.on_error):
             raise ConfigurationError(f"on_error is {self.on_error!r}, expected 'tell', 'raise' or a function")
+        verdicts: Mapping[str, object] = self.approvals or {}
+        for call_id, verdict in verdicts.items():
+            if not isinstance(verdict, (bool, str)):
+                message = f"approvals[{call_id!r}] is a {type(verdict).__name__}, expected True, False, or why not"
+                raise ConfigurationError(message)
+
+
+class Output(Protocol):
+    """How the value of a run is asked for, and read."""
+
+    def asked(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return *params* with what asks for the value."""
+        ...
+
+    def review(self, completion: ChatCompletion, may_follow: bool) -> ChatCompletion | list[MessageParam]:
+        """Return the last answer with its value; or what to say to the model, which may try again."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class RunResult:
+class RunResult(Generic[T]):
     """What a run has brought.
 
     Attributes:
         reason: Why it ended; see ``RunReason``.
-        messages: The whole conversation, for the next request. Where there are ``open_calls``, it lacks their results:
-            a server wants a ``tool`` message for each first.
-        new_messages: Those of the messages that the run has added: the model's, as they came, and the tools' results.
+        messages: The whole conversation, for the next request. Calls that were not run have a result that says so,
+            unless it is you who runs them (``reason`` is ``"tool_calls"``): then a server wants a ``tool`` message for
+            each of the ``open_calls`` first. Arguments that are no JSON object are in an object, because servers refuse
+            others; the ``completions`` have them as they came.
+        new_messages: Those of the messages that the run has added.
         completions: The answers, one per round; without one that broke off.
         usage: Token counts of all rounds together, as far as they came.
         open_calls: Calls of the last answer that have no result.
+        pending_calls: Those of them that wait for approval: ask somebody, and go on with
+            ``run(messages=result.messages, approvals={call.id: True or "why not"}, ...)``, in any process.
     """
 
     reason: RunReason
@@ -83,6 +130,13 @@ class RunResult:
     completions: list[ChatCompletion]
     usage: CompletionUsage | None
     open_calls: list[ToolCall]
+    pending_calls: list[ToolCall]
+
+    @property
+    def parsed(self) -> T | None:
+        """The value of the last answer, where ``response_format`` is a Python type; None if there is none."""
+        last = self.completions[-1] if self.completions else None
+        return cast("ParsedChatCompletion[T]", last).parsed if isinstance(last, ParsedChatCompletion) else None
 
     @property
     def text(self) -> str | None:
@@ -97,7 +151,7 @@ class RunResult:
         )
 
 
-class Run:
+class Run(Generic[T]):
     """One stream over all rounds: ``async for event in run``, then ``await run.result()``; or only ``await run``.
 
     Made by ``client.chat.completions.run(...)``. Nothing is sent before the first read. Read it from one task. A run
@@ -112,17 +166,26 @@ class Run:
         params: Mapping[str, Any],
         tools: Iterable[RunTool],
         options: RunOptions,
+        output: Output | None = None,
     ) -> None:
         options.check()
         _check_params(params)
         toolbox = Toolbox(tools)
         plain = dict(params)
         messages = plain.pop("messages", ())
+        if options.approvals is not None:
+            messages = list(messages)
+            _check_approvals(options.approvals, messages)
 
-        def ask(messages: list[MessageParam], number: int) -> ChunkStream[Any]:
+        def ask(messages: Sequence[MessageParam], number: int, tool_choice: Any) -> ChunkStream[Any]:
             choice = params.get("tool_choice")
-            plain["tool_choice"] = choice if number == 1 else later_tool_choice(choice)
-            return stream(messages=messages, tools=toolbox.params or None, **plain)
+            choice = choice if number == 1 and options.approvals is None else later_tool_choice(choice)
+            asked = {
+                **plain,
+                "messages": sendable(messages),
+                "tool_choice": choice if tool_choice is None else tool_choice,
+            }
+            return stream(tools=toolbox.params or None, **(asked if output is None else output.asked(asked)))
 
         self._ready: deque[RunEvent] = deque()
         self._maker = EventMaker()
@@ -130,9 +193,10 @@ class Run:
             ask,
             lambda call: toolbox.answer(call, on_error=options.on_error, limit_s=options.call_timeout),
             messages,
-            max_rounds=options.max_rounds,
-            parallel=options.parallel,
-            eager=options.eager,
+            limits=options,
+            needs_approval=toolbox.needs_approval,
+            approvals=options.approvals,
+            review=None if output is None else output.review,
         )
 
     # --- reading -----------------------------------------------------------------------------------------------------
@@ -168,8 +232,12 @@ class Run:
                 self._maker = EventMaker()
             self._ready.append(item)
 
-    async def result(self) -> RunResult:
-        """Read to the end; returns what the run has brought. After ``cancel()``, it is what had been done.
+    async def result(self, *, closed: bool = True) -> RunResult[T]:
+        """Read to the end; return what the run has brought. After ``cancel()``, it is what had been done.
+
+        Args:
+            closed: Whether the messages shall be such that a server takes them, see ``RunResult``; False for those of
+                the model as they came, and no others.
 
         Raises:
             OpeAIError: What ended the run, and the rest as reading an event does.
@@ -177,12 +245,12 @@ class Run:
         self._ready.clear()  # the rest counts as read
         while await self._rounds.read():
             pass
-        return self.result_so_far
+        return self._result(closed=closed)
 
-    def __await__(self) -> Generator[Any, None, RunResult]:
+    def __await__(self) -> Generator[Any, None, RunResult[T]]:
         return self._whole().__await__()
 
-    async def _whole(self) -> RunResult:
+    async def _whole(self) -> RunResult[T]:
         async with self:
             return await self.result()
 
@@ -251,16 +319,21 @@ class Run:
     # --- what is known -----------------------------------------------------------------------------------------------
 
     @property
-    def result_so_far(self) -> RunResult:
+    def result_so_far(self) -> RunResult[T]:
         """What has been done: all messages and results that there are, also after an error."""
+        return self._result(closed=True)
+
+    def _result(self, *, closed: bool) -> RunResult[T]:
         rounds = self._rounds
+        why = _NOT_RUN.get(rounds.reason) if closed else None
         return RunResult(
             reason=rounds.reason,
-            messages=rounds.messages,
-            new_messages=rounds.new_messages,
+            messages=rounds.messages if why is None else sendable(rounds.messages, why=why),
+            new_messages=rounds.new_messages if why is None else sendable(rounds.new_messages, why=why),
             completions=list(rounds.completions),
             usage=rounds.usage,
             open_calls=rounds.open_calls,
+            pending_calls=rounds.unapproved,
         )
 
     @property
@@ -281,12 +354,12 @@ class RunFrames(FrameReader):
         failure: What a tool raised, where that ended the run.
     """
 
-    def __init__(self, run: Run, rounds: Rounds, *, results: bool) -> None:
+    def __init__(self, run: Run[Any], rounds: Rounds, *, results: bool) -> None:
         self._run = run
         self._rounds = rounds
         self._framer = Framer()
         self._with_results = results
-        self._earlier_calls = 0
+        self._earlier_calls = rounds.resumed
         self._is_amid_answer = False
         self._is_stopped = False
         self._is_ended = False
@@ -333,8 +406,10 @@ class RunFrames(FrameReader):
             return []
         return self._framer.tell(self._tool_frame(item))
 
-    def _tool_frame(self, event: ToolStartedEvent | ToolFinishedEvent) -> Frame:
-        index = self._earlier_calls + event.index
+    def _tool_frame(self, event: ToolApprovalEvent | ToolStartedEvent | ToolFinishedEvent) -> Frame:
+        index = event.index + (self._earlier_calls if event.round else 0)
+        if isinstance(event, ToolApprovalEvent):
+            return ToolApprovalFrame(index=index, id=event.id, name=event.name)
         if isinstance(event, ToolStartedEvent):
             return ToolStartedFrame(index=index, id=event.id, name=event.name)
         return ToolFinishedFrame(
@@ -404,6 +479,18 @@ def later_tool_choice(choice: Any) -> Any:
     if is_object(choice) and is_object(allowed := choice.get("allowed_tools")):
         return {**choice, "allowed_tools": {**allowed, "mode": "auto"}}
     return None
+
+
+def _check_approvals(approvals: Approvals, messages: list[MessageParam]) -> None:
+    ids = [call.id for call in open_calls(messages)]
+    for call_id in approvals:
+        if call_id not in ids:
+            raise RequestValidationError(
+                f"approvals names {call_id!r}, expected calls without a result at the end of messages: "
+                f"{', '.join(map(repr, ids)) or 'there is none'}",
+                field="approvals",
+                hint="pass the messages of the run that ended with reason 'approval'",
+            )
 
 
 def _check_params(params: Mapping[str, Any]) -> None:

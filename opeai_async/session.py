@@ -27,7 +27,7 @@ from opeai_async.errors import (
     StreamInterruptedError,
     StreamTooLargeError,
 )
-from opeai_async.frames import FrameReader, FrameSource, StreamFrames, is_last
+from opeai_async.frames import Framed, FrameReader, FrameSource, frames_of, is_last
 from opeai_async.relay import Receive, RelayOptions, RelayResult, Send, relay
 from opeai_async.session_store import MAX_BYTES, MemoryStore, SessionLog, SessionStore, hold
 from opeai_async.types.common import CompletionUsage
@@ -63,7 +63,7 @@ class StreamSession:
     @classmethod
     def start(
         cls,
-        stream: ChunkStream[Any] | FrameSource,
+        stream: ChunkStream[Any] | FrameSource | Framed,
         *,
         id: str | None = None,
         store: SessionStore | None = None,
@@ -76,7 +76,7 @@ class StreamSession:
         It needs no closing: it ends with the stream, and what is left of it goes by itself.
 
         Args:
-            stream: Open or not.
+            stream: A stream, open or not; a run; or another source of frames.
             id: At least one character; hard to guess by default.
             store: Where others find it; by default a ``MemoryStore`` of this process.
             grace: Seconds without any reader, from the start on, after which the upstream is closed; None: never.
@@ -93,7 +93,7 @@ class StreamSession:
         id = id or secrets.token_urlsafe(16)
         store = _store_of_process if store is None else store
         log = SessionLog(max_bytes=max_bytes)
-        source = StreamFrames(stream) if isinstance(stream, ChunkStream) else stream
+        source = frames_of(stream)
         producer = _Producer(source, log, grace)
         store.add(id, log, keep=keep)
         producer.start()

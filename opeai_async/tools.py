@@ -20,10 +20,19 @@ from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeGuard, TypeV
 
 from anyio import to_thread
 
-from opeai_async._core.function_schema import function_schema
+from opeai_async._core.function_schema import FunctionSchema, function_schema, schema_from_elsewhere
 from opeai_async._core.json_types import JSONObject, is_object
 from opeai_async._core.schema import Mismatch
-from opeai_async._core.tool_results import ToolAnswer, content_of, failed, too_slow, unknown_tool, wrong_arguments
+from opeai_async._core.tool_results import (
+    ToolAnswer,
+    answer_with,
+    content_of,
+    failed,
+    told_by,
+    too_slow,
+    unknown_tool,
+    wrong_arguments,
+)
 from opeai_async.errors import ConfigurationError, RequestValidationError
 from opeai_async.types.completion import ToolCall
 from opeai_async.types.request import CustomTool, FunctionTool, ToolParam
@@ -38,8 +47,7 @@ OnToolError: TypeAlias = Literal["tell", "raise"] | Callable[[Exception, ToolCal
 function decides: what it returns is the result that the model is told, what it raises ends the run."""
 
 
-class ToolError(Exception):
-    """Raise it in a tool to tell the model what is wrong: the message is sent as it is."""
+NeedsApproval: TypeAlias = bool | Callable[[ToolCall], bool]
 
 
 class Tool(Mapping[str, object], Generic[P, R_co]):
@@ -52,6 +60,7 @@ class Tool(Mapping[str, object], Generic[P, R_co]):
         parameters: JSON Schema of its arguments.
         strict: Whether the schema has the form of strict mode, and the model is held to it.
         timeout: Seconds that one call may take; None for the run's own limit.
+        needs_approval: Whether somebody has to approve a call before a run makes it, or a function of the call.
     """
 
     def __init__(
@@ -62,18 +71,44 @@ class Tool(Mapping[str, object], Generic[P, R_co]):
         description: str | None = None,
         strict: bool = True,
         timeout: float | None = None,
+        context: Mapping[str, object] | None = None,
+        needs_approval: NeedsApproval = False,
+    ) -> None:
+        _check_callable(function)
+        if _is_tool(function):  # made once, and bound or named for a request
+            made: Tool[..., Any] = function
+            name, timeout = name or made.name, timeout if timeout is not None else made.timeout
+            description = description if description is not None else made.description
+            needs_approval = needs_approval or made.needs_approval
+            function = made.function
+        if context:
+            _check_context(function, context)
+            given: dict[str, Any] = dict(context)
+            function = cast("Callable[P, R_co]", functools.partial(cast("Callable[..., R_co]", function), **given))
+        schema = function_schema(function, name=name, strict=strict)
+        self._set_up(function, schema, description, strict=strict, timeout=timeout, needs_approval=needs_approval)
+
+    def _set_up(
+        self,
+        function: Callable[P, R_co],
+        schema: FunctionSchema,
+        description: str | None,
+        *,
+        strict: bool,
+        timeout: float | None,
+        needs_approval: NeedsApproval,
     ) -> None:
         _check_callable(function)
         if timeout is not None and not timeout > 0:
             raise ConfigurationError(f"timeout is {timeout!r}, expected seconds, more than 0")
-        schema = function_schema(function, name=name, strict=strict)
         functools.update_wrapper(self, function)
         self.function: Callable[P, R_co] = function
         self.name: str = schema.name
         self.description: str | None = description if description is not None else schema.description or None
         self.parameters: JSONObject = schema.parameters
-        self.strict = strict
-        self.timeout = timeout
+        self.strict: bool = strict
+        self.timeout: float | None = timeout
+        self.needs_approval: NeedsApproval = needs_approval
         self._decode = schema.decode
         self._param = _param(self)
 
@@ -85,11 +120,14 @@ class Tool(Mapping[str, object], Generic[P, R_co]):
         description: str | None = None,
         strict: bool = True,
         timeout: float | None = None,
+        context: Mapping[str, object] | None = None,
+        needs_approval: NeedsApproval = False,
     ) -> Tool[Q, R]:
-        """The tool that calls *function*; what the model is told comes from its type hints and its docstring.
+        """Make the tool that calls *function*; what the model is told comes from its type hints and its docstring.
 
-        ``Annotated[..., msgspec.Meta(description=...)]`` describes a parameter, or the docstring does, in Google, NumPy
-        or reST style. A default is told; with *strict*, the model must give every argument all the same.
+        ``Annotated`` describes a parameter and its bounds (``msgspec.Meta``, ``pydantic.Field``, ``annotated_types``,
+        ``Doc``, or a text), or the docstring does, in Google, NumPy or reST style. A default is told; with *strict*,
+        the model must give every argument all the same.
 
         Args:
             function: Any callable that takes its arguments by name.
@@ -97,12 +135,56 @@ class Tool(Mapping[str, object], Generic[P, R_co]):
             description: In place of the docstring's.
             strict: Hold the model to the schema; some types, such as ``dict``, have no strict form.
             timeout: Seconds that one call may take, in place of the run's limit.
+            needs_approval: Whether somebody has to approve a call before it is run, or a function of the call that says
+                so: a run then ends with the reason ``"approval"``, see ``Completions.run``.
+            context: Arguments that the application gives, by name, such as who asks or a database connection: the model
+                is not told of them, and cannot give them. So are those that a ``functools.partial`` has bound.
 
         Raises:
             RequestValidationError: If it cannot be a tool; says which parameter, and why.
             ConfigurationError: If *timeout* is not more than 0.
         """
-        return Tool(function, name=name, description=description, strict=strict, timeout=timeout)
+        return Tool(
+            function,
+            name=name,
+            description=description,
+            strict=strict,
+            timeout=timeout,
+            context=context,
+            needs_approval=needs_approval,
+        )
+
+    @staticmethod
+    def from_schema(
+        name: str,
+        parameters: Mapping[str, Any],
+        function: Callable[..., R],
+        *,
+        description: str | None = None,
+        strict: bool = False,
+        timeout: float | None = None,
+        needs_approval: NeedsApproval = False,
+    ) -> Tool[..., R]:
+        """Make a tool whose schema comes from elsewhere, such as OpenAPI or MCP.
+
+        Args:
+            name: At most 64 letters, digits, ``_`` and ``-``.
+            parameters: JSON Schema of an object: what the model is told, and what its arguments are checked for (types,
+                required and unknown properties, enums, choices; not patterns and bounds).
+            function: Is called with the arguments by name, as JSON decodes; sync or async.
+            description: What the model is told of it.
+            strict: Whether the server is to hold the model to the schema, which must have the form of strict mode then.
+            timeout: Seconds that one call may take, in place of the run's limit.
+            needs_approval: As for ``from_function``.
+
+        Raises:
+            RequestValidationError: If the name or the schema cannot be used.
+            ConfigurationError: If *timeout* is not more than 0.
+        """
+        made = cast("Tool[..., R]", object.__new__(Tool))
+        schema = schema_from_elsewhere(name, parameters, description or "")
+        made._set_up(function, schema, description, strict=strict, timeout=timeout, needs_approval=needs_approval)
+        return made
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Call the function, as if it were no tool."""
@@ -124,18 +206,22 @@ class Tool(Mapping[str, object], Generic[P, R_co]):
             arguments = self._decode(call.custom.input if call.custom is not None else call.function.arguments)
             async with limit:
                 result = await self._result(arguments)
-            return ToolAnswer(content_of(result), result=result)
         except Mismatch as exc:
             return wrong_arguments(exc)
-        except ToolError as exc:
-            return failed(exc, str(exc))
         except Exception as exc:  # a tool may raise anything
+            if (text := told_by(exc)) is not None:
+                return failed(exc, text)
             if on_error == "raise":
                 raise
             if on_error != "tell":
-                content = content_of(on_error(exc, call))
+                said = on_error(exc, call)
+                content = content_of(await said if inspect.isawaitable(said) else said)
                 return ToolAnswer(content, "timeout" if limit.expired() else "failed", exception=exc)
             return too_slow(exc, limit_s or 0.0) if limit.expired() else failed(exc)
+        answer = answer_with(result)
+        if answer.exception is not None and on_error == "raise":
+            raise answer.exception
+        return answer
 
     async def _result(self, arguments: dict[str, Any]) -> Any:
         function: Callable[..., Any] = self.function
@@ -171,7 +257,13 @@ def tool(function: Callable[Q, R], /) -> Tool[Q, R]: ...
 
 @overload
 def tool(
-    *, name: str | None = None, description: str | None = None, strict: bool = True, timeout: float | None = None
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    strict: bool = True,
+    timeout: float | None = None,
+    context: Mapping[str, object] | None = None,
+    needs_approval: NeedsApproval = False,
 ) -> Callable[[Callable[Q, R]], Tool[Q, R]]: ...
 
 
@@ -200,6 +292,7 @@ class Toolbox:
         self._tools: dict[str, Tool[..., Any]] = {}
         self._manual: set[str] = set()
         self.params: list[ToolParam] = []
+        _check_list(tools)
         for item in tools:
             self._add(item)
 
@@ -213,6 +306,13 @@ class Toolbox:
         if name not in self._tools:
             return functools.partial(_no_tool, name, [*self._tools, *self._manual])
         return functools.partial(self._tools[name].answer, call, on_error=on_error, limit_s=limit_s)
+
+    def needs_approval(self, call: ToolCall) -> bool:
+        """Tell whether somebody has to approve *call* before it is run."""
+        made = self._tools.get((call.custom if call.custom is not None else call.function).name)
+        if made is None or isinstance(made.needs_approval, bool):
+            return made is not None and bool(made.needs_approval)
+        return bool(made.needs_approval(call))
 
     def _add(self, item: RunTool) -> None:
         if _is_tool(item):
@@ -231,6 +331,16 @@ class Toolbox:
         elif name is not None:
             self._manual.add(name)
         self.params.append(param)
+
+
+def _check_list(tools: object) -> None:
+    """Refuse what is written in place of a list."""
+    is_one = callable(tools) or isinstance(tools, Mapping)
+    if isinstance(tools, Iterable) and not (is_one or isinstance(tools, (str, bytes))):
+        return
+    given = "one tool" if is_one else f"{tools!r:.40}"
+    hint = "put it into a list: tools=[...]" if given == "one tool" else "without tools, use chat.completions.stream"
+    raise RequestValidationError(f"tools is {given}, expected a list of functions or tools", field="tools", hint=hint)
 
 
 def _is_tool(item: object) -> TypeGuard[Tool[..., Any]]:
@@ -264,6 +374,8 @@ def _param(tool: Tool[..., Any]) -> JSONObject:
 
 
 def _is_async(function: Any) -> bool:
+    while isinstance(function, functools.partial):
+        function = function.func
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
 
 
@@ -279,6 +391,23 @@ def _check_callable(function: Any) -> None:
     if reason:
         name = getattr(function, "__qualname__", type(function).__name__)
         raise RequestValidationError(f"{name} cannot be a tool: {reason}", field="tools", hint=hint)
+
+
+def _check_context(function: Any, context: Mapping[str, object]) -> None:
+    """Refuse names that *function* does not take."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # which is said when its schema is made
+        return
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    known = [parameter.name for parameter in parameters if parameter.kind in by_name]
+    for name in context:
+        if name not in known:
+            raise RequestValidationError(
+                f"context has {name!r}, expected a parameter that can be given by name: {', '.join(known) or 'none'}",
+                field="context",
+                hint="correct the name",
+            )
 
 
 def _yields(function: Any) -> bool:

@@ -26,7 +26,7 @@ SOURCES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 TOP_LEVEL = {"opeai_async", "tests", "benchmarks", "examples", "pyproject.toml", "noxfile.py", "README.md"}
-MAX_LINES = 500
+MAX_LINES = 600
 
 # Ground first. An exact name goes before a pattern.
 FLOORS = (
@@ -106,7 +106,7 @@ def test_no_module_imports_itself_by_a_detour() -> None:
 
 @pytest.mark.parametrize("module", SOURCES)
 def test_a_file_holds_one_idea(module: str) -> None:
-    """No file of the package is longer than 500 lines."""
+    """No file of the package is longer than 600 lines."""
     assert len(SOURCES[module].splitlines()) <= MAX_LINES
 
 

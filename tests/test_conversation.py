@@ -140,3 +140,19 @@ def test_what_cannot_be_sent_cannot_be_saved() -> None:
 def test_what_is_no_conversation_is_refused(data: bytes | str, reason: str) -> None:
     with pytest.raises(RequestValidationError, match=reason):
         Conversation.from_json(data)
+
+
+def test_what_was_not_run() -> None:
+    """Calls that are left open are told as not run, when something else follows; and a copy is closed at any time."""
+    asked = ToolCall(id="a", type="function", function=FunctionCall(name="f", arguments="{"))
+    conversation = Conversation([ChatCompletionMessage(role="assistant", tool_calls=[asked])])
+    assert len(conversation.closed()) == 2
+    assert len(conversation.messages) == 1
+    conversation.append(ToolMessage(content="ok", tool_call_id="a"))
+    assert len(conversation.messages) == 2
+    conversation.append(ChatCompletionMessage(role="assistant", tool_calls=[asked]))
+    conversation.append({"role": "user", "content": "Never mind."})
+    assert [getattr(message, "role", "user") for message in conversation.messages] == [
+        "assistant", "tool", "assistant", "tool", "user",
+    ]  # fmt: skip
+    assert "invalid_json" in str(conversation.closed()[0])

@@ -73,14 +73,17 @@ async def sleeping(server: OpeAIServer, client: AsyncOpeAI, **options: Any) -> t
 
 
 async def test_cancel_while_tools_run(server: OpeAIServer, client: AsyncOpeAI) -> None:
-    """The reader ends quietly, when the tools have; what has its result is there, what has none is open."""
+    """The reader ends quietly, when the tools have; what has none is told as not run."""
     run, bed, reading = await sleeping(server, client)
     run.cancel()
     result = await reading
     assert bed.ended == ["cancelled"]
     assert all(task.done() for task in bed.tasks)
     assert (result.reason, [call.function.name for call in result.open_calls]) == ("cancelled", ["sleep"])
-    assert [getattr(message, "content", None) for message in result.new_messages] == ["I rest.", "quick"]
+    contents = [getattr(message, "content", None) for message in result.new_messages]
+    assert contents == ["I rest.", "quick", '{"error":"not run: the run was cancelled"}']
+    raw = await run.result(closed=False)
+    assert [getattr(message, "content", None) for message in raw.new_messages] == ["I rest.", "quick"]
     assert len(server.requests) == 1
     run.cancel()
     await run.aclose()

@@ -1,5 +1,6 @@
 """Values of Python types from a real server: awaited, asked for again, and streamed."""
 
+import copy
 import dataclasses
 import json
 import pickle
@@ -391,3 +392,67 @@ class TestSendingItBack:
         server.reply("Fine.")
         await completions.create(model="m", messages=[HELLO, parsed.choices[0].message, HELLO])
         assert server.requests[1].json["messages"] == [HELLO, {"role": "assistant", "content": GOOD}, HELLO]
+
+
+class TestViews:
+    """What a stream shows of its value before it is whole."""
+
+    @pytest.mark.parametrize("mode", MODES)
+    async def test_of_an_object(self, server, completions, mode):
+        """The text, the value so far, and one field, in each mode."""
+        ways = {
+            "text": lambda stream: stream.text(),
+            "field": lambda stream: stream.field("name"),
+            "partials": lambda stream: stream.partials(),
+        }
+        shown = {}
+        for view, of in ways.items():
+            reply(server, GOOD, mode)
+            async with completions.stream(**BODY, response_format=City, mode=mode) as stream:
+                shown[view] = [copy.copy(item) async for item in of(stream)]
+                assert (await stream.completion()).parsed == OULU
+        assert ("".join(shown["text"]), "".join(shown["field"])) == (GOOD, "Oulu")
+        assert shown["partials"][-1] == {"name": "Oulu", "size": 2}
+
+    @pytest.mark.parametrize("mode", MODES)
+    async def test_of_a_value_that_is_no_object(self, server, completions, mode):
+        """It is the value itself that is shown, and not what it travels in."""
+        for view in ("partials", "field"):
+            text = '{"value":["Oulu","Turku"]}'
+            server.reply(tool_calls=[("list_str", text)]) if mode == "tool" else server.reply(text)
+            async with completions.stream(**BODY, response_format=list[str], mode=mode) as stream:
+                if view == "field":
+                    assert "".join([piece async for piece in stream.field("1")]) == "Turku"
+                else:
+                    assert [list(part) async for part in stream.partials()][-1] == ["Oulu", "Turku"]
+                assert (await stream.completion()).parsed == ["Oulu", "Turku"]
+
+    async def test_of_a_call_by_name(self, server, completions):
+        """Where one is asked for, it is that, of whatever mode the stream is."""
+        server.reply(tool_calls=[("look", '{"q":"x"}')])
+        tools = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}]
+        async with completions.stream(**BODY, response_format=list[str], tools=tools) as stream:
+            assert [piece async for piece in stream.field("q", tool="look")] == ["x"]
+            assert [part async for part in stream.partials(tool="look")][-1] == {"q": "x"}
+            assert [part async for part in stream.text()] == []
+
+    async def test_nothing_comes(self, server, completions):
+        """Of a refusal, or of another tool."""
+        server.reply(tool_calls=[("other", "{}")])
+        async with completions.stream(**BODY, response_format=City, mode="tool") as stream:
+            assert [piece async for piece in stream.text()] == []
+        server.reply("")
+        async with completions.stream(**BODY, response_format=list[str]) as stream:
+            assert [part async for part in stream.partials()] == []
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "nothing"])
+async def test_broken_arguments_go_back_in_an_object(server, completions, text):
+    """A strict server would refuse the conversation otherwise."""
+    server.reply(tool_calls=[("City", text)])
+    server.reply(tool_calls=[("City", GOOD)])
+    parsed = await completions.parse(**BODY, response_format=City, mode="tool", retries_on_invalid=1)
+    assert parsed.parsed == OULU
+    back = server.requests[1].json["messages"][1]["tool_calls"][0]["function"]["arguments"]
+    assert json.loads(back) == {"invalid_json": text}
+    assert parsed.rejected[0].choices[0].message.tool_calls[0].function.arguments == text

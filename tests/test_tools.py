@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import functools
 import inspect
+import pathlib
 import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
@@ -22,6 +23,7 @@ from opeai_async.types.request import (
     CustomToolDefinition,
     FunctionDefinition,
     FunctionTool,
+    TextPart,
 )
 
 who: contextvars.ContextVar[str] = contextvars.ContextVar("who")
@@ -200,7 +202,7 @@ def test_what_strict_mode_cannot_express_is_refused() -> None:
 
     def note(tags: dict[str, str]) -> None: ...
 
-    with pytest.raises(RequestValidationError, match=r"\$\.tags") as caught:
+    with pytest.raises(RequestValidationError, match="note cannot be a tool: the parameter 'tags'") as caught:
         tool(note)
     assert "strict=False" in caught.value.hint
     assert tool(strict=False)(note).parameters["properties"]["tags"]["type"] == "object"
@@ -317,10 +319,136 @@ async def test_what_the_function_raises_is_raised() -> None:
         await fail.answer(call_of('{"how": "badly"}'), on_error=on_error)
 
 
-async def test_a_result_without_a_json_form_is_a_failure() -> None:
+async def test_a_result_without_a_json_form_is_told_as_that() -> None:
+    """The tool has done its work: a model that is told of a failure would order a second time."""
     answer = await fail.answer(call_of('{"how": "no json"}'))
-    assert (answer.content, answer.error) == ('{"error":"The tool failed with TypeError."}', "failed")
+    assert answer.error is None
+    assert "has done its work" in str(answer.content)
     assert "object has no JSON form" in str(answer.exception)
+    with pytest.raises(TypeError, match="no JSON form"):
+        await fail.answer(call_of('{"how": "no json"}'), on_error="raise")
+
+
+class Markup(str):
+    """As template engines have it."""
+
+    __slots__ = ()
+
+
+class Scalar:
+    """As numpy has it."""
+
+    def item(self) -> int:
+        return 3
+
+
+class Array:
+    """As numpy has it; its ``item`` is for one value only."""
+
+    def item(self) -> int:
+        raise ValueError("can only convert an array of size 1")
+
+    def tolist(self) -> list[int]:
+        return [1, 2]
+
+
+class Broken:
+    """What raises when it is converted."""
+
+    def tolist(self) -> list[int]:
+        raise OSError("disk full")
+
+
+@pytest.mark.parametrize(
+    ("result", "content"),
+    [
+        ({"note": Markup("ok")}, '{"note":"ok"}'),
+        ({"a": Scalar(), "b": Array()}, '{"a":3,"b":[1,2]}'),
+        (pathlib.PurePosixPath("/tmp/a"), '"/tmp/a"'),
+        (Array(), "[1,2]"),
+        (["see", TextPart("this")], [TextPart("see"), TextPart("this")]),
+    ],
+)
+async def test_results_of_other_libraries(result: Any, content: Any) -> None:
+    """By the rule for requests."""
+
+    def look() -> Any:
+        return result
+
+    assert (await Tool.from_function(look).answer(call_of("{}"))).content == content
+
+
+async def test_a_result_that_raises_when_it_is_converted() -> None:
+    """Whatever it raises."""
+
+    def look() -> Any:
+        return {"rows": Broken()}
+
+    answer = await Tool.from_function(look).answer(call_of("{}"))
+    assert (answer.error, type(answer.exception)) == (None, OSError)
+
+
+async def test_an_async_on_error() -> None:
+    """It may look something up before it says what to tell."""
+
+    async def on_error(exc: Exception, call: ToolCall) -> str:
+        await asyncio.sleep(0)
+        return f"{call.function.name}: {type(exc).__name__}"
+
+    answer = await fail.answer(call_of('{"how": "badly"}'), on_error=on_error)
+    assert answer.content == "f: LookupError"
+
+
+async def test_tool_errors_of_a_task_group() -> None:
+    """What they say is told, of others their types."""
+
+    async def ask(text: str) -> None:
+        raise ToolError(text)
+
+    async def book() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(ask("No seat is free."))
+
+    async def book_both() -> None:
+        raise ExceptionGroup("two", [ToolError("No seat is free."), ExceptionGroup("", [KeyError("password")])])
+
+    answer = await Tool.from_function(book).answer(call_of("{}"), on_error="raise")
+    assert (answer.content, answer.error) == ('{"error":"No seat is free."}', "failed")
+    answer = await Tool.from_function(book_both).answer(call_of("{}"))
+    assert answer.content == '{"error":"No seat is free. The tool failed with ExceptionGroup."}'
+
+
+class TestContext:
+    """What the application gives."""
+
+    async def test_it_is_given_and_not_told(self) -> None:
+        async def mail(q: str, user: object, db: Nowhere) -> str:  # type: ignore[name-defined]  # noqa: F821
+            return f"{q} {user}"
+
+        made = Tool.from_function(mail, context={"user": 7, "db": object()})
+        assert list(made.parameters["properties"]) == ["q"]
+        assert (await made.answer(call_of('{"q":"x"}'))).content == "x 7"
+        assert (await made.answer(call_of('{"q":"x","user":1}'))).error == "invalid_arguments"
+        assert await made("y") == "y 7"
+
+    async def test_of_a_tool(self) -> None:
+        """A tool that was made before, bound for one request."""
+
+        @tool(description="Reads mail.")
+        async def mail(q: str, user: int = 0) -> str:
+            return f"{q} {user}"
+
+        made = Tool.from_function(mail, context={"user": 7})
+        assert (made.name, made.description, list(made.parameters["properties"])) == ("mail", "Reads mail.", ["q"])
+        assert (await made.answer(call_of('{"q":"x"}'))).content == "x 7"
+
+    def test_a_name_that_there_is_not(self) -> None:
+        def mail(q: str, /, user: int) -> None: ...
+
+        with pytest.raises(RequestValidationError, match=r"context has 'usr', expected .* by name: user"):
+            Tool.from_function(mail, context={"usr": 7})
+        with pytest.raises(RequestValidationError, match="context has 'q'"):
+            Tool.from_function(mail, context={"q": 7})
 
 
 async def test_a_default_that_fails_while_decoding_is_a_failure_too() -> None:

@@ -7,8 +7,9 @@ itself. What was wrong, and where, is worked out only after msgspec has refused.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeGuard, cast
 
 import msgspec
@@ -278,8 +279,15 @@ def _kind(value: object) -> str:
 # --- encoding --------------------------------------------------------------------------------------------------------
 
 
-def _as_builtin(value: Any) -> Any:
-    """What msgspec does not know as what it does: any mapping, and subclasses of str, int and float."""
+def as_builtin(value: Any) -> Any:
+    """Convert what msgspec does not know to what it does; the ``enc_hook`` for requests and for results of tools.
+
+    Any mapping is a dict; subclasses of str, int and float are those; a model of pydantic is what it dumps; an array
+    or a number of numpy, and whatever else has ``tolist()`` or ``item()``, is that; a path is its text.
+
+    Raises:
+        TypeError: If there is no such thing.
+    """
     if _is_mapping(value):
         return dict(value)
     if isinstance(value, str):
@@ -287,10 +295,22 @@ def _as_builtin(value: Any) -> Any:
     for kind in (int, float):
         if isinstance(value, kind):
             return kind(value)
+    if not isinstance(value, type):
+        for name, convert in _CONVERSIONS.items():
+            if callable(getattr(value, name, None)):
+                return convert(value)
     raise TypeError(f"{_kind(value)} has no JSON form")
 
 
-_encode_json = msgspec.json.Encoder(enc_hook=_as_builtin).encode
+_CONVERSIONS: dict[str, Callable[[Any], Any]] = {
+    "model_dump": lambda value: value.model_dump(mode="json"),
+    "tolist": lambda value: value.tolist(),
+    "item": lambda value: value.item(),
+    "__fspath__": os.fspath,
+}
+_encode_json = msgspec.json.Encoder(enc_hook=as_builtin).encode
+_JSON_HINT = "JSON takes str, numbers, bool, None, lists, dicts with str keys; no lone surrogates, no cycles"
+_TOOLS_HINT = "make a function a tool with @tool or Tool.from_function(f); chat.completions.run(tools=[f]) calls it too"
 
 
 def _encode(body: dict[str, Any]) -> bytes:
@@ -302,7 +322,7 @@ def _encode(body: dict[str, Any]) -> bytes:
         raise RequestValidationError(
             f"{path or 'the body'} cannot be sent as JSON: {exc}",
             field=path or None,
-            hint="JSON takes str, numbers, bool, None, lists, dicts with str keys; no lone surrogates, no cycles",
+            hint=_TOOLS_HINT if path.startswith("tools[") and "function" in str(exc) else _JSON_HINT,
         ) from None
 
 

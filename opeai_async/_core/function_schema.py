@@ -1,8 +1,9 @@
 """What a model has to know of a function to call it, and its arguments decoded to the types it declares.
 
 The parameters are one JSON object, whose fields are the function's parameters: their types from the annotations, what
-they mean from ``Annotated[..., Meta(description=...)]``, else from the docstring. A parameter with a default is not
-required, and its default is told. In strict mode the model must give every argument, so all are required.
+they mean from what ``Annotated`` says, else from the docstring. A parameter with a default is not required, and its
+default is told. In strict mode the model must give every argument, so all are required. What the application has bound
+(``functools.partial``, by position or by name) is the application's: the model is not told of it and cannot give it.
 """
 
 from __future__ import annotations
@@ -10,18 +11,21 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-import sys
 import types
 import typing
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
+from opeai_async._core.annotations import default_of, is_field_info
 from opeai_async._core.docstrings import parse_docstring
 from opeai_async._core.json_types import JSONObject
-from opeai_async._core.schema import Described, Shape, described, is_pydantic
-from opeai_async._core.strict_schema import resolved
+from opeai_async._core.plain_json import with_escapes
+from opeai_async._core.schema import Described, Mismatch, Shape, decoded, described
+from opeai_async._core.schema_check import check
+from opeai_async._core.strict_schema import absorbed
 from opeai_async.errors import RequestValidationError
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -46,40 +50,75 @@ class FunctionSchema(NamedTuple):
     decode: Callable[[str], dict[str, Any]]
 
 
-def function_schema(
-    function: Callable[..., Any], *, name: str | None = None, strict: bool = False, skip: Collection[str] = ()
-) -> FunctionSchema:
-    """What a model has to know to call *function*.
+def function_schema(function: Callable[..., Any], *, name: str | None = None, strict: bool = False) -> FunctionSchema:
+    """Describe what a model has to know to call *function*.
 
     Args:
         function: Any callable that takes its arguments by name: a function, a bound method, a partial, an object.
         name: In place of the function's own.
         strict: Give the parameters in the form of strict mode.
-        skip: Parameters that the model is not to know, because the caller gives them, such as a context.
 
     Raises:
         RequestValidationError: If a parameter cannot come from JSON, or the function has no name that an API takes.
     """
-    plain = _plain(function)
+    plain, bound = _plain(function)
     if isinstance(plain, type):
         _refuse(plain.__name__, "it is a class", "give a function that makes one")
     name = _checked_name(name or getattr(plain, "__name__", None) or type(plain).__name__)
     text, said = parse_docstring(plain.__doc__)
-    parameters = _parameters(function, plain, skip, name)
-    made, defs, decode = _described_arguments(name, parameters)
-    # The words of the object that holds the arguments are made up, or pydantic's.
-    root = {key: value for key, value in resolved(made, defs).items() if key not in ("title", "description")}
+    parameters = _parameters(function, plain, bound, name)
+    arguments = _described_arguments(name, parameters)
     for parameter in parameters:
-        _complete(root["properties"][parameter.name], parameter, said.get(parameter.name, ""))
-    shape: Shape[dict[str, Any]] = Shape(name, Described(root, defs, decode))
-    return FunctionSchema(name, text, shape.schema(strict=strict), functools.partial(_decode, shape))
+        _complete(arguments.schema["properties"][parameter.name], parameter, said.get(parameter.name, ""))
+    shape: Shape[dict[str, Any]] = Shape(name, arguments)
+    try:
+        schema = shape.schema(strict=strict)
+    except RequestValidationError as exc:
+        where = str(exc.field or "$").removeprefix("$.")
+        _refuse(name, f"the parameter {where!r} {str(exc).partition(' ')[2]}", exc.hint)
+    # The function itself would find the Field in the place of its default.
+    defaults = {key: item.default for key, item in inspect.signature(function).parameters.items()}
+    fields = {item.name: defaults[item.name] for item in parameters if is_field_info(defaults[item.name])}
+    return FunctionSchema(name, text, schema, functools.partial(_decode, shape.decode, fields))
 
 
-def _plain(function: Any) -> Any:
-    """The function whose name, docstring and annotations are those of *function*."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    return inspect.unwrap(function)
+def schema_from_elsewhere(name: str, parameters: Mapping[str, Any], description: str) -> FunctionSchema:
+    """Describe a function whose schema, *parameters*, comes from elsewhere; arguments are decoded as JSON and checked.
+
+    Raises:
+        RequestValidationError: If an API does not take the name, or the schema is not of an object.
+    """
+    schema = dict(parameters)
+    if schema.setdefault("type", "object") != "object":
+        _refuse(name, f"its parameters are of the type {schema['type']!r}, expected 'object'", "wrap them in an object")
+    schema.setdefault("properties", {})
+    try:
+        msgspec.json.encode(schema)
+    except (TypeError, ValueError, RecursionError) as exc:
+        _refuse(name, f"its parameters are no JSON: {exc}", "give a JSON Schema as a dict")
+
+    def arguments(text: str) -> dict[str, Any]:
+        given = decoded(_ANY_OBJECT, text)
+        check(given, schema)
+        return given
+
+    return FunctionSchema(_checked_name(name), description, schema, functools.partial(_decode, arguments, {}))
+
+
+_ANY_OBJECT = msgspec.json.Decoder(dict[str, Any])
+
+
+def _plain(function: Any) -> tuple[Any, set[str]]:
+    """Return the function whose name, docstring and annotations are those of *function*, and the names it has bound."""
+    bound: set[str] = set()
+    while True:
+        if isinstance(function, functools.partial):
+            bound.update(function.keywords)
+            function = function.func
+        elif hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        else:
+            return function, bound
 
 
 def _checked_name(name: str) -> str:
@@ -92,30 +131,47 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _parameters(function: Callable[..., Any], plain: Any, skip: Collection[str], name: str) -> list[inspect.Parameter]:
-    """The parameters that the model gives, with their annotations resolved."""
+def _parameters(function: Callable[..., Any], plain: Any, bound: set[str], name: str) -> list[inspect.Parameter]:
+    """Return the parameters that the model gives, with their annotations resolved."""
     try:
-        signature = inspect.signature(function)
-        hints = _hints(plain if inspect.isroutine(plain) else type(plain).__call__, skip)
-    except (TypeError, ValueError, NameError, AttributeError) as exc:
+        # A signature leaves out what is bound by position.
+        given = [parameter for key, parameter in inspect.signature(function).parameters.items() if key not in bound]
+        hints = _hints(plain if inspect.isroutine(plain) else type(plain).__call__, {item.name for item in given})
+    except (TypeError, ValueError, NameError, AttributeError, SyntaxError) as exc:
         _refuse(name, f"its parameters cannot be known: {exc}", "annotate it with types that its module knows")
-    made: list[inspect.Parameter] = []
-    for parameter in signature.parameters.values():
-        if parameter.name in skip:
-            continue
+    for parameter in given:
         _check_kind(name, parameter)
-        made.append(parameter.replace(annotation=hints.get(parameter.name, Any)))
-    return made
+    return [_settled(parameter, hints.get(parameter.name, Any)) for parameter in given]
 
 
-def _hints(function: Any, skip: Collection[str]) -> dict[str, Any]:
-    """The annotations of the parameters that the model gives.
+def _hints(function: Any, names: set[str]) -> dict[str, Any]:
+    """Return the annotations of the parameters that the model gives.
 
     Those of others, and of the result, are left alone: their names may be known to type checkers only.
     """
-    given = {name: hint for name, hint in function.__annotations__.items() if name != "return" and name not in skip}
-    names = getattr(function, "__globals__", {})
-    return typing.get_type_hints(types.SimpleNamespace(__annotations__=given), globalns=names, include_extras=True)
+    given = {name: hint for name, hint in function.__annotations__.items() if name in names}
+    known = getattr(function, "__globals__", {})
+    return typing.get_type_hints(types.SimpleNamespace(__annotations__=given), globalns=known, include_extras=True)
+
+
+def _settled(parameter: inspect.Parameter, hint: Any) -> inspect.Parameter:
+    """Return *parameter* with its annotation, and with its default where that is said in another way."""
+    default = parameter.default
+    if is_field_info(default):  # n: int = Field(3, ...)
+        hint, default = typing.Annotated[hint, default], default_of(default)
+        default = _EMPTY if default is msgspec.NODEFAULT else default
+    if default is None and not _takes_none(hint):  # limit: int = None
+        hint = typing.Optional[hint]  # noqa: UP045 - `|` does not take every annotation
+    return parameter.replace(annotation=hint, default=default)
+
+
+def _takes_none(hint: Any) -> bool:
+    origin = typing.get_origin(hint)
+    if origin is typing.Annotated:
+        return _takes_none(typing.get_args(hint)[0])
+    if origin in (typing.Union, types.UnionType, typing.Literal):
+        return any(part is None or _takes_none(part) for part in typing.get_args(hint))
+    return hint in (None, type(None), Any, object)
 
 
 def _check_kind(name: str, parameter: inspect.Parameter) -> None:
@@ -130,58 +186,42 @@ def _check_kind(name: str, parameter: inspect.Parameter) -> None:
             pass
 
 
-def _refuse(name: str, reason: str, hint: str) -> NoReturn:
+def _refuse(name: str, reason: str, hint: str | None) -> NoReturn:
     raise RequestValidationError(f"{name} cannot be a tool: {reason}", field=name, hint=hint) from None
 
 
-class _Absent:
-    """Stands for an argument that was not given, whatever the parameter's default is."""
-
-
-_ABSENT = _Absent()
-
-
 def _described_arguments(name: str, parameters: list[inspect.Parameter]) -> Described:
-    if any(is_pydantic(parameter.annotation) for parameter in parameters):
-        return _described_by_pydantic(name, parameters)
+    """Describe the object of all arguments; each is decoded by itself, whoever knows its type."""
+    defs: JSONObject = {}
+    properties: JSONObject = {}
+    decoders: dict[str, Callable[[str], Any]] = {}
     for parameter in parameters:
         try:
-            described(parameter.annotation)
+            schema, more, decoders[parameter.name] = described(parameter.annotation)
         except RequestValidationError as exc:
             _refuse(name, f"the parameter {parameter.name!r}: {exc}", exc.hint)
-    fields = [
-        (parameter.name, parameter.annotation)
-        if parameter.default is _EMPTY
-        else (parameter.name, parameter.annotation, msgspec.field(default_factory=lambda: _ABSENT))
-        for parameter in parameters
-    ]
-    struct = msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=True)
-    schema, defs, decode = described(struct)
+        properties[parameter.name] = absorbed(defs, schema, more)
+    required = [parameter.name for parameter in parameters if parameter.default is _EMPTY]
+    fields = [(key, msgspec.Raw) if key in required else (key, msgspec.Raw | UnsetType, UNSET) for key in properties]
+    whole = msgspec.json.Decoder(msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=True))
 
     def arguments(text: str) -> dict[str, Any]:
-        given = msgspec.structs.asdict(decode(text))
-        return {name: value for name, value in given.items() if value is not _ABSENT}
+        given = decoded(whole, text)
+        return {
+            key: _argument(key, decode, raw)
+            for key, decode in decoders.items()
+            if not isinstance(raw := getattr(given, key), UnsetType)
+        }
 
+    schema = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
     return Described(schema, defs, arguments)
 
 
-def _described_by_pydantic(name: str, parameters: list[inspect.Parameter]) -> Described:
-    pydantic: Any = sys.modules["pydantic"]
-    fields = {
-        parameter.name: (parameter.annotation, ... if parameter.default is _EMPTY else parameter.default)
-        for parameter in parameters
-    }
+def _argument(name: str, decode: Callable[[str], Any], raw: msgspec.Raw) -> Any:
     try:
-        model = pydantic.create_model(name, __config__={"extra": "forbid"}, **fields)
-    except pydantic.PydanticUserError as exc:
-        _refuse(name, str(exc), "use types that pydantic knows")
-    schema, defs, decode = described(model)
-
-    def arguments(text: str) -> dict[str, Any]:
-        given = decode(text)
-        return {name: getattr(given, name) for name in given.model_fields_set}
-
-    return Described(schema, defs, arguments)
+        return decode(bytes(raw).decode())
+    except Mismatch as exc:
+        raise Mismatch(exc.reason, f"$.{name}{exc.path[1:]}") from None
 
 
 def _complete(part: JSONObject, parameter: inspect.Parameter, said: str) -> None:
@@ -195,5 +235,17 @@ def _complete(part: JSONObject, parameter: inspect.Parameter, said: str) -> None
             part.pop("default", None)
 
 
-def _decode(shape: Shape[dict[str, Any]], text: str) -> dict[str, Any]:
-    return shape.decode(text if text.strip() else "{}")
+def _decode(decode: Callable[[str], dict[str, Any]], fields: dict[str, Any], text: str) -> dict[str, Any]:
+    given = _given(decode, text)
+    return {**{name: default_of(field) for name, field in fields.items() if name not in given}, **given}
+
+
+def _given(decode: Callable[[str], dict[str, Any]], text: str) -> dict[str, Any]:
+    if not text.strip():
+        return decode("{}")
+    try:
+        return decode(text)
+    except Mismatch as exc:
+        if exc.is_json or (escaped := with_escapes(text)) == text:
+            raise
+    return decode(escaped)

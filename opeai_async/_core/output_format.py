@@ -9,9 +9,9 @@ There are three ways to ask, because servers differ in what they know:
 ``tool``
     The schema is that of the parameters of a tool, and the model must call it: the arguments are the value.
 
-Whatever the server promises, the text is checked here, as the model gave it. One repair is known: a model that was not
-held to JSON may put it into a code fence (three backticks); then what is inside counts, the quirk is named, and the
-strict dialect refuses it.
+Whatever the server promises, the text is checked here. Where the model has wrapped it, ``output_repairs`` finds it, the
+quirk is named, and the strict dialect refuses it. Text beside calls of the caller's own tools ("Let me look that up.")
+is not the value: then there is none.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from typing import Any, Generic, Literal, NamedTuple, TypeGuard, TypeVar
 import msgspec
 
 from opeai_async._core.json_types import JSONObject, is_array, is_object
+from opeai_async._core.output_repairs import WHERE, candidates
 from opeai_async._core.schema import Mismatch, Shape, shape_of
+from opeai_async._core.sendable import sendable
 from opeai_async.errors import RequestValidationError
 from opeai_async.output_errors import InvalidOutputError, OutputFilteredError, OutputTruncatedError
 from opeai_async.types.completion import ChatCompletion, ChatCompletionMessage, Choice, FunctionCall
@@ -33,9 +35,7 @@ from opeai_async.types.request import DeveloperMessage, SystemMessage
 T = TypeVar("T")
 OutputMode = Literal["json_schema", "json_object", "tool"]
 OUTPUT_MODES: tuple[OutputMode, ...] = ("json_schema", "json_object", "tool")
-FENCED = "output_fenced"
 
-_FENCE = "```"
 _INSTRUCTION = "Answer with one JSON object and nothing else. It must be valid against this JSON Schema:\n"
 _TOOL_DESCRIPTION = "Takes the answer."
 
@@ -44,15 +44,16 @@ class _Value(NamedTuple, Generic[T]):
     """What a choice comes to."""
 
     value: T | None
-    was_fenced: bool = False
+    quirks: tuple[str, ...] = ()
 
 
 class _Invalid(NamedTuple):
-    """What is wrong with one."""
+    """What is wrong with one; *hint* says where its text is, if that is known."""
 
     text: str
     reason: str
     path: str = "$"
+    hint: str | None = None
 
 
 class OutputFormat(Generic[T]):
@@ -79,6 +80,16 @@ class OutputFormat(Generic[T]):
         self._mode: OutputMode = mode
         self._strict = strict
         self._schema = self._shape.schema(strict=strict and mode != "json_object")
+
+    @property
+    def tool(self) -> str | None:
+        """The name of the tool whose arguments are the value; None if the content is."""
+        return self._shape.name if self._mode == "tool" else None
+
+    @property
+    def is_wrapped(self) -> bool:
+        """Whether the value is in the field ``value`` of the JSON."""
+        return self._shape.is_wrapped
 
     # --- asking ----------------------------------------------------------------------------------------------------
 
@@ -120,56 +131,62 @@ class OutputFormat(Generic[T]):
         """The messages that send the invalid answer back, and say what is wrong with it."""
         assert error.completion is not None
         message = error.completion.choices[0].message
+        [sent, *_] = sendable([message])
         where = "" if error.path == "$" else f", at {error.path}"
         said = f"This is not valid: {error.reason}{where}. Give the whole answer again, corrected."
         calls = message.tool_calls or []
         if not calls:
-            return [message, {"role": "user", "content": said}]
-        return [message, *({"role": "tool", "tool_call_id": call.id, "content": said} for call in calls)]
+            return [sent, {"role": "user", "content": said}]
+        return [sent, *({"role": "tool", "tool_call_id": call.id, "content": said} for call in calls)]
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
     def parsed(self, completion: ChatCompletion, *, repair: bool = True) -> ParsedChatCompletion[T]:
-        """*completion* with its values; *repair* allows code fences.
+        """Return *completion* with its values; *repair* allows what ``output_repairs`` knows.
 
         Raises:
             InvalidOutputError: If a choice is not of the type; names the first one.
         """
         values: list[T | None] = []
-        is_fenced = False
+        quirks: list[str] = []
         for choice in completion.choices:
             found = self._read(choice.message, repair=repair)
             if isinstance(found, _Invalid):
                 raise self._error(found, choice, completion)
             values.append(found.value)
-            is_fenced |= found.was_fenced
+            quirks += [quirk for quirk in found.quirks if quirk not in quirks]
         made = with_values(completion, values)
-        if is_fenced:
-            made.meta = msgspec.structs.replace(made.meta, quirks=(*made.meta.quirks, FENCED))
+        if quirks:
+            made.meta = msgspec.structs.replace(made.meta, quirks=(*made.meta.quirks, *quirks))
         return made
 
     def _read(self, message: ChatCompletionMessage, *, repair: bool) -> _Value[T] | _Invalid:
         text = None if message.refusal else self._text(message)
         if not isinstance(text, str):
             return text or _Value(None)
-        try:
-            return _Value(self._shape.decode(text))
-        except Mismatch as exc:
-            invalid = _Invalid(text, exc.reason, exc.path)
-        inside = _unfenced(text) if repair else None
-        if inside is None:
+        reasoning = None if self.tool else message.reasoning_content
+        invalid: _Invalid | None = None
+        for candidate in candidates(text, reasoning):
+            try:
+                value = self._shape.decode(candidate.text)
+            except Mismatch as exc:
+                if invalid is None or exc.is_json:
+                    invalid = _Invalid(text, exc.reason, exc.path)
+                continue
+            if repair or not candidate.quirks:
+                return _Value(value, candidate.quirks)
+            assert invalid is not None
+            return invalid._replace(hint=f"the value is there, {WHERE[candidate.quirks[0]]}")
+        assert invalid is not None
+        if text.strip():
             return invalid
-        try:
-            return _Value(self._shape.decode(inside), was_fenced=True)
-        except Mismatch as exc:
-            return _Invalid(text, exc.reason, exc.path)
+        where = "reasoning_content holds text, but no such value" if reasoning else None
+        return _Invalid(text, "the answer is empty", hint=where)
 
     def _text(self, message: ChatCompletionMessage) -> str | _Invalid | None:
-        """The text that is to be the value; None if the model called tools of the caller's instead."""
+        """Return the text that is to be the value; None if the model called tools of the caller's instead."""
         if self._mode != "tool":
-            if message.content:
-                return message.content
-            return None if message.tool_calls else _Invalid("", "the answer is empty")
+            return None if message.tool_calls or message.function_call is not None else message.content or ""
         functions = [call.function for call in message.tool_calls or []]
         own = [function for function in functions if _is_named(function, self._shape.name)]
         if len(own) == 1:
@@ -197,16 +214,7 @@ class OutputFormat(Generic[T]):
                 )
             case _:
                 where = "" if found.path == "$" else f", at {found.path}"
-                return InvalidOutputError(f"the answer is no {name}: {found.reason}{where}", **facts)
-
-
-def _unfenced(text: str) -> str | None:
-    """What is inside a code fence; None if *text* is not all one."""
-    text = text.strip()
-    if not (text.startswith(_FENCE) and text.endswith(_FENCE)):
-        return None
-    language, newline, inner = text.removeprefix(_FENCE).removesuffix(_FENCE).partition("\n")
-    return inner if newline and (language.strip() or "json").isalnum() else None
+                return InvalidOutputError(f"the answer is no {name}: {found.reason}{where}", hint=found.hint, **facts)
 
 
 def _is_named(function: Any, name: str) -> bool:

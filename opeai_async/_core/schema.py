@@ -8,7 +8,8 @@ never imported here: where it was not, there are none of its types.
 An answer is always one JSON object, for that is what servers compile. A type that is none (a list, a union, a number)
 travels in an object with the one field ``value``, and is taken out of it again.
 
-Decoding is strict, and from the text as it came: no number is made out of a string.
+Decoding is strict, whoever decodes: no number is made out of a string. But a number without a fraction is an integer,
+however it is written (JSON Schema 2020-12, 6.1.1): ``5.0`` and ``1e3`` are.
 """
 
 from __future__ import annotations
@@ -24,28 +25,40 @@ from typing import Any, Generic, NamedTuple, NoReturn, TypeVar, cast
 import msgspec
 from msgspec import inspect
 
+from opeai_async._core.annotations import Translation, is_pydantic, translated, words_of
 from opeai_async._core.docstrings import parse_docstring
 from opeai_async._core.json_types import JSONObject
-from opeai_async._core.strict_schema import REF, resolved, strict_schema, with_defs
+from opeai_async._core.plain_json import with_plain_integers
+from opeai_async._core.strict_schema import REF, absorbed, resolved, strict_schema, with_defs
 from opeai_async.errors import RequestValidationError
 
 T = TypeVar("T")
 Decode = Callable[[str], Any]
 
+WRAPPER_FIELD = "value"
 _MAX_NAME = 64
 # So that a server which holds a model to patterns lets nothing through that the decoder refuses.
 _DECIMAL = r"^-?[0-9]+(\.[0-9]+)?$"
 _BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+# Between a reason and the path below the place that msgspec names.
+_BELOW = "\0"
 _WHERE = re.compile(r"(.*) - at (.*)`\$(.*)`$", re.DOTALL)
 
 
 class Mismatch(ValueError):
-    """A text is not of the type: *reason* says what is wrong, *path* where, such as ``$.items[0].price``."""
+    """A text is not of the type.
 
-    def __init__(self, reason: str, path: str = "$") -> None:
+    Attributes:
+        reason: What is wrong.
+        path: Where, such as ``$.items[0].price``.
+        is_json: Whether the text is JSON at all.
+    """
+
+    def __init__(self, reason: str, path: str = "$", *, is_json: bool = True) -> None:
         super().__init__(reason if path == "$" else f"{reason}, at {path}")
         self.reason = reason
         self.path = path
+        self.is_json = is_json
 
 
 class Described(NamedTuple):
@@ -71,7 +84,11 @@ class Shape(Generic[T]):
         self.is_wrapped = root.get("type") != "object"
         self.description: str = root.get("description", "")
         if self.is_wrapped:
-            root = {"type": "object", "properties": {"value": described.schema}, "required": ["value"]}
+            root = {
+                "type": "object",
+                "properties": {WRAPPER_FIELD: described.schema},
+                "required": [WRAPPER_FIELD],
+            }
         self._schema = with_defs(root, described.defs)
         self._decode = described.decode
 
@@ -88,18 +105,27 @@ class Shape(Generic[T]):
         return strict_schema(self._schema)
 
     def decode(self, text: str) -> T:
-        """The value that *text* holds.
+        """Return the value that *text* holds.
 
         Raises:
             Mismatch: If it is no JSON, or not of this type.
         """
+        try:
+            return self._value(text)
+        except Mismatch as exc:
+            plainer = with_plain_integers(text) if exc.is_json else text
+            if plainer == text:
+                raise
+        return self._value(plainer)
+
+    def _value(self, text: str) -> T:
         if not self.is_wrapped:
             return cast("T", self._decode(text))
-        value = _decoded(_WRAPPER, text).value
+        value = decoded(_WRAPPER, text).value
         try:
             return cast("T", self._decode(bytes(value).decode()))
         except Mismatch as exc:
-            raise Mismatch(exc.reason, f"$.value{exc.path[1:]}") from None
+            raise Mismatch(exc.reason, f"$.{WRAPPER_FIELD}{exc.path[1:]}") from None
 
 
 class _Wrapper(msgspec.Struct):
@@ -146,21 +172,53 @@ def _spelled(annotation: Any) -> str:
 
 
 def described(annotation: Any) -> Described:
-    """The schema of *annotation* with its parts, and its decoder.
+    """Describe *annotation*: its schema with its parts, and its decoder.
 
     Raises:
         RequestValidationError: If it has none.
     """
     if is_pydantic(annotation):
-        return described_by_pydantic(annotation)
+        return _described_by_pydantic(annotation)
+    said = translated(annotation)
+    if not (said.has_pydantic or said.needs_pydantic):
+        return _described_by_msgspec(annotation, said)
+    if said.is_beyond_pydantic and not said.needs_pydantic:
+        return _described_by_msgspec(annotation, said)
     try:
-        info = inspect.type_info(annotation)
-        (schema,), defs = msgspec.json.schema_components((annotation,), ref_template=f"{REF}{{name}}")
-        decoder = msgspec.json.Decoder(annotation)
-    except (TypeError, NameError, NotImplementedError) as exc:
-        refuse(annotation, str(exc).splitlines()[-1])
+        return _described_by_pydantic(annotation)
+    except RequestValidationError:
+        if said.needs_pydantic or not said.has_fields:
+            raise
+    return _described_by_msgspec(annotation, said)  # such as a TypedDict of typing, before Python 3.12
+
+
+def _described_by_msgspec(annotation: Any, said: Translation) -> Described:
+    defs: JSONObject = {}
+
+    def schema_of(kind: type) -> JSONObject:
+        if not is_pydantic(kind):
+            raise NotImplementedError
+        schema, more, _ = _described_by_pydantic(kind)
+        return absorbed(defs, schema, more)
+
+    try:
+        info = inspect.type_info(said.annotation)
+        (schema,), own = msgspec.json.schema_components(
+            (said.annotation,), schema_hook=schema_of, ref_template=f"{REF}{{name}}"
+        )
+        decoder = msgspec.json.Decoder(annotation, dec_hook=_decoded_by_pydantic)
+        checker = msgspec.json.Decoder(said.annotation, dec_hook=_decoded_by_pydantic) if said.is_bounded else None
+    except (TypeError, ValueError, NameError, NotImplementedError) as exc:
+        refuse(annotation, str(exc).splitlines()[-1] if str(exc) else "it has a part that JSON cannot express")
+    schema = absorbed(defs, schema, own)
     _complete(info, schema, defs, set())
-    return Described(schema, defs, functools.partial(_decoded, decoder))
+
+    def decode(text: str) -> Any:
+        if checker is not None:
+            decoded(checker, text)
+        return decoded(decoder, text)
+
+    return Described(schema, defs, decode)
 
 
 def refuse(annotation: Any, reason: str) -> NoReturn:
@@ -174,20 +232,29 @@ def refuse(annotation: Any, reason: str) -> NoReturn:
     ) from None
 
 
-def _decoded(decoder: msgspec.json.Decoder[T], text: str) -> T:
+def decoded(decoder: msgspec.json.Decoder[T], text: str) -> T:
+    """Return what *decoder* makes of *text*.
+
+    Raises:
+        Mismatch: If it is no JSON, or not of the decoder's type.
+    """
     try:
         return decoder.decode(text)
     except msgspec.ValidationError as exc:
-        if found := _WHERE.match(str(exc)):
-            raise Mismatch(f"{found[1]}{' (a key)' if found[2] else ''}", f"${found[3]}") from None
-        raise Mismatch(str(exc)) from None
+        said, inner = str(exc), ""
+        if found := _WHERE.match(said):
+            said, inner = f"{found[1]}{' (a key)' if found[2] else ''}", found[3]
+        reason, _, below = said.partition(_BELOW)
+        raise Mismatch(reason, f"${inner}{below}") from None
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as exc:
-        raise Mismatch(f"no JSON: {exc}") from None
+        raise Mismatch(f"no JSON: {exc}", is_json=False) from None
 
 
 def _complete(info: inspect.Type, schema: JSONObject, defs: JSONObject, seen: set[str]) -> None:
     """Add to *schema*, made of *info*, what msgspec leaves out."""
     while isinstance(info, inspect.Metadata):
+        if isinstance(info.type, inspect.LiteralType):
+            schema.update(getattr(info, "extra_json_schema", None) or {})  # which holds its values in their order
         info = info.type
     if (ref := schema.get("$ref")) is not None:
         name = ref.removeprefix(REF)
@@ -204,6 +271,8 @@ def _complete(info: inspect.Type, schema: JSONObject, defs: JSONObject, seen: se
             schema.setdefault("pattern", _DECIMAL)
         case inspect.BytesType() | inspect.ByteArrayType():
             schema.setdefault("pattern", _BASE64)
+        case inspect.EnumType() if "enum" in schema:  # which msgspec sorts
+            schema["enum"] = [member.value for member in info.cls]
         case inspect.UnionType():
             for part, option in zip(_choices(info), _options(schema), strict=False):
                 _complete(part, option, defs, seen)
@@ -264,34 +333,46 @@ def _options(schema: JSONObject) -> list[JSONObject]:
 # --- what pydantic knows ---------------------------------------------------------------------------------------------
 
 
-def is_pydantic(annotation: Any) -> bool:
-    """Whether *annotation* is, or is made of, a type of pydantic."""
-    if "pydantic" not in sys.modules:
-        return False
-    return hasattr(annotation, "__pydantic_core_schema__") or any(map(is_pydantic, typing.get_args(annotation)))
-
-
-def described_by_pydantic(annotation: Any) -> Described:
-    """The same as ``described``, from pydantic."""
+def _described_by_pydantic(annotation: Any) -> Described:
     pydantic: Any = sys.modules["pydantic"]
     try:
         adapter = pydantic.TypeAdapter(annotation)
         schema: JSONObject = adapter.json_schema()
-    except pydantic.PydanticUserError as exc:
+    except (pydantic.PydanticUserError, NameError, TypeError, ValueError) as exc:
         refuse(annotation, str(exc).splitlines()[0])
     defs = schema.pop("$defs", {})
+    if (
+        isinstance(annotation, type) and schema.get("type") == "object"
+    ):  # named, as msgspec's are: used twice, told once
+        defs[name := name_of(annotation)] = schema
+        schema = {"$ref": f"{REF}{name}"}
+    return Described({**schema, **words_of(annotation)}, defs, functools.partial(_validated, adapter))
 
-    def decode(text: str) -> Any:
-        try:
-            return adapter.validate_json(text)
-        except pydantic.ValidationError as exc:
-            raise _mismatch(exc) from None
 
-    return Described(schema, defs, decode)
+def _validated(adapter: Any, text: str | bytes) -> Any:
+    """Decode *text* by pydantic, as strictly as all else is decoded here."""
+    try:
+        return adapter.validate_json(text, strict=True)
+    except sys.modules["pydantic"].ValidationError as exc:
+        raise _mismatch(exc) from None
+
+
+@functools.lru_cache(maxsize=256)
+def _adapter_of(kind: type) -> Any:
+    pydantic: Any = sys.modules["pydantic"]
+    return pydantic.TypeAdapter(kind)
+
+
+def _decoded_by_pydantic(kind: type, value: Any) -> Any:
+    """Make a *kind*, one of pydantic's, of *value*, which is inside a type of msgspec's; its ``dec_hook``."""
+    try:
+        return _validated(_adapter_of(kind), msgspec.json.encode(value))
+    except Mismatch as exc:
+        raise ValueError(f"{exc.reason}{_BELOW}{exc.path[1:]}") from None  # msgspec adds where it was
 
 
 def _mismatch(exc: Any) -> Mismatch:
-    """What pydantic says, in the form of msgspec's."""
+    """Return what pydantic says, in the form of msgspec's."""
     first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
-    return Mismatch(first["msg"], f"${path}")
+    return Mismatch(first["msg"], f"${path}", is_json=first["type"] != "json_invalid")

@@ -73,6 +73,33 @@ def with_defs(root: JSONObject, defs: JSONObject) -> JSONObject:
     return {**root, "$defs": {name: defs[name] for name in defs if name in needed}} if needed else root
 
 
+def absorbed(defs: JSONObject, schema: JSONObject, more: JSONObject) -> JSONObject:
+    """Add the definitions *more*, which *schema* refers to, to *defs*; return *schema* with the names that they got.
+
+    Two that have one name and are not the same are told apart by a number.
+    """
+    names: dict[str, str] = {}
+    for name, definition in more.items():
+        new, number = name, 2
+        while new in defs and defs[new] != definition:
+            new, number = f"{name}_{number}", number + 1
+        names[name] = new
+    if any(name != new for name, new in names.items()):
+        schema = _renamed(schema, names)
+        more = {name: _renamed(definition, names) for name, definition in more.items()}
+    defs.update({names[name]: definition for name, definition in more.items()})
+    return schema
+
+
+def _renamed(value: Any, names: dict[str, str]) -> Any:
+    if is_object(value):
+        made = {name: _renamed(item, names) for name, item in value.items()}
+        if isinstance(ref := value.get("$ref"), str):
+            made["$ref"] = REF + names.get(name := ref.removeprefix(REF), name)
+        return made
+    return [_renamed(item, names) for item in value] if is_array(value) else value
+
+
 def _refs_in(value: Any) -> Iterable[str]:
     if is_object(value):
         if isinstance(ref := value.get("$ref"), str):

@@ -7,23 +7,34 @@ it: that text was written for programmers, and may hold a password or a customer
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, TypeAlias, TypeGuard, get_args
+from typing import Any, NamedTuple, TypeAlias, TypeGuard, cast, get_args
 
 import msgspec
 
-from opeai_async._core.encode import flattened
+from opeai_async._core.encode import as_builtin, flattened
 from opeai_async._core.schema import Mismatch
 from opeai_async.types.common import WireStruct
 from opeai_async.types.frames import ToolErrorCode
-from opeai_async.types.request import ContentPart
+from opeai_async.types.request import ContentPart, TextPart
 
 ToolContent: TypeAlias = str | list[Any]
 
 _PARTS: tuple[type[WireStruct], ...] = get_args(ContentPart)
 
 
+class ToolError(Exception):
+    """Raise it in a tool to tell the model what is wrong: the message is sent as it is."""
+
+
 class ToolAnswer(NamedTuple):
-    """What became of a call: what the model is told, and what only this side knows."""
+    """What became of a call.
+
+    Attributes:
+        content: What the model is told.
+        error: Why there is no result; None if there is one.
+        result: What the tool returned; only this side knows it.
+        exception: What it raised, or why its result could not be told.
+    """
 
     content: ToolContent
     error: ToolErrorCode | None = None
@@ -34,8 +45,9 @@ class ToolAnswer(NamedTuple):
 def content_of(result: Any) -> ToolContent:
     """*result* as the content of a tool's message.
 
-    Text goes as it is. A content part, or a list in which there is one, goes as content parts. Everything else that has
-    a JSON form goes as JSON, None too, because some servers refuse a message without content.
+    Text goes as it is. A content part, or a list in which there is one, goes as content parts, and text in that list as
+    text parts. Everything else that has a JSON form goes as JSON, by the rule for requests (``as_builtin``), None too,
+    because some servers refuse a message without content.
 
     Raises:
         TypeError, ValueError: If it has no JSON form.
@@ -45,8 +57,22 @@ def content_of(result: Any) -> ToolContent:
     if isinstance(result, _PARTS):
         return [result]
     if _is_row(result) and any(isinstance(item, _PARTS) for item in result):
-        return list(result)
-    return msgspec.json.encode(flattened(result), enc_hook=_of_pydantic).decode()
+        return [TextPart(_sendable(item)) if isinstance(item, str) else item for item in result]
+    return msgspec.json.encode(flattened(result), enc_hook=as_builtin).decode()
+
+
+def answer_with(result: Any) -> ToolAnswer:
+    """Tell the model *result*.
+
+    A result that cannot be told is no failure: the tool has done its work, and a model that is told otherwise orders a
+    second time. ``exception`` then says what is in the way.
+    """
+    try:
+        return ToolAnswer(content_of(result), result=result)
+    except Exception as exc:  # noqa: BLE001 - a conversion of the result's own may raise anything
+        note = f"The tool has done its work, but its result, a {type(result).__name__}, cannot be shown as JSON."
+        content = msgspec.json.encode({"done": True, "note": note}).decode()
+        return ToolAnswer(content, result=result, exception=exc)
 
 
 def unknown_tool(name: str, known: Iterable[str]) -> ToolAnswer:
@@ -60,15 +86,41 @@ def wrong_arguments(mismatch: Mismatch) -> ToolAnswer:
     return _error("invalid_arguments", message, mismatch)
 
 
+def told_by(exception: BaseException) -> str | None:
+    """Return what *exception* wants the model to be told; None if it is no ``ToolError`` and holds none.
+
+    A task group gathers its errors: what the others were is told by their types only.
+    """
+    if isinstance(exception, BaseExceptionGroup):
+        parts: tuple[BaseException, ...] = cast("BaseExceptionGroup[BaseException]", exception).exceptions
+        told = [told_by(part) for part in parts]
+        if not any(told):
+            return None
+        others = [failure_of(part) for part, text in zip(parts, told, strict=True) if text is None]
+        return " ".join([*filter(None, told), *others])
+    return str(exception) if isinstance(exception, ToolError) else None
+
+
+def failure_of(exception: BaseException) -> str:
+    """Return what a model is told of an exception that is not meant for it."""
+    return f"The tool failed with {type(exception).__name__}."
+
+
 def failed(exception: BaseException, message: str | None = None) -> ToolAnswer:
     """What to say where a tool raised *exception*: *message*, or no more than its type."""
-    message = message if message is not None else f"The tool failed with {type(exception).__name__}."
+    message = message if message is not None else failure_of(exception)
     return _error("failed", message, exception)
 
 
 def too_slow(exception: BaseException, limit_s: float) -> ToolAnswer:
     """What to say where a tool took longer than *limit_s* seconds."""
     return _error("timeout", f"The tool was stopped, because it took longer than {limit_s:g} s.", exception)
+
+
+def refused(reason: bool | str) -> ToolAnswer:
+    """Tell the model of a call that was not approved, and why, if *reason* is a text."""
+    message = "The user did not approve this call."
+    return _error("not_approved", f"{message} {reason}" if isinstance(reason, str) and reason else message)
 
 
 def _error(code: ToolErrorCode, message: str, exception: BaseException | None = None) -> ToolAnswer:
@@ -83,11 +135,3 @@ def _sendable(text: str) -> str:
 
 def _is_row(value: object) -> TypeGuard[Sequence[Any]]:
     return isinstance(value, (list, tuple))
-
-
-def _of_pydantic(value: Any) -> Any:
-    """A model of pydantic, which is never imported here, as plain JSON values."""
-    dump = getattr(value, "model_dump", None)
-    if dump is None:
-        raise TypeError(f"a {type(value).__name__} has no JSON form")
-    return dump(mode="json")

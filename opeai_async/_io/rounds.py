@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import functools
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from enum import Enum
 from typing import Any, TypeAlias
 
@@ -20,27 +20,34 @@ import msgspec
 
 from opeai_async._core.outcome import Outcome
 from opeai_async._core.sealed import SealedCalls
-from opeai_async._core.tool_results import ToolAnswer
+from opeai_async._core.sendable import open_calls
+from opeai_async._core.tool_results import ToolAnswer, refused
 from opeai_async._core.usage import added
+from opeai_async._io.patience import Cut
 from opeai_async._io.reader import on_loop
+from opeai_async._io.run_limits import Approvals, NextRound, RoundChanges, RunLimits
 from opeai_async._io.stream import ChunkStream
-from opeai_async._io.tool_tasks import ToolEvent, ToolJob, ToolTasks, Work
+from opeai_async._io.tool_tasks import ToolEvent, ToolJob, ToolTasks, Work, asked
 from opeai_async.errors import ClientClosedError, ConcurrentReadError, ConfigurationError, OpeAIError
 from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.common import CompletionUsage
 from opeai_async.types.completion import ChatCompletion, ToolCall
 from opeai_async.types.request import MessageParam, ToolMessage
-from opeai_async.types.run_events import RoundFinishedEvent, RoundStartedEvent, RunReason
+from opeai_async.types.run_events import RoundFinishedEvent, RoundStartedEvent, RunReason, ToolApprovalEvent
 
 Chunks: TypeAlias = list[ChatCompletionChunk]
-RunItem: TypeAlias = Chunks | ChatCompletion | RoundStartedEvent | RoundFinishedEvent | ToolEvent
+RunItem: TypeAlias = Chunks | ChatCompletion | RoundStartedEvent | RoundFinishedEvent | ToolEvent | ToolApprovalEvent
 """What one read brings: chunks that came together; the whole message, once no more chunks come; events."""
 
-Ask: TypeAlias = Callable[[list[MessageParam], int], ChunkStream[Any]]
-"""Makes the stream of a round from the messages and the round's number, from 1."""
+Ask: TypeAlias = Callable[[Sequence[MessageParam], int, Any], ChunkStream[Any]]
+"""Makes the stream of a round from the messages, the round's number, from 1, and a ``tool_choice`` for it, or None."""
 
 Runner: TypeAlias = Callable[[ToolCall], Work | None]
 """What runs a call; None if that is left to the caller."""
+
+Review: TypeAlias = Callable[[ChatCompletion, bool], "ChatCompletion | list[MessageParam]"]
+"""Looks at the last answer, and whether another round may follow: returns the answer, with its value perhaps, or what
+to say to the model for it to try again. Raises an ``OpeAIError`` if the answer will not do."""
 
 _CUT_OFF: dict[str | None, RunReason] = {"length": "length", "content_filter": "content_filter"}
 
@@ -48,6 +55,8 @@ _CUT_OFF: dict[str | None, RunReason] = {"length": "length", "content_filter": "
 class _Phase(Enum):
     """What comes next in a round."""
 
+    RESUME = "resume"
+    """Calls that an earlier run has left open are run, as far as they are approved."""
     BEGIN = "begin"
     """The model is asked, for the first time or with results."""
     ANSWER = "answer"
@@ -63,9 +72,10 @@ class Rounds:
         ask: Makes a stream; for the first round, now.
         runner: Finds what runs a call.
         messages: The conversation so far.
-        max_rounds: How often the model is asked, at least 1.
-        parallel: How many tools run at once, at least 1.
-        eager: Whether a call is started as soon as it is sealed.
+        limits: How far it goes.
+        needs_approval: Whether a call may be run only if somebody has said so.
+        approvals: What was decided of the calls that *messages* end with; None if they are not to be run.
+        review: Looks at the last answer.
 
     Attributes:
         reason: Why it ended; ``"running"`` until then.
@@ -73,6 +83,7 @@ class Rounds:
         stream: The stream of this round, or the last one.
         error: What ended it, where that was an error.
         chunks: How many chunks were read.
+        resumed: How many calls of an earlier run it began with.
     """
 
     def __init__(
@@ -81,9 +92,10 @@ class Rounds:
         runner: Runner,
         messages: Iterable[MessageParam],
         *,
-        max_rounds: int,
-        parallel: int,
-        eager: bool,
+        limits: RunLimits,
+        needs_approval: Callable[[ToolCall], bool],
+        approvals: Approvals | None = None,
+        review: Review | None = None,
     ) -> None:
         self.reason: RunReason = "running"
         self.completions: list[ChatCompletion] = []
@@ -91,23 +103,31 @@ class Rounds:
         self.chunks: int = 0
         self._ask = ask
         self._runner = runner
-        self._max_rounds = max_rounds
+        self._limits = limits
+        self._needs_approval = needs_approval
+        self._approvals = approvals
+        self._review = review
         self._messages = list(messages)
         self._given = len(self._messages)
         self._items: list[RunItem] = []
-        self._tasks = ToolTasks(parallel, lambda event: self._items.append(event))
+        self._tasks = ToolTasks(limits.parallel, lambda event: self._items.append(event))
         self._jobs: dict[int, ToolJob] = {}
-        self._calls: list[ToolCall] = []
+        self._calls: list[ToolCall] = [] if approvals is None else open_calls(self._messages)
+        self._unapproved: dict[int, ToolCall] = {}
+        self._started = 0
+        self._has_left_calls = False
         self._sealed: SealedCalls | None = None
-        self._is_eager = eager
         self._round = 0
-        self._phase = _Phase.BEGIN
+        self.resumed: int = len(self._calls)
+        self._phase = _Phase.RESUME if self.resumed else _Phase.BEGIN
         self._is_reading = False
         self._is_closed = False
         self._read_was_cancelled = False
         self._pending: asyncio.Task[Chunks | None] | None = None
+        self._hook: Cut | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.stream: ChunkStream[Any] = ask(self._messages, 1)
+        self._deadline: asyncio.TimerHandle | None = None
+        self.stream: ChunkStream[Any] = ask(self._messages, 1, None)
         self._batches: AsyncIterator[Chunks] = self.stream.batches()
 
     # --- reading -----------------------------------------------------------------------------------------------------
@@ -145,6 +165,8 @@ class Rounds:
             self._end("cancelled")
         if self._loop is None or self._is_stranded:
             self._loop, self._is_reading = loop, False
+        if self._deadline is None and self._limits.deadline_s is not None and self.reason == "running":
+            self._deadline = loop.call_later(self._limits.deadline_s, self._end_if_running, "deadline")
         if self._loop is not loop:
             hint = "read a run where it was begun, and hand on what it brings"
             raise ConfigurationError("this run is in use by another event loop, which is not closed", hint=hint)
@@ -157,28 +179,62 @@ class Rounds:
             self._end("failed", self._tasks.error)
             return
         self._tasks.fill()
-        if self._phase is _Phase.BEGIN:
-            self._begin_round()
+        if self._phase is _Phase.RESUME:
+            self._resume()
+        elif self._phase is _Phase.BEGIN:
+            await self._begin_round()
         elif self._phase is _Phase.ANSWER:
             await self._read_answer()
         elif self._tasks.is_idle:
-            self._finish_round(self._reason())
+            self._conclude()
         else:
             await self._news(lambda: self._tasks.is_idle)
 
-    def _begin_round(self) -> None:
-        if self._round:
+    def _resume(self) -> None:
+        """Run what was approved of the calls that an earlier run has left open, and tell the model of the others."""
+        self._phase = _Phase.CALLS
+        for index, call in enumerate(self._calls):
+            verdict = (self._approvals or {}).get(call.id)
+            if verdict is None or verdict is True:
+                self._start(index, call, is_approved=verdict is True)
+            else:
+                self._jobs[index] = job = ToolJob(0, index, call, None, refused(verdict))
+                self._items.append(job.finished(0.0))
+
+    async def _begin_round(self) -> None:
+        if self._round or self.resumed:
             self._messages, self._calls, self._jobs = self.messages, [], {}
-            try:
-                self.stream = self._ask(self._messages, self._round + 1)
-            except OpeAIError as exc:
-                self._end("failed", copy.copy(exc))
+        number = self._round + 1
+        try:
+            changes = await self._changes(number)
+            if self.reason != "running":  # cancel() was called meanwhile, or the deadline has come
                 return
-            self._batches = self.stream.batches()
-        self._round += 1
+            if number > 1 or self.resumed or changes is not None:
+                changes = changes or NextRound()
+                messages = self._messages if changes.messages is None else list(changes.messages)
+                self.stream = self._ask(messages, number, changes.tool_choice)
+                self._batches = self.stream.batches()
+        except Exception as exc:  # noqa: BLE001 - the hook is the application's, and may raise anything
+            self._end("failed", copy.copy(exc) if isinstance(exc, OpeAIError) else exc)
+            return
+        self._round = number
         self._phase = _Phase.ANSWER
-        self._sealed = SealedCalls() if self._is_eager else None
-        self._items.append(RoundStartedEvent(round=self._round))
+        self._sealed = SealedCalls() if self._limits.eager else None
+        self._items.append(RoundStartedEvent(round=number))
+
+    async def _changes(self, number: int) -> NextRound | None:
+        """Ask the application what it changes of a round."""
+        if self._limits.before_round is None:
+            return None
+        changes: RoundChanges = None
+        said = self._limits.before_round(list(self._messages), self.usage, number)
+        if isinstance(said, Awaitable):
+            with Cut() as self._hook:
+                changes = await said
+            self._hook = None
+        else:
+            changes = said
+        return changes if changes is None or isinstance(changes, NextRound) else NextRound(messages=changes)
 
     async def _read_answer(self) -> None:
         try:
@@ -243,7 +299,7 @@ class Rounds:
             for index, call in enumerate(self._calls):
                 self._start(index, call)
 
-    def _start(self, index: int, call: ToolCall) -> None:
+    def _start(self, index: int, call: ToolCall, *, is_approved: bool = False) -> None:
         """Run *call*, unless that was begun when it was sealed."""
         begun = self._jobs.pop(index, None)
         if begun is not None and begun.is_for(call):
@@ -251,18 +307,65 @@ class Rounds:
             return
         if begun is not None:  # it has gone on after it was whole
             self._tasks.drop(begun)
+        try:
+            must_wait = not is_approved and self._needs_approval(call)
+        except Exception as exc:  # noqa: BLE001 - the function is the application's, and may raise anything
+            self._end_if_running("failed", exc)
+            return
+        if must_wait:
+            if index not in self._unapproved:
+                self._unapproved[index] = call
+                name, arguments = asked(call)
+                self._items.append(
+                    ToolApprovalEvent(round=self._round, index=index, id=call.id, name=name, arguments=arguments)
+                )
+            return
         work = self._runner(call)
-        if work is not None:
-            self._jobs[index] = job = ToolJob(self._round, index, call, work)
-            self._tasks.start(job)
+        if work is None or self.reason != "running":
+            return
+        if self._limits.max_calls is not None and self._started >= self._limits.max_calls:
+            self._has_left_calls = True
+            return
+        self._started += 1
+        self._jobs[index] = job = ToolJob(self._round, index, call, work)
+        self._tasks.start(job)
+
+    def _conclude(self) -> None:
+        """All tools have run: finish the round, and look at the answer if it was the last."""
+        reason = self._reason()
+        if not self._round:  # what was resumed is no round
+            self._phase = _Phase.BEGIN
+            if reason != "running":
+                self._end(reason)
+            return
+        if reason == "completed" and self._review is not None:
+            may_follow = self._round < self._limits.max_rounds
+            try:
+                found = self._review(self.completions[-1], may_follow)
+            except OpeAIError as exc:
+                self._finish_round("running")
+                self._end("failed", copy.copy(exc))
+                return
+            if isinstance(found, ChatCompletion):
+                self.completions[-1] = found
+            else:
+                self._messages += found
+                reason = "running"
+        self._finish_round(reason)
 
     def _reason(self) -> RunReason:
-        """Whether the run goes on after this round, all of whose tools have run."""
+        """Tell whether the run goes on after this round, all of whose tools have run; if not, why."""
         if not self._calls:
             return "tool_calls" if _calls_in_old_form(self.completions[-1]) else "completed"
+        if self._unapproved:
+            return "approval"
         if self.open_calls:
-            return "tool_calls"
-        return "max_rounds" if self._round >= self._max_rounds else "running"
+            return "max_calls" if self._has_left_calls else "tool_calls"
+        if self._round >= self._limits.max_rounds:
+            return "max_rounds"
+        limit, usage = self._limits.max_total_tokens, self.usage
+        is_used_up = limit is not None and usage is not None and (usage.total_tokens or 0) >= limit
+        return "max_total_tokens" if is_used_up else "running"
 
     def _finish_round(self, reason: RunReason) -> None:
         self._items.append(RoundFinishedEvent(round=self._round, completion=self.completions[-1]))
@@ -297,8 +400,17 @@ class Rounds:
         if self._pending is not None:
             await asyncio.wait([self._pending])
 
+    def _end_if_running(self, reason: RunReason, error: BaseException | None = None) -> None:
+        if self.reason == "running":
+            self._end(reason, error)
+
     def _end(self, reason: RunReason, error: BaseException | None = None) -> None:
         self.reason, self.error = reason, error
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        if self._hook is not None:
+            self._hook.now()
         if self._is_stranded:
             self._pending = None
         else:
@@ -308,7 +420,7 @@ class Rounds:
     def _check_end(self) -> None:
         """Raise what ended the run, if it did not end well."""
         if self.error is not None:
-            raise self.error if self.error is self._tasks.error else copy.copy(self.error)
+            raise copy.copy(self.error) if isinstance(self.error, OpeAIError) else self.error
         if self._is_closed and self.reason == "cancelled":
             raise ClientClosedError(f"the run was closed in round {self._round}, before its end")
 
@@ -338,6 +450,11 @@ class Rounds:
     def open_calls(self) -> list[ToolCall]:
         """Calls of the last answer that have no result."""
         return [call for call, answer in self._answered() if answer is None]
+
+    @property
+    def unapproved(self) -> list[ToolCall]:
+        """Those of the ``open_calls`` that wait for somebody's approval."""
+        return list(self._unapproved.values())
 
     @property
     def usage(self) -> CompletionUsage | None:

@@ -22,18 +22,34 @@ ToolEvent: TypeAlias = ToolStartedEvent | ToolFinishedEvent
 
 @dataclass(eq=False, slots=True)
 class ToolJob:
-    """One call: *work* runs it; *answer* is what became of it, None until then."""
+    """One call: *work* runs it, None if it is not run; *answer* is what became of it, None until then."""
 
     round: int
     index: int
     call: ToolCall
-    work: Work
+    work: Work | None
     answer: ToolAnswer | None = None
     started_at: float = 0.0
 
     def is_for(self, call: ToolCall) -> bool:
         """Whether *call* asks for the same."""
         return asked(self.call) == asked(call)
+
+    def finished(self, duration_s: float) -> ToolFinishedEvent:
+        """Return the event that tells its answer, which there must be."""
+        answer = self.answer
+        assert answer is not None
+        return ToolFinishedEvent(
+            round=self.round,
+            index=self.index,
+            id=self.call.id,
+            name=asked(self.call)[0],
+            content=answer.content,
+            duration_s=duration_s,
+            error=answer.error,
+            result=answer.result,
+            exception=answer.exception,
+        )
 
 
 def asked(call: ToolCall) -> tuple[str, str]:
@@ -109,6 +125,7 @@ class ToolTasks:
             loop = asyncio.get_running_loop()
             job.started_at = loop.time()
             name, arguments = asked(job.call)
+            assert job.work is not None
             task = loop.create_task(job.work(), name=f"opeai_async tool {name}")
             self._running[task] = job
             task.add_done_callback(self._done)
@@ -136,18 +153,6 @@ class ToolTasks:
         else:
             answer = task.result()
         job.answer = answer
-        self._tell(
-            ToolFinishedEvent(
-                round=job.round,
-                index=job.index,
-                id=job.call.id,
-                name=asked(job.call)[0],
-                content=answer.content,
-                duration_s=task.get_loop().time() - job.started_at,
-                error=answer.error,
-                result=answer.result,
-                exception=answer.exception,
-            )
-        )
+        self._tell(job.finished(task.get_loop().time() - job.started_at))
         if not was_cancelled:  # who cancels everything, such as a loop that ends, wants nothing begun; a reader asks
             self.fill()

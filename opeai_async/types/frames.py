@@ -36,8 +36,9 @@ from opeai_async.types.common import Annotation, CompletionUsage
 FRAMES_VERSION = 1
 
 DoneReason = Literal["completed", "truncated", "stopped", "cancelled"]
-ToolErrorCode: TypeAlias = Literal["unknown_tool", "invalid_arguments", "failed", "timeout"]
-"""Why a tool call has no result: its name or its arguments are wrong, the tool failed, or it took too long."""
+ToolErrorCode: TypeAlias = Literal["unknown_tool", "invalid_arguments", "failed", "timeout", "not_approved"]
+"""Why a tool call has no result: its name or its arguments are wrong, the tool failed, it took too long, or nobody
+approved the call."""
 
 
 class BaseFrame(Struct, kw_only=True, omit_defaults=True, repr_omit_defaults=True, gc=False, tag_field="type"):
@@ -125,6 +126,14 @@ class ToolStartedFrame(BaseFrame, tag="tool_started"):
     name: str
 
 
+class ToolApprovalFrame(BaseFrame, tag="tool_approval"):
+    """A tool call of a run waits for somebody's approval; ``index`` is that of its ``tool_call`` frame."""
+
+    index: int
+    id: str
+    name: str
+
+
 class ToolFinishedFrame(BaseFrame, tag="tool_finished"):
     """A tool call has its result; the fields are those of ``tool_started``.
 
@@ -186,6 +195,7 @@ Frame = (
     | AudioFrame
     | AnnotationsFrame
     | RoundFrame
+    | ToolApprovalFrame
     | ToolStartedFrame
     | ToolFinishedFrame
     | DoneFrame

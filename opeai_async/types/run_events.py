@@ -15,12 +15,28 @@ from opeai_async.types.events import BaseEvent, StreamEvent
 from opeai_async.types.frames import ToolErrorCode
 
 RunReason: TypeAlias = Literal[
-    "completed", "max_rounds", "tool_calls", "length", "content_filter", "truncated", "cancelled", "failed", "running"
+    "completed",
+    "max_rounds",
+    "max_calls",
+    "max_total_tokens",
+    "deadline",
+    "tool_calls",
+    "approval",
+    "length",
+    "content_filter",
+    "truncated",
+    "cancelled",
+    "failed",
+    "running",
 ]
 """Why a run ended.
 
 - ``completed``: the model has said its last word.
 - ``max_rounds``: the last round that was allowed asked for tools; they ran, and the model was not told any more.
+- ``max_calls``: it asked for more calls than were allowed; those beyond the limit did not run.
+- ``max_total_tokens``: as many tokens were used as were allowed; the tools ran, and the model was not told any more.
+- ``deadline``: the time was over; what still ran was stopped.
+- ``approval``: it asked for calls that somebody has to approve first: ``pending_calls``.
 - ``tool_calls``: it asked for tools that the run has no function for, or by a ``function_call``, the API's older form.
 - ``length``, ``content_filter``: the last answer was broken off; tools that it asks for did not run.
 - ``truncated``: the last answer was cut, where that is no error (``on_truncated="return"``).
@@ -48,13 +64,24 @@ class ToolStartedEvent(BaseEvent, tag="tool.started"):
     """A tool runs.
 
     Attributes:
-        round: In which it was asked for.
+        round: In which it was asked for; 0 if an earlier run has left it open.
         index: Position of the call in the message's ``tool_calls``.
         id, name: Of the call.
         arguments: As the model wrote them.
     """
 
     type: ClassVar[Literal["tool.started"]] = "tool.started"
+    round: int
+    index: int
+    id: str
+    name: str
+    arguments: str
+
+
+class ToolApprovalEvent(BaseEvent, tag="tool.approval"):
+    """A call waits for approval: the run ends when the others have run; the fields are those of ``tool.started``."""
+
+    type: ClassVar[Literal["tool.approval"]] = "tool.approval"
     round: int
     index: int
     id: str
@@ -86,4 +113,6 @@ class ToolFinishedEvent(BaseEvent, tag="tool.finished", gc=True):
     exception: BaseException | None = None
 
 
-RunEvent: TypeAlias = StreamEvent | RoundStartedEvent | RoundFinishedEvent | ToolStartedEvent | ToolFinishedEvent
+RunEvent: TypeAlias = (
+    StreamEvent | RoundStartedEvent | RoundFinishedEvent | ToolApprovalEvent | ToolStartedEvent | ToolFinishedEvent
+)

@@ -5,7 +5,8 @@ import pickle
 import msgspec
 import pytest
 
-from opeai_async._core.output_format import FENCED, OutputFormat, rows_of
+from opeai_async._core.output_format import OutputFormat, rows_of
+from opeai_async._core.output_repairs import AFTER_THINKING, FENCED, IN_REASONING, UNESCAPED, WHERE
 from opeai_async.errors import OpeAIError, RequestValidationError
 from opeai_async.output_errors import InvalidOutputError, OutputFilteredError, OutputTruncatedError
 from opeai_async.types.common import CompletionUsage
@@ -244,6 +245,58 @@ class TestReading:
         assert parsed.meta.quirks == ("role_missing", FENCED)
         with pytest.raises(InvalidOutputError, match="the answer is no City: no JSON: "):
             OutputFormat(City).parsed(answer(text), repair=False)
+
+    @pytest.mark.parametrize(
+        ("message", "quirks"),
+        [
+            ('<think>Hm. {"name":"no"}</think>\n{"name":"Oulu"}', [AFTER_THINKING]),
+            ('Hm, so:</think>{"name":"Oulu"}', [AFTER_THINKING]),
+            ('Here you are:\n```json\n{"name":"Oulu"}\n```\nAnything else?', [FENCED]),
+            ('Not ```this```, but:\n```\n[]\n```\nor\n  ```json\n{"name":"Oulu"}\n  ```', [FENCED]),
+            ('<think>\n</think>\n```json\n{"name":"Oulu"}\n```', [AFTER_THINKING, FENCED]),
+            ('{"name":\n"Oulu",\t"note":"a\nb"}', [UNESCAPED]),
+            ('```\n{"name":"Oulu","note":"a\tb"}\n```', [FENCED, UNESCAPED]),
+            (ChatCompletionMessage(role="assistant", reasoning_content='{"name":"Oulu"}'), [IN_REASONING]),
+            (
+                ChatCompletionMessage(role="assistant", content=" \n", reasoning_content='So:</think>{"name":"Oulu"}'),
+                [IN_REASONING, AFTER_THINKING],
+            ),
+        ],
+    )
+    def test_what_stands_around_it(self, message, quirks):
+        """It is found there and named; strict readers refuse it, and say which option reads it."""
+        parsed = OutputFormat(City).parsed(answer(message))
+        assert parsed.parsed == City("Oulu")
+        assert parsed.meta.quirks == ("role_missing", *quirks)
+        with pytest.raises(InvalidOutputError) as caught:
+            OutputFormat(City).parsed(answer(message), repair=False)
+        assert caught.value.hint == f"the value is there, {WHERE[quirks[0]]}"
+
+    @pytest.mark.parametrize(
+        "text",
+        ['Sure: {"name":"Oulu"}', "{'name':'Oulu'}", '{"name":"Oulu"', '{"name":"a\\\nb"}', '</think>{"name":1}'],
+    )
+    def test_what_is_not_guessed_at(self, text):
+        """JSON with an error in it, or prose around it, is not the value."""
+        with pytest.raises(InvalidOutputError):
+            OutputFormat(City).parsed(answer(text))
+
+    def test_text_that_is_elsewhere(self):
+        """The error says where all the text is."""
+        message = ChatCompletionMessage(role="assistant", content="", reasoning_content="I cannot say.")
+        with pytest.raises(InvalidOutputError, match="the answer is empty") as caught:
+            OutputFormat(City).parsed(answer(message))
+        assert caught.value.hint == "reasoning_content holds text, but no such value"
+
+    @pytest.mark.parametrize("content", [None, "", "Let me look that up.", "\n\n", '{"name":"Oulu"}', "```"])
+    def test_text_beside_calls_of_the_callers_tools(self, content):
+        """It is no value: that comes after the calls have their results."""
+        made = calling(call("{}", "search"), content=content)
+        assert OutputFormat(City).parsed(answer(made, finish_reason="tool_calls"), repair=False).parsed is None
+        old = ChatCompletionMessage(
+            role="assistant", content=content, function_call=FunctionCall(name="search", arguments="{}")
+        )
+        assert OutputFormat(City).parsed(answer(old), repair=False).parsed is None
 
     def test_a_fence_within_the_value(self):
         """It is a part of it."""

@@ -590,11 +590,6 @@ class TestDecoding:
         """Where a server does not hold the model to the schema."""
         assert shape_of(Item).decode('{"name":"a","more":1}') == Item("a", 1.5)
 
-    def test_types_that_are_not_hashable(self):
-        """They are worked out each time."""
-        odd = Annotated[int, ["a list"]]
-        assert shape_of(odd).decode('{"value":3}') == 3
-
     def test_without_pydantic_nothing_is_of_it(self, monkeypatch):
         """It is not imported to find out."""
         monkeypatch.delitem(sys.modules, "pydantic", raising=False)

@@ -2,7 +2,8 @@
 
 # pyright: strict, reportUnnecessaryTypeIgnoreComment=true
 
-from typing import assert_type
+from dataclasses import dataclass
+from typing import Any, assert_type
 
 from opeai_async import (
     AsyncOpeAI,
@@ -20,6 +21,13 @@ from opeai_async import (
     sse,
     tool,
 )
+
+
+@dataclass
+class City:
+    """What a run may come to."""
+
+    name: str
 
 
 @tool
@@ -62,14 +70,27 @@ async def runs(client: AsyncOpeAI) -> None:
     run = client.chat.completions.run(
         model="m", messages=[], tools=[forecast, clock, plain, own], max_rounds=3, eager=True, temperature=0.5
     )
-    assert_type(run, Run)
-    assert_type(await run, RunResult)
+    assert_type(run, Run[None])
+    result = await run
+    assert_type(result, RunResult[None])
+    assert_type(result.pending_calls, list[ToolCall])
     assert_type(await run.relay(print_it), RelayResult)
     async for data in sse(run.frames()):
         assert_type(data, bytes)
     client.chat.completions.run(model="m", messages=[], tools=[1])  # type: ignore[list-item]
-    client.chat.completions.run(model="m", tools=[plain])  # type: ignore[call-arg]
-    client.chat.completions.run(model="m", messages=[], tools=[plain], max_round=3)  # type: ignore[call-arg]
+    client.chat.completions.run(model="m", tools=[plain])  # type: ignore[call-overload]
+    client.chat.completions.run(model="m", messages=[], tools=[plain], max_round=3)  # type: ignore[call-overload]
+
+
+async def values(client: AsyncOpeAI) -> None:
+    """A run with a type has a value of it."""
+    run = client.chat.completions.run(model="m", messages=[], tools=[plain], response_format=City, deadline_s=3)
+    assert_type(run, Run[City])
+    assert_type((await run).parsed, City | None)
+    other = client.chat.completions.run(model="m", messages=[], tools=[plain], response_format=int | str)
+    assert_type(other, Run[Any])
+    form = {"type": "json_object"}
+    assert_type(client.chat.completions.run(model="m", messages=[], tools=[], response_format=form), Run[None])
 
 
 async def print_it(text: str) -> None:
@@ -114,7 +135,7 @@ def hooks(client: AsyncOpeAI) -> None:
     client.chat.completions.run(model="m", messages=[], tools=[plain], on_error=decide)
     client.chat.completions.run(model="m", messages=[], tools=[plain], on_error=lambda exc, call: None)
     client.chat.completions.run(model="m", messages=[], tools=[plain], on_error="raise")
-    client.chat.completions.run(model="m", messages=[], tools=[plain], on_error="ignore")  # type: ignore[arg-type]
+    client.chat.completions.run(model="m", messages=[], tools=[plain], on_error="ignore")  # type: ignore[call-overload]
 
 
 async def requests(client: AsyncOpeAI) -> None:
