@@ -240,10 +240,12 @@ class Connector(aiohttp.TCPConnector):
                 if sending.address is None:
                     sending.waits_for = Wait.LOOKUP if self._lookups.has_begun() else Wait.EXECUTOR
                 raise
-            except AttributeError as exc:
-                if exc.obj is not self._loop:
+            except (AttributeError, NotImplementedError) as exc:
+                if isinstance(exc, AttributeError) and exc.obj is not self._loop:
                     raise
-                raise NotImplementedError(exc.name) from None
+                if sending.socket is not None:  # aiohttp forgets it where a loop can connect, but not without TLS
+                    sending.socket.close()
+                raise NotImplementedError(str(exc)) from None
 
     async def _connected(self, sending: Sending, patience: Patience, *args: Any, **kwargs: Any) -> ResponseHandler:
         place = sending.place
@@ -261,8 +263,9 @@ class Connector(aiohttp.TCPConnector):
 
 
 def _new_socket(address: Address) -> socket.socket:
-    SENDING.get().address = address
-    return new_socket(address)
+    sending = SENDING.get()
+    sending.address, sending.socket = address, new_socket(address)
+    return sending.socket
 
 
 def _is_spoiled(protocol: ResponseHandler) -> bool:

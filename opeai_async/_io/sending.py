@@ -63,6 +63,7 @@ class Sending:
         reused: Whether its connection had served a request before.
         fresh_only: Whether it shall not go out on such a connection again.
         is_plain: Whether the server was seen to speak plain HTTP where TLS was wanted.
+        socket: The last one that was made for its connection, until there is a connection.
         spoiled: Whether the server has spoken, or hung up, on that connection before it was asked.
         transport: That connection; None while there is none.
         url: Where it goes.
@@ -81,6 +82,7 @@ class Sending:
         "fresh_only",
         "is_plain",
         "reused",
+        "socket",
         "spoiled",
         "transport",
         "url",
@@ -120,6 +122,7 @@ class Sending:
         """Forget the connection of the try before."""
         self.reused = self.spoiled = False
         self.address: Address | None = None
+        self.socket: socket.socket | None = None
         self.is_plain = False
         self.waits_for = Wait.SERVER
         self.transport: asyncio.Transport | None = None
@@ -128,7 +131,7 @@ class Sending:
 
     def begin(self, connection: Connection, *, reused: bool) -> None:
         """The request will go out on *connection*; calls what was to be called then."""
-        self.reused, self.transport = reused, connection.transport
+        self.reused, self.transport, self.socket = reused, connection.transport, None
         self._connection, self._turn, self._bytes = connection, connection.served, connection.bytes_read
         self._on_connected()
 
