@@ -111,6 +111,8 @@ def _unconnected(exc: Exception, sending: Sending, proxy: str | None) -> tuple[O
 def _unanswered(exc: Exception, sending: Sending) -> tuple[OpeAIError, Cause]:
     """The same for all others."""
     where, place = sending.where, sending.place
+    if found := hints.odd_beginning(sending.beginning()):  # whatever aiohttp made of it
+        return InvalidResponseError(f"{where} {found[0]}", hint=found[1]), Cause.FINAL
     if isinstance(exc, (aiohttp.ClientResponseError, HttpProcessingError)):
         return _malformed(exc.message, sending), Cause.FINAL
     if isinstance(exc, (aiohttp.InvalidURL, ValueError)):
@@ -132,8 +134,6 @@ def spoke_first(sending: Sending) -> InvalidResponseError:
 
 def _malformed(message: str, sending: Sending) -> InvalidResponseError:
     """Return the error for what is no HTTP/1.1; *message* is aiohttp's."""
-    if found := hints.odd_beginning(sending.beginning()):
-        return InvalidResponseError(f"{sending.where} {found[0]}", hint=found[1])
     for sign, what in _TOO_LARGE.items():
         if message.startswith(sign):
             limits = f"{MAX_HEAD_LINES} lines of {MAX_LINE_BYTES} bytes"

@@ -30,6 +30,8 @@ _NO_TLS = re.compile("WRONG_VERSION_NUMBER|HTTP_REQUEST|RECORD_LAYER_FAILURE|UNK
 _NO_COMMON_PROTOCOL = re.compile("NO_APPLICATION_PROTOCOL")
 _OLD_TLS = re.compile("PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|HANDSHAKE_FAILURE|NO_PROTOCOLS_AVAILABLE")
 
+_STRICT = re.compile("Missing (Authority|Subject) Key Identifier|Basic Constraints|does not include key usage")
+
 HTTP_2_HINT = (
     "it speaks HTTP/2 only, and this client HTTP/1.1: let the server, or a gateway before it, accept HTTP/1.1 "
     "(ALPN http/1.1)"
@@ -84,6 +86,11 @@ def untrusted(
     if distrust.code == _SELF_SIGNED or (shown is not None and shown.is_self_signed):
         found = "" if shown is None else f": {shown.subject!r} signed it itself"
         return found, f"if you run that server, trust its certificate: {_TRUST}{_misleading(environment)}"
+    if _STRICT.search(distrust.text):
+        return "", (
+            "Python 3.13 and later refuse certificates that are not made by the book: renew it, or pass an ssl_context "
+            "whose verify_flags are without ssl.VERIFY_X509_STRICT"
+        )
     signer = "" if shown is None else f": it is signed by {shown.issuer!r}"
     if distrust.code in _UNKNOWN_SIGNER:
         why = "this machine does not trust that authority; a company's proxy that opens TLS signs so, or a private CA"

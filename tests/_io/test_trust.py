@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from opeai_async import AsyncOpeAI, TLSError
-from opeai_async._io import peers, trust
+from opeai_async._io import hints, peers, trust
 from tests._io.test_tls_and_proxy import proxy
 from tests.support.authority import NAME, ORGANISATION, new_authority
 from tests.support.both_loops import anyio_backend, no_descriptor_left  # noqa: F401
@@ -197,3 +197,10 @@ async def test_the_second_look_finds_nothing(authority, monkeypatch):
         error = await refused(server)
     assert "signed by" not in str(error)
     assert "SSL_CERT_FILE=" in error.hint
+
+
+@pytest.mark.parametrize("text", ["Missing Authority Key Identifier", "CA cert does not include key usage extension"])
+async def test_a_certificate_that_is_not_made_by_the_book(text):
+    """Python 3.13 refuses what 3.12 took, as many a company's CA is; how to go on is said."""
+    _, hint = hints.untrusted(hints.Distrust(0, text), None)
+    assert "VERIFY_X509_STRICT" in hint

@@ -38,10 +38,12 @@ def new_authority(where: Path, *, name: str = NAME, organisation: str = ORGANISA
         pytest.skip("needs openssl to make a certificate")
     found = Authority(where / "ca.pem", where / "cert.pem", where / "key.pem")
     extensions = where / "extensions"
-    extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    # The last is what Python 3.13 insists on.
+    extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\nauthorityKeyIdentifier=keyid\n")
     ca_key, request = where / "ca-key.pem", where / "request.pem"
     subject = ["-subj", f"/O={organisation}/CN={name}"]
-    _openssl("req -x509", NEW_KEY, "-days 2", *subject, "-keyout", ca_key, "-out", found.trust)
+    signing = "-addext keyUsage=critical,keyCertSign,cRLSign"
+    _openssl("req -x509", NEW_KEY, "-days 2", signing, *subject, "-keyout", ca_key, "-out", found.trust)
     _openssl("req -new", NEW_KEY, "-subj", "/CN=localhost", "-keyout", found.key, "-out", request)
     signer = ["-CA", found.trust, "-CAkey", ca_key, "-CAcreateserial", "-extfile", extensions]
     _openssl("x509 -req -days 2", "-in", request, *signer, "-out", found.certificate)
