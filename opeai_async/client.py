@@ -15,10 +15,10 @@ import msgspec
 from opeai_async._core.config import (
     DEFAULT_BASE_URL,
     check_headers,
-    check_proxy,
     endpoint,
     merged_headers,
     parse_base_url,
+    parse_proxy,
 )
 from opeai_async._core.dialect import DialectMode
 from opeai_async._core.encode import encode_request
@@ -30,6 +30,7 @@ from opeai_async._core.think import ReasoningTags
 from opeai_async._core.timeouts import Timeouts, resolve
 from opeai_async._io import log
 from opeai_async._io.exchange import Exchange, Wiring
+from opeai_async._io.lifetime import Origin
 from opeai_async._io.transport import Response, SendError, Transport
 from opeai_async._version import __version__
 from opeai_async.call_options import DIALECTS, ON_TRUNCATED, REASONING_TAGS, CallOptions, OnTruncated, one_of
@@ -55,8 +56,10 @@ class AsyncOpeAI:
         max_connections: Bound on answers open at once; None for no bound.
         default_headers: Sent with each request.
         default_query: Added to each URL.
-        proxy: URL of an HTTP proxy; those of the environment are not used.
-        ssl_context: Trust and client certificates in place of the system's.
+        proxy: URL of an HTTP proxy; ``"env"`` for what ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``
+            say at this moment; None for none, whatever they say.
+        ssl_context: Trust and client certificates in place of the system's, and of what ``SSL_CERT_FILE`` and
+            ``SSL_CERT_DIR`` name.
         allow_insecure_http: Allow ``http://`` to another machine.
         dialect: ``"repair"`` odd answers, or be ``"strict"`` and raise where that would be needed.
         on_truncated: Whether a stream that was cut without an error shall ``"raise"`` or ``"return"``.
@@ -105,13 +108,12 @@ class AsyncOpeAI:
         if max_connections is not None:
             _at_least_one("max_connections", max_connections)
         if proxy is not None:
-            check_proxy(proxy)
-            proxy = HiddenStr(proxy)  # it may hold a password
+            proxy = parse_proxy(proxy, self.base_url, os.environ)
         self._url = endpoint(self.base_url, "chat/completions", default_query)
         self._headers = _base_headers(secret, check_headers(default_headers, "default_headers"))
         self._secrets = secrets_in(self._headers[True])
         self._wiring = Wiring(
-            transport=transport or _LazyTransport(max_connections, ssl_context, proxy),
+            transport=transport or _LazyTransport(max_connections, ssl_context, proxy, Origin(repr(self))),
             secret=secret,
             budget=RetryBudget(),
         )
@@ -175,8 +177,10 @@ class _LazyTransport:
 
     keeps_limits: bool = True
 
-    def __init__(self, max_connections: int | None, ssl_context: ssl.SSLContext | None, proxy: str | None) -> None:
-        self._make: Callable[[], Transport] = lambda: _aiohttp_transport(max_connections, ssl_context, proxy)
+    def __init__(
+        self, max_connections: int | None, ssl_context: ssl.SSLContext | None, proxy: str | None, origin: Origin
+    ) -> None:
+        self._make: Callable[[], Transport] = lambda: _aiohttp_transport(max_connections, ssl_context, proxy, origin)
         self._made: Transport | None = None
         self._closed = False
 
@@ -201,10 +205,12 @@ class _LazyTransport:
             await self._made.aclose()
 
 
-def _aiohttp_transport(max_connections: int | None, ssl_context: ssl.SSLContext | None, proxy: str | None) -> Transport:
+def _aiohttp_transport(
+    max_connections: int | None, ssl_context: ssl.SSLContext | None, proxy: str | None, origin: Origin
+) -> Transport:
     from opeai_async._io.aiohttp_transport import AiohttpTransport
 
-    return AiohttpTransport(max_connections=max_connections, ssl_context=ssl_context, proxy=proxy)
+    return AiohttpTransport(max_connections=max_connections, ssl_context=ssl_context, proxy=proxy, origin=origin)
 
 
 def _base_headers(secret: Secret, more: Mapping[str, str]) -> dict[bool, dict[str, str]]:

@@ -1,6 +1,5 @@
 """The README is true: its snippets run, one after the other, and its tables say what the code does."""
 
-import ast
 import inspect
 import math
 import re
@@ -9,52 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sybil import Document
-from sybil.parsers.markdown import CodeBlockParser
 
 import opeai_async
 from opeai_async import AsyncOpeAI, Outcome, Timeouts
 from opeai_async._core.timeouts import Limits, resolve
-from opeai_async.testing import FAULTS, OpeAIServer
+from opeai_async.testing import FAULTS
+from tests.support.snippets import run_all, snippets
 
 README = Path(__file__).parents[1] / "README.md"
 TEXT = README.read_text(encoding="utf-8")
 
 
-def snippets() -> list[tuple[int, str]]:
-    """(line, source) of each Python block."""
-    document = Document(TEXT, str(README))
-    parser = CodeBlockParser(language="python", evaluator=lambda _: None)
-    return [(TEXT.count("\n", 0, region.start) + 2, str(region.parsed)) for region in parser(document)]
-
-
-async def run(source: str, line: int, namespace: dict[str, Any]) -> None:
-    """Run a snippet that may await, with the README's own line numbers in its tracebacks."""
-    padded = "\n" * (line - 1) + source
-    code = compile(padded, str(README), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    result = eval(code, namespace)
-    if inspect.isawaitable(result):
-        await result
-
-
 async def test_snippets_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Every Python block runs as it stands against the embedded server; names of one are there in the next."""
-    async with OpeAIServer() as server:
-        monkeypatch.setenv("OPEAI_API_KEY", str(server.api_key))
-        monkeypatch.setenv("OPEAI_BASE_URL", server.base_url)
-        async with AsyncOpeAI() as client:
-            messages = [{"role": "user", "content": "What is the weather in Paris?"}]
-            namespace: dict[str, Any] = {"messages": messages}
-            for line, source in snippets():
-                namespace["client"] = client  # the first snippet closes the one it made
-                await run(source, line, namespace)
-        assert all(request.outcome in ("completed", "client_gone") for request in server.requests)
+    await run_all(README, monkeypatch)
     assert len(capsys.readouterr().out) > 100
 
 
 def test_there_are_snippets() -> None:
     """The test above has something to run."""
-    assert len(snippets()) >= 8
+    assert len(snippets(README)) >= 8
 
 
 def test_the_readme_is_short() -> None:

@@ -6,6 +6,7 @@ The documented shape is ``{"error": {"message", "type", "param", "code"}}``; gat
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 import msgspec
@@ -44,6 +45,20 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
     422: UnprocessableEntityError,
     429: RateLimitError,
 }
+
+PROXY_LOGIN_HINT = "the proxy wants a user and a password: write them into its URL, http://user:password@host:port"
+_HINTS = {
+    407: PROXY_LOGIN_HINT,
+    426: "the server, or a gateway before it, wants another protocol, mostly HTTP/2; this client speaks HTTP/1.1",
+    505: "the server, or a gateway before it, does not take HTTP/1.1, which this client speaks: let it",
+}
+# What nginx, Go, Apache and others say to plain HTTP at a port for TLS.
+_WANTS_TLS = re.compile(
+    rb"(?i)plain HTTP request was sent to (?:an )?HTTPS|HTTP request to an HTTPS server|speaking plain HTTP to an SSL"
+)
+_TLS_HINT = "the port speaks TLS: write https:// in base_url"
+_PAGE = re.compile(rb"\s*<(?:!doctype html|html|head|body)\b", re.IGNORECASE)
+_TITLE = re.compile(rb"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
 
 _QUOTA_CODES = frozenset({"insufficient_quota", "credit_balance_exhausted"})
 _QUOTA_SUFFIXES = ("_spend_limit_exceeded", "_usage_limit_exceeded")
@@ -162,8 +177,9 @@ def status_error(head: ResponseHead, body: bytes, attempts: tuple[AttemptRecord,
     error_type = _BY_STATUS.get(head.status, InternalServerError if head.status >= 500 else APIStatusError)
     if head.status == 429 and error.is_quota():
         error_type = QuotaExceededError
+    said = page_title(body) or error.message or "an empty body"
     return error_type(
-        f"HTTP {head.status} from {head.host}: {error.message or 'an empty body'}",
+        f"HTTP {head.status} from {head.host}: {said}",
         status_code=head.status,
         code=error.code,
         type=error.type,
@@ -172,7 +188,14 @@ def status_error(head: ResponseHead, body: bytes, attempts: tuple[AttemptRecord,
         retry_after_s=parse_retry_after(head.headers),
         attempts=attempts,
         body=decoded if decoded is not None else excerpt(body),
+        hint=_TLS_HINT if _WANTS_TLS.search(body) else _HINTS.get(head.status),
     )
+
+
+def page_title(body: bytes) -> str:
+    """Return what an HTML page says above itself, for messages; empty if *body* is none, or has no title."""
+    title = _TITLE.search(body) if _PAGE.match(body) else None
+    return f"an HTML page, {excerpt(title[1])!r}" if title else ""
 
 
 def _error_of_body(decoded: Any, body: bytes) -> APIError:

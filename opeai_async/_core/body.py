@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from opeai_async._core.api_errors import excerpt
+from opeai_async._core.api_errors import excerpt, page_title
 from opeai_async._core.decode import decode_completion
 from opeai_async._core.dialect import Dialect
 from opeai_async._core.encode import flattened
@@ -19,6 +19,10 @@ from opeai_async.types.completion import ChatCompletion
 
 CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
 
+_PAGE_HINT = (
+    "a web page answered: base_url points at a site and not at the API's root, such as https://host/v1, or a login "
+    "page or a filter of this network came in between"
+)
 _BOM = b"\xef\xbb\xbf"
 _FIRST = re.compile(rb"(?:\xef\xbb\xbf)?+[ \t\r\n]*([^ \t\r\n])").match
 
@@ -46,12 +50,15 @@ def kind_of(prefix: bytes) -> BodyKind | None:
 
 def invalid_response(head: ResponseHead, body: bytes, why: str) -> InvalidResponseError:
     """The error for a response that is not this API's."""
+    title = page_title(body)
+    content_type = head.content_type or "missing"
     return InvalidResponseError(
-        f"HTTP {head.status} from {head.host} with content-type {head.content_type or 'missing'}: {why}",
+        f"HTTP {head.status} from {head.host} with content-type {content_type}: {why}{title and f' ({title})'}",
         status_code=head.status,
         content_type=head.content_type,
         excerpt=excerpt(body),
         request_id=head.request_id,
+        hint=_PAGE_HINT if kind_of(body) is BodyKind.MARKUP else None,
     )
 
 

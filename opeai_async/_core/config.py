@@ -8,10 +8,14 @@ from collections.abc import Mapping
 from typing import cast
 from urllib.parse import SplitResult, quote, urlencode, urlsplit, urlunsplit
 
+from opeai_async._core.proxies import environment_proxy
 from opeai_async._core.redact import HiddenStr
 from opeai_async.errors import ConfigurationError
 
 DEFAULT_BASE_URL = "https://api-platform.ope.ai/v1"
+FROM_ENVIRONMENT = "env"
+
+_PROXY_HINT = "expected something like http://user:password@host:3128"
 
 # RFC 9110 5.6.2 and 5.5. aiohttp sends any name it is given (seen on 3.14.5).
 IDEMPOTENCY_HEADER = "Idempotency-Key"
@@ -57,25 +61,49 @@ def parse_base_url(base_url: str, *, allow_insecure_http: bool, source: str) -> 
     return urlunsplit(parts._replace(path=path, query=quote(parts.query, safe=_URL_SAFE)))
 
 
-def check_proxy(proxy: str) -> None:
-    """Accept *proxy* if it is the URL of an HTTP proxy.
+def parse_proxy(proxy: str, base_url: str, environment: Mapping[str, str]) -> str | None:
+    """Return the proxy for *base_url*, which no repr shows, as it may hold a password; None if there shall be none.
 
     aiohttp (seen on 3.14.5) ignores an empty one, which sends everything past the proxy, and speaks HTTP to any scheme.
 
+    Args:
+        proxy: Its URL, or ``"env"`` for that which *environment* names.
+
     Raises:
-        ConfigurationError: If it is not. The message names at most the scheme: the rest may hold a password.
+        ConfigurationError: If it is no HTTP proxy. The message names at most the scheme: the rest may hold a password.
     """
-    hint = "expected something like http://user:password@host:3128"
+    source = "proxy"
+    if proxy == FROM_ENVIRONMENT:
+        found = environment_proxy(base_url, environment)
+        if found is None:
+            return None
+        source, proxy = found
+    proxy = HiddenStr(proxy)
     if re.search(r"[\s\x00-\x20\x7f]", proxy):
-        raise ConfigurationError("proxy holds white space or control characters", hint=hint)
+        raise ConfigurationError(f"{source} holds white space or control characters", hint=_PROXY_HINT)
+    scheme = proxy.partition("://")[0].lower() if "://" in proxy else ""
     try:
         parts = urlsplit(proxy)
         is_usable = parts.scheme in ("http", "https") and parts.port != 0 and _HOST.fullmatch(parts.hostname or "")
     except ValueError:  # whose text may quote a password
-        raise ConfigurationError("the host or the port of proxy is malformed", hint=hint) from None
+        raise ConfigurationError(f"the host or the port of {source} is malformed", hint=_PROXY_HINT) from None
     if not is_usable:
-        scheme = parts.scheme if "://" in proxy else ""
-        raise ConfigurationError(f"proxy has the scheme {scheme!r} or no proper host", hint=hint)
+        raise _no_proxy(source, proxy, scheme)
+    return proxy
+
+
+def _no_proxy(source: str, proxy: str, scheme: str) -> ConfigurationError:
+    """Return the error for what is no URL of an HTTP proxy."""
+    if scheme.startswith("socks"):
+        return ConfigurationError(
+            f"{source} is a SOCKS proxy ({scheme}://), expected an HTTP proxy",
+            hint="SOCKS is not spoken here: give its HTTP port if it has one, or put one before it (privoxy, gost)",
+        )
+    if not scheme and proxy:
+        return ConfigurationError(
+            f"{source} has no scheme, expected a URL", hint='write http:// before it: "http://host:port"'
+        )
+    return ConfigurationError(f"{source} has the scheme {scheme!r} or no proper host", hint=_PROXY_HINT)
 
 
 def _split(base_url: str, source: str) -> SplitResult:

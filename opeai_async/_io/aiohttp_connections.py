@@ -16,15 +16,26 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 
 from opeai_async._io.aiohttp_body import take_over
+from opeai_async._io.aiohttp_lookups import Lookups
 from opeai_async._io.patience import Patience
-from opeai_async._io.sending import Sending, has_input
+from opeai_async._io.peers import Suspicion
+from opeai_async._io.sending import Address, Sending, Wait, has_input
+from opeai_async._io.sockets import discard, new_socket
 
 if TYPE_CHECKING:
+    import socket
+
     from aiohttp.connector import Connection
     from aiohttp.http_parser import RawResponseMessage
 
 MAX_CONCURRENT_CONNECTS = 128
 MAX_FRAMING_BYTES = 256 * 1024
+ENDLESS = "framing without end"
+BEGINNING_BYTES = 16
+# Of the head, for aiohttp's parsers; its own limits (8,190 bytes and 128 lines) refuse what gateways and their cookies
+# make of an ordinary answer. All lines together have MAX_FRAMING_BYTES.
+MAX_LINE_BYTES = 32 * 1024
+MAX_HEAD_LINES = 256
 
 SENDING: ContextVar[Sending] = ContextVar("opeai_asyncSENDING")
 
@@ -39,6 +50,7 @@ class Handler(ResponseHandler):
     end, such as a chunk extension.
 
     Attributes:
+        beginning: The first bytes that it brought to a request; or that it brought unasked, when it was made.
         served: How many requests it was given to.
         bytes_read: How many bytes it has brought.
     """
@@ -51,6 +63,7 @@ class Handler(ResponseHandler):
         "_is_after_head",
         "_last",
         "_message",
+        "beginning",
         "bytes_read",
         "served",
     )
@@ -58,9 +71,10 @@ class Handler(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self.served = self.bytes_read = 0
-        self._body_bytes = self._grew_at = self._head_ends_at = 0
+        self._body_bytes: int = 0
+        self._grew_at = self._head_ends_at = 0
         self._is_after_head = False
-        self._last = b""
+        self._last = self.beginning = b""
         self._message: RawResponseMessage | None = None
 
     def begin(self) -> None:
@@ -69,6 +83,8 @@ class Handler(ResponseHandler):
         self._is_after_head = False
         self._message = None
         self._grew_at = self.bytes_read
+        if self.served > 1:
+            self.beginning = b""
 
     def has_rest(self) -> bool:
         """Whether more has come than the last answer."""
@@ -102,15 +118,27 @@ class Handler(ResponseHandler):
         self.bytes_read += len(data)
         self._last = data[-4:] if len(data) > 3 else (self._last + data)[-4:]
         if not self._is_after_head:
+            self.beginning = self.beginning or data[:BEGINNING_BYTES]
             data = self._after_heads(data)
         ResponseHandler.data_received(self, data)
         if (body := self._payload) is None:
+            if not self._is_after_head and self.bytes_read - self._grew_at > MAX_FRAMING_BYTES:
+                self._fail(ENDLESS)
+            elif self._parser is not None and self.exception() is None and not self._begins_as_http():
+                self._fail("Bad status line")  # aiohttp's Python parser waits for the end of the head
             return
         if body.total_bytes != self._body_bytes:
             self._body_bytes, self._grew_at = body.total_bytes, self.bytes_read
-        elif self.bytes_read - self._grew_at > MAX_FRAMING_BYTES and self.transport is not None:
+        elif self.bytes_read - self._grew_at > MAX_FRAMING_BYTES:
+            self._fail(ENDLESS)
+
+    def _begins_as_http(self) -> bool:
+        return b"HTTP/".startswith(self.beginning.lstrip(b"\r\n")[:5])
+
+    def _fail(self, message: str) -> None:
+        if self.transport is not None:
             self.transport.close()
-            self.set_exception(HttpProcessingError(message="framing without end"))
+            self.set_exception(HttpProcessingError(message=message))
 
     def _after_heads(self, data: bytes) -> bytes:
         """What follows the heads in *data*, which are passed on; a head that ends *data* is not."""
@@ -153,9 +181,21 @@ class Connector(aiohttp.TCPConnector):
     """
 
     def __init__(self, *, keepalive_timeout: float, ssl: ssl.SSLContext | bool) -> None:
-        super().__init__(limit=0, keepalive_timeout=keepalive_timeout, ssl=ssl)  # pyright: ignore[reportUnknownMemberType]
+        self._lookups = Lookups()
+        super().__init__(  # pyright: ignore[reportUnknownMemberType]
+            limit=0, keepalive_timeout=keepalive_timeout, ssl=ssl, resolver=self._lookups, socket_factory=_new_socket
+        )
         self._factory = functools.partial(Handler, loop=asyncio.get_running_loop())  # type: ignore[assignment]
         self._connects = asyncio.Semaphore(MAX_CONCURRENT_CONNECTS)
+        self._spoke_tls: set[str] = set()
+
+    def __del__(self, *_: Any) -> None:
+        """Do nothing: who has dropped a client unclosed is told by `Lifetime`, in this package's words."""
+
+    async def close(self, *, abort_ssl: bool = False) -> None:
+        """Close every connection, and end the lookups of names."""
+        await super().close(abort_ssl=abort_ssl)
+        await self._lookups.close()
 
     async def connect(self, *args: Any, **kwargs: Any) -> Connection:
         """A connection, from the pool or new; called by aiohttp."""
@@ -181,11 +221,51 @@ class Connector(aiohttp.TCPConnector):
             sending.begin(protocol, reused=reused)
         return connection
 
+    def discard(self) -> None:
+        """Close every connection without the event loop, which is closed, and has not done it."""
+        if self.closed:
+            return
+        for protocol in [*self._acquired, *(protocol for idle in self._conns.values() for protocol, _ in idle)]:
+            if protocol.transport is not None:
+                discard(protocol.transport)
+        self._close()
+
     async def _create_connection(self, *args: Any, **kwargs: Any) -> ResponseHandler:
-        limit_s = SENDING.get().connect_s
+        sending = SENDING.get()
         async with self._connects:
-            with Patience(limit_s):
-                return await super()._create_connection(*args, **kwargs)
+            try:
+                with Patience(sending.connect_s) as patience:
+                    return await self._connected(sending, patience, *args, **kwargs)
+            except TimeoutError:
+                if sending.address is None:
+                    sending.waits_for = Wait.LOOKUP if self._lookups.has_begun() else Wait.EXECUTOR
+                raise
+            except (AttributeError, NotImplementedError) as exc:
+                if isinstance(exc, AttributeError) and exc.obj is not self._loop:
+                    raise
+                if sending.socket is not None:  # aiohttp forgets it where a loop can connect, but not without TLS
+                    sending.socket.close()
+                raise NotImplementedError(str(exc)) from None
+
+    async def _connected(self, sending: Sending, patience: Patience, *args: Any, **kwargs: Any) -> ResponseHandler:
+        place = sending.place
+        if sending.via_proxy or not sending.url.startswith("https:") or place in self._spoke_tls:
+            return await super()._create_connection(*args, **kwargs)
+
+        def found() -> None:
+            sending.is_plain = True
+            patience.now()
+
+        # Once for each place: where many connections are made at once, handshakes are slow.
+        self._spoke_tls.add(place)
+        with Suspicion(sending, found):
+            return await super()._create_connection(*args, **kwargs)
+
+
+def _new_socket(address: Address) -> socket.socket:
+    sending = SENDING.get()
+    sending.address, sending.socket = address, new_socket(address)
+    return sending.socket
 
 
 def _is_spoiled(protocol: ResponseHandler) -> bool:

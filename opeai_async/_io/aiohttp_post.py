@@ -14,14 +14,17 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import aiohttp
 
 from opeai_async._core.http import Request, ResponseHead
 from opeai_async._core.redact import HiddenStr
-from opeai_async._io.aiohttp_connections import Connector, Handler, has_spoken
+from opeai_async._io.aiohttp_connections import MAX_HEAD_LINES, MAX_LINE_BYTES, Connector, Handler, has_spoken
 from opeai_async._io.sending import Sending
+
+if TYPE_CHECKING:
+    from aiohttp.client_proto import ResponseHandler
 
 # A read of 64 KiB is decoded while it is in the processor's cache; the default keeps 512 KiB per slow stream.
 READ_BUFFER_BYTES = 64 * 1024
@@ -79,7 +82,7 @@ class Poster:
             sending.spoiled = has_spoken(protocol, sending)
             if protocol is None or protocol.transport is None or (sending.spoiled and sending.reused):
                 raise aiohttp.ServerDisconnectedError
-            protocol.set_response_params(read_until_eof=True, read_bufsize=READ_BUFFER_BYTES)
+            _expect_answer(protocol)
             # What is written has no name here: traceback printers show locals.
             protocol.transport.write(b"".join((target.begin, _rest_of_head(request), request.body)))
             message, content = await protocol.read()
@@ -125,6 +128,17 @@ def _lines(headers: Mapping[str, str]) -> str:
     return lines
 
 
+def _expect_answer(protocol: ResponseHandler) -> None:
+    """Let *protocol* parse what comes next as the answer to a request."""
+    protocol.set_response_params(
+        read_until_eof=True,
+        read_bufsize=READ_BUFFER_BYTES,
+        max_line_size=MAX_LINE_BYTES,
+        max_field_size=MAX_LINE_BYTES,
+        max_headers=MAX_HEAD_LINES,
+    )
+
+
 def by_name(headers: Mapping[str, str]) -> dict[str, str]:
     """*headers* by name in lower case; repeated ones joined (RFC 9110 5.3)."""
     found: dict[str, str] = {}
@@ -156,7 +170,7 @@ def _finds(loop: Any) -> bool:
 
 def _parses(loop: Any) -> bool:
     protocol = Handler(loop)
-    protocol.set_response_params(read_until_eof=True, read_bufsize=READ_BUFFER_BYTES)
+    _expect_answer(protocol)
     protocol.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab")
     try:
         protocol.read().send(None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from opeai_async._core.http import Request, ResponseHead
-from opeai_async._io.aiohttp_connections import SENDING, Connector, has_spoken
+from opeai_async._io.aiohttp_connections import MAX_HEAD_LINES, MAX_LINE_BYTES, SENDING, Connector, has_spoken
 from opeai_async._io.aiohttp_post import BIG_BODY_BYTES, NO_CLOCKS, READ_BUFFER_BYTES, Posted, by_name
 from opeai_async._io.sending import Sending
 
@@ -49,6 +49,11 @@ class SessionPoster:
         head = ResponseHead(response.status, response.url.host or "", by_name(response.headers))
         return Posted(head, response.content, response)
 
+    def detach(self) -> None:
+        """End the session, whose connector is no longer wanted."""
+        if self._session is not None:
+            self._session.detach()
+
     def _new_session(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
             connector=self._connector,
@@ -57,6 +62,9 @@ class SessionPoster:
             read_bufsize=READ_BUFFER_BYTES,
             request_class=ClientRequest,
             trust_env=False,
+            max_line_size=MAX_LINE_BYTES,
+            max_field_size=MAX_LINE_BYTES,
+            max_headers=MAX_HEAD_LINES,
         )
 
 

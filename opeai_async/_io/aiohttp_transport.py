@@ -13,6 +13,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -21,13 +22,24 @@ from opeai_async._core.http import Request
 from opeai_async._core.retry import Cause
 from opeai_async._io import aiohttp_connections as connections
 from opeai_async._io.aiohttp_body import Body
-from opeai_async._io.aiohttp_errors import BODY_ERRORS, error_and_cause, is_silent_break, why_broken
+from opeai_async._io.aiohttp_errors import (
+    BODY_ERRORS,
+    error_and_cause,
+    is_silent_break,
+    spoke_first,
+    untrusted_certificate,
+    untrusted_error,
+    why_broken,
+)
 from opeai_async._io.aiohttp_post import Posted, Poster, can_post
 from opeai_async._io.aiohttp_session import SessionPoster
+from opeai_async._io.lifetime import Lifetime, Origin
 from opeai_async._io.patience import Patience
+from opeai_async._io.peers import certificate_of
 from opeai_async._io.sending import Sending, Slots, closed_with_loop
 from opeai_async._io.transport import BodyError, SendError, has_ambiguous_length, headers_timeout
-from opeai_async.errors import ClientClosedError, ConfigurationError, InvalidResponseError
+from opeai_async._io.trust import default_context
+from opeai_async.errors import ClientClosedError, ConfigurationError
 
 DRAIN_S = 0.1
 DRAIN_BYTES = 64 * 1024
@@ -44,6 +56,7 @@ class AiohttpTransport:
         ssl_context: Trust and client certificates; None for the system's trust.
         proxy: URL of an HTTP proxy; the environment's proxies are not used.
         keepalive_s: How long an idle connection is kept.
+        origin: Who is to close this, for the warning if nobody does.
     """
 
     keeps_limits: bool = True
@@ -55,6 +68,7 @@ class AiohttpTransport:
         ssl_context: ssl.SSLContext | None = None,
         proxy: str | None = None,
         keepalive_s: float = 15.0,
+        origin: Origin | None = None,
     ) -> None:
         if ssl_context is not None and not isinstance(ssl_context, ssl.SSLContext):  # pyright: ignore[reportUnnecessaryIsInstance]
             # Whatever else aiohttp takes here switches a check off: False all, a Fingerprint chain and name.
@@ -63,11 +77,14 @@ class AiohttpTransport:
         self._ssl_context = ssl_context
         self._proxy = proxy
         self._keepalive_s = keepalive_s
+        self._origin = origin or Origin(f"<{type(self).__name__}>")
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._connector: connections.Connector
         self._poster: Poster
         self._session_poster: SessionPoster
         self._keeper: AsyncGenerator[None, None] | None = None
+        self._lifetime: Lifetime | None = None
         self._slots: Slots | None = None
         self._sends: set[Patience] = set()
         self._open: set[AiohttpResponse] = set()
@@ -80,7 +97,7 @@ class AiohttpTransport:
 
     async def send(self, request: Request, *, connect_s: float, pool_s: float) -> AiohttpResponse:
         """Send *request* and wait for the head of the response."""
-        await self._begin()
+        await self._begin(request.url)
         patience = Patience()
         self._sends.add(patience)
         try:
@@ -109,6 +126,9 @@ class AiohttpTransport:
         keeper, self._keeper = self._keeper, None
         if keeper is not None:
             await keeper.aclose()
+        if self._lifetime is not None:
+            self._lifetime.end()
+            self._session_poster.detach()
         if drains:
             await asyncio.wait(drains)
 
@@ -127,11 +147,12 @@ class AiohttpTransport:
         return response
 
     async def _response(self, request: Request, connect_s: float, on_connected: Callable[[], None]) -> AiohttpResponse:
-        sending = Sending(request.url, connect_s, on_connected, via_proxy=self._proxy is not None)
+        sending = Sending(request.url, connect_s, on_connected, proxy=self._proxy)
         poster = self._poster_of(request)
         token = connections.SENDING.set(sending)
         try:
             while True:
+                distrust = None
                 try:
                     response = AiohttpResponse(await poster.post(request, sending), self, sending)
                     if not sending.spoiled or (not sending.reused and response.head.status >= 400):
@@ -140,12 +161,15 @@ class AiohttpTransport:
                             sending.abort()  # aiohttp may have pooled it already; its Python parser does not ask
                         return response
                     response.abort()  # it answers no request, at least not this one
-                    failure = None if sending.reused else _spoke_first(sending)
+                    failure = None if sending.reused else SendError(spoke_first(sending), Cause.FINAL)
                 except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, RuntimeError) as exc:
-                    failure = self._failure_of(exc, sending)
+                    failure, distrust = self._failure_of(exc, sending), untrusted_certificate(exc)
                 # Raised out here, because aiohttp's frames hold the headers, and with them the key: nothing of them may
                 # hang on an error as its cause, its context or its traceback.
                 if failure is not None:
+                    if distrust is not None:
+                        shown = await certificate_of(sending, self._proxy)
+                        failure = SendError(untrusted_error(distrust, shown, sending), Cause.FINAL)
                     raise failure
                 sending.fresh_only = True
         finally:
@@ -161,9 +185,9 @@ class AiohttpTransport:
         if sending.reused and not sending.fresh_only and (sending.spoiled or is_silent_break(exc, sending)):
             # The server closed an idle connection while we were sending on it: not the fault of the request.
             return None
-        return SendError(*error_and_cause(exc, sending))
+        return SendError(*error_and_cause(exc, sending, self._proxy))
 
-    async def _begin(self) -> None:
+    async def _begin(self, url: str) -> None:
         """The first request, or the first of a new loop after the old one was closed with everything on it."""
         if self._closed:
             raise SendError(_client_closed(), Cause.FINAL)
@@ -177,8 +201,15 @@ class AiohttpTransport:
         self._loop = loop
         self._sends, self._open, self._drains = set(), set(), set()
         self._slots = None if self._max_connections is None else Slots(self._max_connections)
-        connector = connections.Connector(keepalive_timeout=self._keepalive_s, ssl=self._ssl_context or True)
+        trust = self._ssl_context
+        if trust is None and "https" in (urlsplit(url).scheme, urlsplit(self._proxy or "").scheme):
+            trust = default_context()
+        if self._lifetime is not None:  # of a loop that was closed without its generators
+            self._lifetime.end()
+            self._connector.discard()
+        self._connector = connector = connections.Connector(keepalive_timeout=self._keepalive_s, ssl=trust or True)
         self._poster, self._session_poster = Poster(connector), SessionPoster(connector, self._proxy)
+        self._lifetime = Lifetime(self, connector, self._origin, self._session_poster.detach)
         self._keeper = closed_with_loop(connector, self._open)
         await anext(self._keeper)
 
@@ -319,10 +350,6 @@ class AiohttpResponse:
             pass
         finally:
             self.abort()
-
-
-def _spoke_first(sending: Sending) -> SendError:
-    return SendError(InvalidResponseError(f"{sending.where} answered before it was asked"), Cause.FINAL)
 
 
 def _client_closed() -> ClientClosedError:

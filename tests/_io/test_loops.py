@@ -1,8 +1,10 @@
 """Event loops, threads and processes: a stream belongs to the loop that opened it, a client to one loop at a time."""
 
 import asyncio
+import gc
 import os
 import time
+import warnings
 
 import pytest
 
@@ -150,3 +152,22 @@ def test_a_stream_that_never_began_is_ended_without_a_loop():
     stream = AsyncOpeAI("sk-test").chat.completions.stream(**BODY)
     stream.cancel()
     assert stream.outcome is Outcome.CANCELLED
+
+
+def test_a_client_that_is_dropped_after_its_loop():
+    """The loop was closed without its generators, as ``asyncio.run`` would not do: one warning, nothing is left."""
+    with OpeAIServer() as server:
+        server.reply("hello")
+        client = server.client()
+        loop = asyncio.SelectorEventLoop()  # uvloop closes its descriptors by itself
+        loop.run_until_complete(client.chat.completions.create(**BODY))
+        loop.close()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            del client
+            gc.collect()
+        assert [str(warning.message).split()[:2] for warning in caught] == [["unclosed", "<AsyncOpeAI"]]
+        deadline = time.monotonic() + 5
+        while server.connections_open and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert server.connections_open == 0

@@ -272,7 +272,7 @@ async def test_a_proxy_that_hangs_up():
     never = RetryPolicy(max_retries=1, retry_ambiguous=False)
     async with proxy(seen, refuses=b"hang up") as url:
         async with AsyncOpeAI(KEY, base_url="https://localhost:1/v1", proxy=url, retry=never) as client:
-            with pytest.raises(APIConnectionError, match="no connection to localhost through the proxy"):
+            with pytest.raises(APIConnectionError, match="no connection to localhost:1 through the proxy"):
                 await client.chat.completions.create(**BODY)
     assert len(seen) == 2
 
