@@ -24,6 +24,7 @@ from opeai_async._io.aiohttp_body import Body
 from opeai_async._io.aiohttp_errors import BODY_ERRORS, error_and_cause, is_silent_break, why_broken
 from opeai_async._io.aiohttp_post import Posted, Poster, can_post
 from opeai_async._io.aiohttp_session import SessionPoster
+from opeai_async._io.loop import running_loop
 from opeai_async._io.patience import Patience
 from opeai_async._io.sending import Sending, Slots, closed_with_loop
 from opeai_async._io.transport import BodyError, SendError, has_ambiguous_length, headers_timeout
@@ -96,7 +97,7 @@ class AiohttpTransport:
 
     async def aclose(self) -> None:
         """Abort every open response, then close every connection."""
-        self._check_loop(asyncio.get_running_loop())
+        self._check_loop(running_loop())
         self._closed = True
         for sending in list(self._sends):
             sending.now()

@@ -22,6 +22,7 @@ from opeai_async._core.outcome import Outcome
 from opeai_async._core.sealed import SealedCalls
 from opeai_async._core.tool_results import ToolAnswer
 from opeai_async._core.usage import added
+from opeai_async._io.loop import running_loop
 from opeai_async._io.reader import on_loop
 from opeai_async._io.stream import ChunkStream
 from opeai_async._io.tool_tasks import ToolEvent, ToolJob, ToolTasks, Work
@@ -139,7 +140,7 @@ class Rounds:
         return items
 
     def _check_reader(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         if self._is_stranded and self.reason == "running":
             self._is_closed = True
             self._end("cancelled")
