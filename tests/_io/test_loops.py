@@ -1,7 +1,6 @@
 """Event loops, threads and processes: a stream belongs to the loop that opened it, a client to one loop at a time."""
 
 import asyncio
-import os
 import time
 
 import pytest
@@ -16,13 +15,13 @@ from opeai_async import (
 from opeai_async.testing import OpeAIServer
 from tests.support.chunks import BODY
 from tests.support.clients import drain
-from tests.support.leaks import in_a_thread, no_leaks
+from tests.support.leaks import in_a_thread, no_leaks, open_descriptors
 
 
 def test_one_client_over_several_runs():
     """Each ``asyncio.run`` gets fresh connections, and leaves none behind, closed or not."""
     client = AsyncOpeAI("sk-test", base_url="http://127.0.0.1:1/v1")
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
 
     async def use(leave_open):
         async with OpeAIServer() as server:
@@ -38,7 +37,7 @@ def test_one_client_over_several_runs():
     left = []
     for leave_open in (False, True, False):
         asyncio.run(use(leave_open))
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
     asyncio.run(client.aclose())
     with pytest.warns(ResourceWarning, match="unclosed <ChatCompletionStream"):
         left.clear()
