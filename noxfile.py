@@ -33,6 +33,20 @@ CORE_MIN_COVERAGE = 100
 PACKAGE_MIN_COVERAGE = 95
 # A third of the time of a run is real waiting, so there are more workers than cores.
 SIDE_BY_SIDE = ("-n", str(3 * (os.cpu_count() or 2)), "--dist", "worksteal")
+LOOPS = ["asyncio", "uvloop", "eager"]
+# What runs on uvloop in each check: its tests see the loop, all others see it only through these.
+OF_THE_LOOP = (
+    "tests/_io",
+    "tests/endings",
+    "tests/faults",
+    "tests/relay",
+    "tests/testing/test_endpoint.py",
+    "tests/testing/test_faults.py",
+    "tests/testing/test_lifetime.py",
+    "tests/test_cancellation_scopes.py",
+    "tests/test_event_stream.py",
+    "tests/test_leaks.py",
+)
 
 
 @nox.session(python=ONE_PYTHON)
@@ -89,6 +103,25 @@ def tests_all(session: nox.Session) -> None:
     version = _install_wheel(session, "test")
     _pytest(session, *(session.posargs or SIDE_BY_SIDE))
     session.log(f"PASSED: all tests against the wheel of opeai_async {version} on Python {session.python}")
+
+
+@nox.session(python=SUPPORTED)
+@nox.parametrize("loop", LOOPS, ids=LOOPS)
+def tests_loops(session: nox.Session, loop: str) -> None:
+    """All tests on each event loop, on each supported interpreter that is here; arguments after -- go to pytest."""
+    _skip_without(session, loop)
+    version = _install_wheel(session, "test")
+    _pytest(session, f"--loop={loop}", *(session.posargs or SIDE_BY_SIDE))
+    session.log(f"PASSED: all tests on {loop} against the wheel of opeai_async {version} on Python {session.python}")
+
+
+@nox.session(python=ONE_PYTHON)
+def tests_uvloop(session: nox.Session) -> None:
+    """The tests on uvloop of what differs by the loop: connections, streams, their faults and ends, relays, TLS."""
+    _skip_without(session, "uvloop")
+    version = _install_wheel(session, "test")
+    _pytest(session, "--loop=uvloop", *SIDE_BY_SIDE, *(session.posargs or OF_THE_LOOP))
+    session.log(f"PASSED: the tests of connections on uvloop against the wheel of opeai_async {version}")
 
 
 @nox.session(python=ONE_PYTHON)
@@ -163,6 +196,15 @@ def _pytest(session: nox.Session, *args: str, under: tuple[str, ...] = ()) -> No
     # Without bytecode each worker, and each program that a test starts, would compile all tests again.
     env = {"PYTHONSAFEPATH": "1", "OPEAI_ASYNC_TEST_WHEEL": "1", "PYTHONDONTWRITEBYTECODE": ""}
     session.run(*under, f"{session.bin}/pytest", *args, env=env)
+
+
+def _skip_without(session: nox.Session, loop: str) -> None:
+    """Skip the session where its interpreter or its system has no such loop."""
+    if loop == "uvloop" and sys.platform == "win32":
+        session.skip("there is no uvloop on Windows")
+    version = session.run("python", "-c", "import sys; print(sys.version_info.minor)", silent=True)
+    if loop == "eager" and int(str(version)) < 12:
+        session.skip("eager tasks need Python 3.12 or later")
 
 
 def _run_example(session: nox.Session, script: Path) -> None:

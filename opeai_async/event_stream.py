@@ -26,6 +26,7 @@ from opeai_async import draining
 from opeai_async._core.chunk_events import ChunkEvents
 from opeai_async._core.frame_codecs import FrameEncoder, Message, encode_json
 from opeai_async._core.outcome import TRUNCATED, Outcome
+from opeai_async._io.loop import running_loop
 from opeai_async._io.reader import on_loop
 from opeai_async._io.stream import ChunkStream
 from opeai_async.errors import (
@@ -163,7 +164,7 @@ class EventStream:
         """The events that are there, or a ping; waits for one of them."""
         if self._is_waiting:
             raise ConcurrentReadError("another task is reading these events already")
-        self._loop = asyncio.get_running_loop()
+        self._loop = running_loop()
         self._is_waiting = True
         if self._sent_at is None:
             draining.began(self)

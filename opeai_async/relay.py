@@ -22,6 +22,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, TypeGuard
 from opeai_async import draining
 from opeai_async._core.frame_codecs import FrameEncoder, Message, encode_json, encode_text
 from opeai_async._core.inbound import is_gone, is_stop, size_of
+from opeai_async._io.loop import running_loop
 from opeai_async._io.stream import ChunkStream
 from opeai_async.errors import ConfigurationError
 from opeai_async.frames import Framed, FrameSource, StreamFrames, frames_of, is_last
@@ -238,7 +239,7 @@ class _Relay:
         self._send = send
         self._receive = receive
         self._options = options
-        self.loop = self._loop = asyncio.get_running_loop()
+        self.loop = self._loop = running_loop()
         self._running: set[_Task] = set()
         self._one_at_a_time = asyncio.Lock()
         self._started_at = self._sent_at = self._loop.time()

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
 from opeai_async._core.frame_log import FrameLog
+from opeai_async._io.loop import running_loop
 from opeai_async.errors import APIConnectionError, ConfigurationError, LocalResourceError, OpeAIError
 from opeai_async.frames import AnswerSoFar
 from opeai_async.types.frames import DoneFrame, ErrorFrame, Frame
@@ -59,7 +60,7 @@ class SessionLog:
         self.on_append: list[Callable[[], None]] = []
         self.on_readers: list[Callable[[], None]] = []
         self._frames = FrameLog(max_bytes)
-        self._loop = asyncio.get_running_loop()
+        self._loop = running_loop()
         self._waiters: set[asyncio.Future[None]] = set()
         self.unread_since: float = self._loop.time()
 
@@ -142,7 +143,7 @@ class SessionLog:
             call()
 
     async def _appended(self) -> None:
-        if asyncio.get_running_loop() is not self._loop:
+        if running_loop() is not self._loop:
             raise ConfigurationError(
                 "this session belongs to another event loop",
                 hint="read it where it was started, or attach to it through a store that both can reach",

@@ -1,4 +1,4 @@
-"""What every test gets: one backend, a time limit, and a package that is not taken from the source tree by accident."""
+"""What every test gets: one kind of event loop, a time limit, and a package that is not the source tree by accident."""
 
 import functools
 import inspect
@@ -17,6 +17,9 @@ from opeai_async.testing import OpeAIServer
 # Appended, not inserted: `tests.*` and `benchmarks.*` are found here, but an installed opeai_async goes first.
 sys.path.append(str(Path(__file__).parents[1]))
 
+from tests.support import loops
+from tests.support.leaks import no_leaks
+
 DEFAULT_TIME_LIMIT_S = 30
 
 # HYPOTHESIS_PROFILE=thorough looks much longer.
@@ -25,9 +28,26 @@ settings.register_profile("thorough", settings.get_profile("quick"), max_example
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer ``--loop``."""
+    default = os.environ.get(loops.VARIABLE, loops.DEFAULT)
+    parser.addoption("--loop", choices=list(loops.LOOPS), default=default, help="the event loop that the tests run on")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the event loop, here and in what tests run in a process of its own."""
+    loops.choose(config.getoption("--loop"))
+    os.environ[loops.VARIABLE] = loops.chosen()
+
+
+def pytest_report_header() -> str:
+    """Say which loop it is."""
+    return f"event loop: {loops.chosen()}"
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> tuple[str, dict[str, bool]]:
-    """aiohttp knows asyncio only; the plain loop is the one most users run."""
+    """aiohttp knows asyncio only; without a name, it is the loop that was chosen (tests/support/loops.py)."""
     return "asyncio", {"use_uvloop": False}
 
 
@@ -52,8 +72,6 @@ def _limited(test, seconds):
 @pytest.fixture
 async def server() -> AsyncIterator[OpeAIServer]:
     """A server for this test; after it, there is no task, timer or file more than before."""
-    from tests.support.leaks import no_leaks  # found by the path that is set above
-
     async with no_leaks(), OpeAIServer() as server:
         yield server
 

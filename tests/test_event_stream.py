@@ -24,6 +24,7 @@ from tests.support.event_streams import PING, all_of, decoded, frames_in
 from tests.support.faucet import Faucet
 from tests.support.instant_time import instant_time
 from tests.support.leaks import eventually, in_a_thread, no_collector, no_leaks
+from tests.support.loops import chosen
 
 
 @pytest.fixture(autouse=True)
@@ -199,10 +200,13 @@ async def test_a_cancelled_close_closes(silent) -> None:
     """A framework closes what it cancels, in the same scope."""
     (reader,), transport = silent
     closing = asyncio.create_task(reader.aclose())
-    await asyncio.sleep(0)
-    closing.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await closing
+    if chosen() == "eager":  # it has closed already
+        assert closing.done()
+    else:
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
     await eventually(lambda: transport.open_responses == 0)
 
 

@@ -34,6 +34,7 @@ from opeai_async._io.aiohttp_errors import (
 from opeai_async._io.aiohttp_post import Posted, Poster, can_post
 from opeai_async._io.aiohttp_session import SessionPoster
 from opeai_async._io.lifetime import Lifetime, Origin
+from opeai_async._io.loop import running_loop
 from opeai_async._io.patience import Patience
 from opeai_async._io.peers import certificate_of
 from opeai_async._io.sending import Sending, Slots, closed_with_loop
@@ -113,7 +114,7 @@ class AiohttpTransport:
 
     async def aclose(self) -> None:
         """Abort every open response, then close every connection."""
-        self._check_loop(asyncio.get_running_loop())
+        self._check_loop(running_loop())
         self._closed = True
         for sending in list(self._sends):
             sending.now()

@@ -26,6 +26,7 @@ from opeai_async._core.redact import Secret, masked_values, redact, scrub
 from opeai_async._core.retry import Cause, Failure, RetryBudget, RetryPolicy, parse_should_retry
 from opeai_async._core.timeouts import Limits
 from opeai_async._io import log
+from opeai_async._io.loop import running_loop
 from opeai_async._io.patience import Cut, Patience
 from opeai_async._io.reader import BodyReader, ReadExpired
 from opeai_async._io.transport import BodyError, Response, SendError, Transport, has_ambiguous_length, headers_timeout
@@ -63,7 +64,9 @@ class Pauses:
 
     def end(self) -> None:
         """Cut short those of the running loop."""
-        here = asyncio.get_running_loop()
+        if not self._cuts:
+            return
+        here = running_loop()
         for cut in [cut for cut, loop in self._cuts.items() if loop is here]:
             cut.now()
 
@@ -126,7 +129,7 @@ class Exchange:
         self._delay_s = 0.0
         self._resume_at: float | None = None
         self._spent = 0
-        self.loop = asyncio.get_running_loop()
+        self.loop = running_loop()
         self.started_at = self.loop.time()
 
     async def open(self) -> BodyReader:

@@ -23,6 +23,7 @@ from opeai_async._core.sealed import SealedCalls
 from opeai_async._core.sendable import open_calls
 from opeai_async._core.tool_results import ToolAnswer, refused
 from opeai_async._core.usage import added
+from opeai_async._io.loop import running_loop
 from opeai_async._io.patience import Cut
 from opeai_async._io.reader import on_loop
 from opeai_async._io.run_limits import Approvals, NextRound, RoundChanges, RunLimits
@@ -159,7 +160,7 @@ class Rounds:
         return items
 
     def _check_reader(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         if self._is_stranded and self.reason == "running":
             self._is_closed = True
             self._end("cancelled")

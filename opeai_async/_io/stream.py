@@ -26,10 +26,11 @@ from opeai_async._core.parser import StreamParser
 from opeai_async._core.retry import Cause, Failure
 from opeai_async._io import log
 from opeai_async._io.exchange import Exchange
+from opeai_async._io.loop import running_loop
 from opeai_async._io.opening import Opening
 from opeai_async._io.patience import Cut
 from opeai_async._io.read_options import ReadOptions
-from opeai_async._io.reader import BodyReader, ReadExpired, is_running_here, on_loop
+from opeai_async._io.reader import BodyReader, ReadExpired, on_loop
 from opeai_async._io.timing import has_content, stream_timeout, timing
 from opeai_async._io.transport import BodyError
 from opeai_async._io.views import Batches
@@ -175,7 +176,7 @@ class ChunkStream(Generic[ChunkT]):
 
     async def _more(self) -> bool:
         """Make the next batch ready; False at the end."""
-        if self._is_reading or self._exchange is None or self._exchange.loop is not asyncio.get_running_loop():
+        if self._is_reading or self._exchange is None or self._exchange.loop is not asyncio._get_running_loop():
             self._check_reader()
         self._is_reading, self._read_was_cancelled = True, False
         try:
@@ -369,8 +370,7 @@ class ChunkStream(Generic[ChunkT]):
             return
         if self._opening is not None and not exchange.loop.is_closed():
             on_loop(exchange.loop, self._opening.abandon)
-        reader = self._reader
-        if reader is None:
+        if (reader := self._reader) is None:
             return
         reader.abandon()
         exchange.log_end("dropped", None, reader, timing=StreamTiming(), events=self._accumulator.chunks)
@@ -440,7 +440,7 @@ class ChunkStream(Generic[ChunkT]):
 
     def _check_loop(self) -> None:
         loop = self._exchange.loop if self._exchange is not None else None
-        if loop is not None and not is_running_here(loop) and not loop.is_closed():
+        if running_loop() is not loop and loop is not None and not loop.is_closed():
             hint = "read a stream where it was opened, and hand its chunks on"
             raise ConfigurationError("this stream is in use by another event loop, which is not closed", hint=hint)
 

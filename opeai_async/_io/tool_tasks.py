@@ -22,14 +22,20 @@ ToolEvent: TypeAlias = ToolStartedEvent | ToolFinishedEvent
 
 @dataclass(eq=False, slots=True)
 class ToolJob:
-    """One call: *work* runs it, None if it is not run; *answer* is what became of it, None until then."""
+    """One call.
+
+    Attributes:
+        work: Runs it; None if it is not run.
+        answer: What became of it; None until then.
+        started_at: When it began, in loop time; None before.
+    """
 
     round: int
     index: int
     call: ToolCall
     work: Work | None
     answer: ToolAnswer | None = None
-    started_at: float = 0.0
+    started_at: float | None = None
 
     def is_for(self, call: ToolCall) -> bool:
         """Whether *call* asks for the same."""
@@ -122,16 +128,27 @@ class ToolTasks:
         """Start as many of the waiting jobs as may run."""
         while self._waiting and len(self._running) < self._parallel:
             job = self._waiting.popleft()
-            loop = asyncio.get_running_loop()
-            job.started_at = loop.time()
-            name, arguments = asked(job.call)
-            assert job.work is not None
-            task = loop.create_task(job.work(), name=f"opeai_async tool {name}")
-            self._running[task] = job
-            task.add_done_callback(self._done)
-            self._tell(
-                ToolStartedEvent(round=job.round, index=job.index, id=job.call.id, name=name, arguments=arguments)
-            )
+            name = f"opeai_async tool {asked(job.call)[0]}"
+            self._begun(asyncio.get_running_loop().create_task(self._run(job), name=name), job)
+
+    async def _run(self, job: ToolJob) -> ToolAnswer:
+        # An eager task (asyncio.eager_task_factory) runs the tool before create_task returns it; the tool may end its
+        # own run, or begin another, so it must be known before that.
+        task = asyncio.current_task()
+        assert task is not None
+        assert job.work is not None
+        self._begun(task, job)
+        return await job.work()
+
+    def _begun(self, task: asyncio.Task[Any], job: ToolJob) -> None:
+        """Note that *job* runs in *task*; the first call counts."""
+        if job.started_at is not None:
+            return
+        job.started_at = task.get_loop().time()
+        self._running[task] = job
+        task.add_done_callback(self._done)
+        name, arguments = asked(job.call)
+        self._tell(ToolStartedEvent(round=job.round, index=job.index, id=job.call.id, name=name, arguments=arguments))
 
     def _drop(self, task: asyncio.Task[ToolAnswer]) -> None:
         del self._running[task]
@@ -144,6 +161,7 @@ class ToolTasks:
             self._dropped.discard(task)
             return
         job = self._running.pop(task)
+        assert job.started_at is not None
         was_cancelled = task.cancelled()
         if was_cancelled:  # by the tool itself, or by somebody who knows its task
             answer = failed(asyncio.CancelledError(), "The tool was cancelled.")
@@ -153,6 +171,7 @@ class ToolTasks:
         else:
             answer = task.result()
         job.answer = answer
+        assert job.started_at is not None
         self._tell(job.finished(task.get_loop().time() - job.started_at))
         if not was_cancelled:  # who cancels everything, such as a loop that ends, wants nothing begun; a reader asks
             self.fill()

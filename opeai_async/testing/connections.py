@@ -53,23 +53,6 @@ class ConnectionLedger(web.Server):
         self._live.pop(handler, None)
         self._on_change()
 
-    async def stop_accepting(self, listener: asyncio.Server) -> None:
-        """Close *listener* so that no connection is lost on its way in: what was accepted is in this ledger afterwards.
-
-        A plain ``listener.close()`` forgets a socket that accept() has returned and no transport has yet; its client
-        would wait for ever (python/cpython#109564, open in 2026).
-        """
-        loop = asyncio.get_running_loop()
-        try:
-            for sock in listener.sockets:
-                loop.remove_reader(sock.fileno())
-            await asyncio.sleep(0)  # the transport is made
-            await asyncio.sleep(0)  # connection_made is called
-        except NotImplementedError:  # pragma: no cover - Windows: the proactor loop has no readers
-            pass
-        finally:
-            listener.close()
-
     async def abort_all(self) -> None:
         """Close every connection without waiting for its client, and return once the handlers have ended.
 

@@ -13,10 +13,12 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
+from opeai_async._io.loop import running_loop
 from opeai_async.testing import certificates
 from opeai_async.testing.faults import fault_named
+from opeai_async.testing.listening import stop_accepting
 
 if TYPE_CHECKING:
     from opeai_async.client import AsyncOpeAI
@@ -30,6 +32,7 @@ _CERTIFICATES = {
 _PLAIN = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 # How many connections that nobody accepts fill a queue of length 0, with some to spare.
 _FILLERS = 4
+_READ_BYTES = 64 * 1024
 
 
 class Endpoint:
@@ -110,18 +113,17 @@ class Endpoint:
     async def _listen(self, stack: AsyncExitStack) -> None:
         certificate = _CERTIFICATES.get(self._fault)
         context = None if certificate is None else _server_context(certificate)
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         listener = await loop.create_server(lambda: _Connection(self._seen, self._fault, context), "127.0.0.1", 0)
         self._port = listener.sockets[0].getsockname()[1]
-        stack.push_async_callback(self._end_connections)
-        stack.callback(listener.close)
+        stack.push_async_callback(self._end, listener)
 
-    async def _end_connections(self) -> None:
-        handshakes = [connection.handshake for connection in self._seen.live if connection.handshake is not None]
-        for connection in list(self._seen.live):
-            connection.abort()
-        if handshakes:
-            await asyncio.wait(handshakes)
+    async def _end(self, listener: asyncio.Server) -> None:
+        try:
+            await stop_accepting(listener)
+        finally:
+            for connection in list(self._seen.live):
+                connection.abort()
 
 
 @dataclass
@@ -134,36 +136,29 @@ class _Seen:
 
 
 class _Connection(asyncio.Protocol):
-    """One TCP connection; what it does with the handshake is the *fault*."""
+    """One TCP connection; what it does with the handshake is the *fault*.
+
+    TLS is spoken here, in memory, and not by the loop's ``start_tls``: a server that has accepted a connection begins
+    to read at once on uvloop, paused or not, and the client's first words would be lost between here and there.
+    """
 
     def __init__(self, seen: _Seen, fault: str, context: ssl.SSLContext | None) -> None:
         self._seen = seen
         self._fault = fault
-        self._context = context
+        self._heard = ssl.MemoryBIO()
+        self._to_say = ssl.MemoryBIO()
+        self._tls = None if context is None else context.wrap_bio(self._heard, self._to_say, server_side=True)
         self._transport: asyncio.Transport | None = None
-        self.handshake: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one by its methods only
         self._seen.total += 1
         self._seen.live.add(self)
-        if self._context is not None:
-            transport.pause_reading()  # the handshake is not for data_received
-            self.handshake = asyncio.get_running_loop().create_task(self._shake_hands(transport, self._context))
-
-    async def _shake_hands(self, transport: asyncio.Transport, context: ssl.SSLContext) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            self._transport = await loop.start_tls(transport, self, context, server_side=True)
-        except OSError:  # the client does not like the certificate, which is what it is for
-            transport.abort()
-            self._seen.live.discard(self)
 
     def data_received(self, data: bytes) -> None:
         assert self._transport is not None
-        if self._context is not None:
-            self._seen.received += data
+        if self._tls is not None:
+            self._speak_tls(data, self._tls, self._transport)
         elif self._fault == "tls_not_spoken":
             self._transport.write(_PLAIN)
             self._transport.close()
@@ -174,13 +169,22 @@ class _Connection(asyncio.Protocol):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._transport.close()
 
+    def _speak_tls(self, data: bytes, tls: ssl.SSLObject, transport: asyncio.Transport) -> None:
+        self._heard.write(data)
+        try:
+            tls.do_handshake()  # once it is done, this does nothing
+            while True:
+                self._seen.received += tls.read(_READ_BYTES)
+        except ssl.SSLWantReadError:
+            transport.write(self._to_say.read())
+        except ssl.SSLError:  # the client does not like the certificate, which is what it is for; or it says good-bye
+            transport.abort()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._seen.live.discard(self)
 
     def abort(self) -> None:
         """Close the connection now."""
-        if self.handshake is not None:
-            self.handshake.cancel()
         if self._transport is not None:
             self._transport.abort()
 

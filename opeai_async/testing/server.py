@@ -24,8 +24,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 from aiohttp import web
 from anyio.from_thread import start_blocking_portal
 
+from opeai_async._io.loop import running_loop
 from opeai_async.testing import answers, validate
 from opeai_async.testing.connections import ConnectionLedger
+from opeai_async.testing.listening import stop_accepting
 from opeai_async.testing.player import Player
 from opeai_async.testing.queue import AnswerQueue
 from opeai_async.testing.record import Headers, RecordedRequest
@@ -90,7 +92,7 @@ class OpeAIServer(AnswerQueue):
         """Listen on the running event loop; nothing happens if it listens already."""
         if self._listener is not None:
             return
-        self._loop = asyncio.get_running_loop()
+        self._loop = running_loop()
         self._ledger = ConnectionLedger(self._serve, self._notify)
         self._listener = await self._loop.create_server(self._ledger, self._host, self._port, backlog=_BACKLOG)
         self._address = self._listener.sockets[0].getsockname()[:2]
@@ -103,7 +105,7 @@ class OpeAIServer(AnswerQueue):
 
     async def _shut(self, listener: asyncio.Server, ledger: ConnectionLedger) -> None:
         try:
-            await ledger.stop_accepting(listener)
+            await stop_accepting(listener)
         finally:
             await ledger.abort_all()
             self._notify()
@@ -241,7 +243,7 @@ class OpeAIServer(AnswerQueue):
 
     async def _at_home(self, work: Coroutine[Any, Any, T]) -> T:
         """Run *work* on the server's own loop, wherever the caller is."""
-        if self._loop is None or self._loop is asyncio.get_running_loop():
+        if self._loop is None or self._loop is running_loop():
             return await work
         if self._loop.is_closed():
             work.close()

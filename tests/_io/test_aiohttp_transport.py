@@ -29,7 +29,7 @@ from opeai_async._io.aiohttp_transport import DRAIN_S
 from opeai_async.testing import OpeAIServer
 from tests.support.chunks import ANSWER, BODY, COMPLETION, DONE, FINISH, event, events
 from tests.support.clients import texts
-from tests.support.leaks import eventually, in_a_thread, no_collector, no_leaks
+from tests.support.leaks import eventually, in_a_thread, no_collector, no_leaks, open_descriptors
 from tests.support.raw_server import HEAD, RawServer, chunked, plain
 
 LAST = b"0\r\n\r\n"
@@ -214,14 +214,14 @@ async def test_a_request_that_the_server_does_not_take():
     server = await asyncio.start_server(sleepy, "127.0.0.1", 0, limit=1)
     port = server.sockets[0].getsockname()[1]
     async with AsyncOpeAI("sk-test", base_url=f"http://127.0.0.1:{port}/v1") as client:
-        before = len(os.listdir("/proc/self/fd"))
+        before = open_descriptors()
         messages = [{"role": "user", "content": "x" * 32_000_000}]
         with pytest.raises(APITimeoutError) as caught:
             await client.chat.completions.create(
                 model="m", messages=messages, timeouts=Timeouts(response_headers_s=0.2), max_retries=0
             )
         assert caught.value.phase == "response_headers"
-        await eventually(lambda: len(os.listdir("/proc/self/fd")) <= before + 1)  # the server's end of it
+        await eventually(lambda: open_descriptors() <= before + 1)  # the server's end of it
         release.set()
     server.close()
     await asyncio.sleep(0.01)

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import os
 import time
 import warnings
 
@@ -18,13 +17,13 @@ from opeai_async import (
 from opeai_async.testing import OpeAIServer
 from tests.support.chunks import BODY
 from tests.support.clients import drain
-from tests.support.leaks import in_a_thread, no_leaks
+from tests.support.leaks import in_a_thread, no_leaks, open_descriptors
 
 
 def test_one_client_over_several_runs():
     """Each ``asyncio.run`` gets fresh connections, and leaves none behind, closed or not."""
     client = AsyncOpeAI("sk-test", base_url="http://127.0.0.1:1/v1")
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
 
     async def use(leave_open):
         async with OpeAIServer() as server:
@@ -40,7 +39,7 @@ def test_one_client_over_several_runs():
     left = []
     for leave_open in (False, True, False):
         asyncio.run(use(leave_open))
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
     asyncio.run(client.aclose())
     with pytest.warns(ResourceWarning, match="unclosed <ChatCompletionStream"):
         left.clear()

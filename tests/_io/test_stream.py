@@ -254,7 +254,9 @@ async def test_two_readers_at_once():
 
 async def test_two_openings_at_once():
     """The second gets an error, and only one request is sent."""
-    stream, transport = stream_of(Pause(1), ANSWER)
+    client, transport, _ = scripted()
+    transport.respond(ANSWER, delay_s=1)
+    stream = client.chat.completions.stream(**BODY)
     opening = asyncio.create_task(stream.open())
     await asyncio.sleep(0)
     with pytest.raises(ConcurrentReadError):

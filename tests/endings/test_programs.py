@@ -11,6 +11,7 @@ import pytest
 
 import opeai_async
 from opeai_async.testing import OpeAIServer
+from tests.support.loops import prologue
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="SIGINT and fork of POSIX")
 
@@ -43,7 +44,7 @@ def server():
 def begin(server, program):
     """*program* in a process of its own, all of whose warnings are shown."""
     return subprocess.Popen(
-        [sys.executable, "-W", "default", "-c", BEGIN + program, server.base_url],
+        [sys.executable, "-W", "default", "-c", prologue() + BEGIN + program, server.base_url],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

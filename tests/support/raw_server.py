@@ -25,8 +25,14 @@ class Call:
         self._peer = peer
 
     async def send(self, *parts: bytes) -> None:
-        """Send bytes as they are, each part by itself."""
+        """Send bytes as they are, each part by itself.
+
+        Raises:
+            ConnectionError: If the connection is gone. uvloop has another error for that, asyncio none at once.
+        """
         for part in parts:
+            if self._peer.writer.is_closing():
+                raise ConnectionResetError("the client has closed the connection")
             self._peer.writer.write(part)
             await self._peer.writer.drain()
 

@@ -1,8 +1,8 @@
 """Starting and ending the server: on a loop, in a thread, and with everything still going on."""
 
 import asyncio
+import contextlib
 import gc
-import os
 import threading
 import urllib.request
 
@@ -11,11 +11,8 @@ import msgspec
 import pytest
 
 from opeai_async.testing import Answer, Drop, Failure, OpeAIServer, RecordedRequest, Reply
+from tests.support.leaks import open_descriptors
 from tests.testing.wire import BODY, STREAM, ask, chat_url, key_of, port_of, raw_request
-
-
-def open_fds() -> set[str]:
-    return set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()
 
 
 async def test_start_and_close_are_idempotent() -> None:
@@ -43,7 +40,7 @@ async def test_start_and_close_are_idempotent() -> None:
 
 async def test_close_leaves_nothing() -> None:
     """Idle connections, a stall, a slow reply and a blocked writer end at once: no task, no socket is left."""
-    before_tasks, before_fds = asyncio.all_tasks(), open_fds()
+    before_tasks, before_fds = asyncio.all_tasks(), open_descriptors()
     async with OpeAIServer() as server, aiohttp.ClientSession(headers=key_of(server)) as session:
         server.stall("one")
         server.reply("one", delay_s=60)
@@ -67,7 +64,30 @@ async def test_close_leaves_nothing() -> None:
     await asyncio.sleep(0.02)
     gc.collect()
     assert asyncio.all_tasks() == before_tasks
-    assert open_fds() == before_fds
+    assert open_descriptors() == before_fds
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_closing_while_connections_arrive(turns: int) -> None:
+    """Each of them sees its end, however far it had come: none waits for a server that is gone."""
+    server = OpeAIServer()
+    await server.start()
+    opening = [
+        asyncio.ensure_future(asyncio.open_connection("127.0.0.1", int(server.base_url.split(":")[2].split("/")[0])))
+        for _ in range(20)
+    ]
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await server.aclose()
+    for opened in await asyncio.gather(*opening, return_exceptions=True):
+        if isinstance(opened, BaseException):
+            assert isinstance(opened, OSError)
+            continue
+        reader, writer = opened
+        async with asyncio.timeout(5):
+            with contextlib.suppress(ConnectionResetError):
+                assert await reader.read() == b""
+        writer.close()
 
 
 @pytest.mark.parametrize("too_late", [Reply("x"), Reply("x", ending="fin"), Drop("rst"), Failure(500)])
@@ -150,7 +170,7 @@ async def test_ipv6() -> None:
 
 async def test_in_a_thread() -> None:
     """`with` runs it in a thread; it is scripted and waited for from here, and leaves neither thread nor socket."""
-    before_threads, before_fds = threading.active_count(), open_fds()
+    before_threads, before_fds = threading.active_count(), open_descriptors()
     with OpeAIServer() as server:
         async with aiohttp.ClientSession(headers=key_of(server)) as session:
             server.stall("one")
@@ -165,7 +185,7 @@ async def test_in_a_thread() -> None:
             await asyncio.gather(server.aclose(), server.aclose())
     await asyncio.sleep(0.02)
     assert threading.active_count() == before_threads
-    assert open_fds() == before_fds
+    assert open_descriptors() == before_fds
     assert await server.wait_closed() is server.requests[1]
     with pytest.raises(RuntimeError, match="the event loop that the server lived on has ended"):
         await server.wait_received(3)

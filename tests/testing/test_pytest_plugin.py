@@ -47,9 +47,14 @@ def test_nothing_is_left():
 """
 
 
-def run(pytester: pytest.Pytester, mark: str, *options: str, ini: str = "") -> pytest.RunResult:
+CONFTEST = 'pytest_plugins = ["opeai_async.testing.pytest"]'
+
+
+def run(
+    pytester: pytest.Pytester, mark: str, *options: str, ini: str = "", conftest: str = CONFTEST
+) -> pytest.RunResult:
     """Run the tests of a user who opted in, with every warning an error."""
-    pytester.makeconftest('pytest_plugins = ["opeai_async.testing.pytest"]')
+    pytester.makeconftest(conftest)
     pytester.makeini(f"[pytest]\nfilterwarnings = error\n{ini}")
     pytester.makepyfile(USER_TEST.format(mark=mark))
     return pytester.runpytest_subprocess("-p", "no:cacheprovider", *options)
@@ -58,6 +63,13 @@ def run(pytester: pytest.Pytester, mark: str, *options: str, ini: str = "") -> p
 def test_under_anyio(pytester: pytest.Pytester) -> None:
     """anyio's plugin comes with the package: a marker is all that is needed."""
     mark = '@pytest.mark.anyio\n@pytest.mark.parametrize("anyio_backend", ["asyncio"])'
+    run(pytester, mark, "-p", "no:asyncio").assert_outcomes(passed=4)
+
+
+def test_under_anyio_on_uvloop(pytester: pytest.Pytester) -> None:
+    """As services run that come with uvicorn[standard]."""
+    pytest.importorskip("uvloop")
+    mark = '@pytest.mark.anyio\n@pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": True})])'
     run(pytester, mark, "-p", "no:asyncio").assert_outcomes(passed=4)
 
 
@@ -78,6 +90,24 @@ def test_under_pytest_asyncio(pytester: pytest.Pytester, mode: str, scope: str) 
         f"asyncio_default_test_loop_scope = {scope}\n"
     )
     run(pytester, "@pytest.mark.asyncio" if mode == "strict" else "", ini=ini).assert_outcomes(passed=4)
+
+
+UVLOOP_OF_PYTEST_ASYNCIO = """
+import pytest, uvloop
+pytest_plugins = ["opeai_async.testing.pytest"]
+
+def pytest_asyncio_loop_factories(config, item):
+    return {"uvloop": uvloop.new_event_loop}
+"""
+
+
+def test_under_pytest_asyncio_on_uvloop(pytester: pytest.Pytester) -> None:
+    """In the way it names the loop; the client is closed on the loop that used it."""
+    pytest_asyncio = pytest.importorskip("pytest_asyncio", minversion="1.4")
+    pytest.importorskip("uvloop")
+    assert pytest_asyncio
+    ini = "asyncio_mode = auto\nasyncio_default_fixture_loop_scope = function"
+    run(pytester, "", ini=ini, conftest=UVLOOP_OF_PYTEST_ASYNCIO).assert_outcomes(passed=4)
 
 
 def test_under_anyio_beside_pytest_asyncio(pytester: pytest.Pytester) -> None:
