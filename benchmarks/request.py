@@ -89,5 +89,5 @@ QUESTION = Question(
     unit="request",
     bases=("limit", "floor"),
     contenders=_contenders,
-    targets=(Target(of="1 KB, opeai_async", to="1 KB, limit", at_most=1.5),),
+    targets=(Target(of="1 KB, opeai_async", to="1 KB, limit", at_most=1.10),),
 )
