@@ -17,7 +17,7 @@ from benchmarks.peers import PEERS
 from benchmarks.report import Answered, Report
 
 OURS = "opeai_async"
-ON_UVLOOP = "the same on uvloop"
+ON_UVLOOP = "on uvloop"
 OWN = {ASYNCIO: OURS, UVLOOP: ON_UVLOOP}
 COLUMNS = 3
 SUFFIXES = (".svg", ".png", ".pdf")
@@ -169,7 +169,7 @@ def _words(figure: Any, report: Report, height: float) -> None:
 
 def _place(figure: Any, height: float) -> None:
     figure.subplots_adjust(
-        left=0.135, right=0.975, top=1 - (_TITLE_IN + 0.28) / height, bottom=_FOOT_IN / height, wspace=0.08, hspace=0.36
+        left=0.125, right=0.975, top=1 - (_TITLE_IN + 0.28) / height, bottom=_FOOT_IN / height, wspace=0.08, hspace=0.36
     )
 
 
