@@ -1,7 +1,6 @@
-"""``python -m benchmarks [names...] [--repeats 5] [--json] [--picture FILE]``; ``--help`` tells the rest."""
+"""``python -m benchmarks [names...] [--loop both] [--json] [--picture FILE]``; ``--help`` tells the rest."""
 
 import argparse
-import asyncio
 import datetime
 import platform
 import sys
@@ -21,6 +20,7 @@ from benchmarks import (
     frames,
     imports,
     length,
+    loops,
     memory,
     open_streams,
     paced,
@@ -83,8 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _measured(options: argparse.Namespace) -> Report:
     report = _begun(_machine(), datetime.datetime.now(datetime.UTC).date().isoformat(), options)
     for name in options.names or QUESTIONS:
-        asked = ask(QUESTIONS[name], options.repeats, share=options.share, peers=options.peers)
-        _take(report, asyncio.run(asked), options)
+        asked = ask(QUESTIONS[name], options.repeats, on=options.loop, share=options.share, peers=options.peers)
+        for answered in asked:
+            _take(report, answered, options)
     return report
 
 
@@ -114,6 +115,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="name", help=f"which questions: {', '.join(QUESTIONS)}")
     parser.add_argument("--repeats", type=int, default=MIN_REPEATS, help=f"fewer than {MIN_REPEATS} prove nothing")
     parser.add_argument("--peers", type=_peers, help=f"these only, or none: {', '.join(PEERS)}; default: the installed")
+    parser.add_argument(
+        "--loop",
+        type=_loops,
+        default=loops.installed(),
+        help="asyncio, uvloop, or both in turns; default: the installed",
+    )
     parser.add_argument("--share", type=float, default=1.0, help="of the work, for a quick look; 1 is all of it")
     parser.add_argument("--json", action="store_true", help="print JSON and no tables")
     parser.add_argument(
@@ -135,6 +142,15 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
+def _loops(text: str) -> tuple[str, ...]:
+    names = loops.LOOPS if text == "both" else (text,)
+    if unknown := [name for name in names if name not in loops.LOOPS]:
+        raise argparse.ArgumentTypeError(f"no loop is called {unknown[0]}; there are {', '.join(loops.LOOPS)}, both")
+    if missing := [name for name in names if name not in loops.installed()]:
+        raise argparse.ArgumentTypeError(f"{missing[0]} is not installed (dependency group bench)")
+    return names
+
+
 def _peers(text: str) -> frozenset[str]:
     names = frozenset() if text == "none" else frozenset(name.strip() for name in text.split(","))
     if unknown := sorted(names - PEERS.keys()):
@@ -147,7 +163,7 @@ def _machine() -> str:
     return f"Python {platform.python_version()} on {sys.platform} {platform.machine()}, {', '.join(packages)}"
 
 
-_PACKAGES = ("aiohttp", "msgspec", *sorted({peer.package for peer in PEERS.values()} - {"aiohttp"}))
+_PACKAGES = ("aiohttp", "msgspec", loops.UVLOOP, *sorted({peer.package for peer in PEERS.values()} - {"aiohttp"}))
 
 
 def _version(package: str) -> str | None:

@@ -35,4 +35,5 @@ QUESTION = Question(
     turns=3,
     contenders=_contenders,
     targets=(Target(of="opeai_async", to="", at_most=MOST_US),),
+    needs_loop=False,
 )

@@ -152,4 +152,5 @@ QUESTION = Question(
     bases=("plain",),
     turns=5,
     contenders=_contenders,
+    needs_loop=False,
 )

@@ -66,5 +66,5 @@ QUESTION = Question(
     figures=(FIRST, *times("stream")),
     turns=2,
     contenders=_contenders,
-    targets=(Target(of="opeai_async, chunks", at_most=1.3), Target(of="opeai_async, batches()", at_most=1.3)),
+    targets=(Target(of="opeai_async, chunks", at_most=1.10), Target(of="opeai_async, batches()", at_most=1.10)),
 )

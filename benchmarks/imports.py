@@ -132,4 +132,5 @@ QUESTION = Question(
         Target(of="first request, opeai_async", to="first request, limit", at_most=1.15),
     ),
     notes=_notes,
+    needs_loop=False,
 )

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 
 from benchmarks.generators import KEY
+from benchmarks.loops import ASYNCIO
 from benchmarks.peers import Peer, open_peers
 from benchmarks.report import Figure, label
 from opeai_async import AsyncOpeAI
@@ -85,6 +86,7 @@ class Question:
         figures: What is known of a contender, what counts first: ``times`` and what contenders tell of themselves;
             ``times`` alone if none are named.
         notes: Lines to print beneath the table.
+        needs_loop: Whether the event loop matters; where nothing waits, it is asked on one of them only.
     """
 
     name: str
@@ -96,6 +98,7 @@ class Question:
     targets: Sequence[Target] = ()
     figures: tuple[Figure, ...] = ()
     notes: Callable[[], list[str]] = list
+    needs_loop: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "figures", self.figures or times(self.unit))
@@ -111,6 +114,7 @@ class Lab:
     """A running server, and clients of it that are closed at the end.
 
     Attributes:
+        loop: The name of the event loop that clients run on, for those that have a process of their own.
         share: Of the work that is done: 1 is all of it.
         peers: Names of those that take part; None for all that are installed.
         notes: Why a contender is missing, and what else is worth printing.
@@ -118,6 +122,7 @@ class Lab:
 
     port: int
     closing: AsyncExitStack
+    loop: str = ASYNCIO
     share: float = 1.0
     peers: frozenset[str] | None = None
     notes: list[str] = field(default_factory=list)
@@ -149,8 +154,8 @@ class Lab:
 
 
 @asynccontextmanager
-async def open_lab(share: float = 1.0, peers: frozenset[str] | None = None) -> AsyncIterator[Lab]:
-    """A laboratory; its server ends with it."""
+async def open_lab(share: float = 1.0, peers: frozenset[str] | None = None, loop: str = ASYNCIO) -> AsyncIterator[Lab]:
+    """A laboratory on the running loop, whose name is *loop*; its server, always on asyncio's, ends with it."""
     process = await asyncio.create_subprocess_exec(
         *python("from benchmarks.server import main; main()"), stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -159,7 +164,7 @@ async def open_lab(share: float = 1.0, peers: frozenset[str] | None = None) -> A
     try:
         port = int(await process.stdout.readline())
         async with AsyncExitStack() as closing:
-            yield Lab(port, closing, share, peers)
+            yield Lab(port, closing, loop, share, peers)
     finally:
         process.stdin.close()
         await process.wait()

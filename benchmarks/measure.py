@@ -7,6 +7,8 @@ on a noisy machine ratios hold where microseconds do not.
 
 *floor* is aiohttp reading the body and throwing it away. *limit* is a bare loop over aiohttp's ``iter_any()``, split
 at blank lines and decoded into the same public Structs by one msgspec decoder: no errors, retries, timeouts or CRLF.
+Each event loop has a floor and a limit of its own. Two loops take turns, a round each, in one process: a ratio between
+loops holds as a ratio within one does. Peers run on the first loop only.
 The peers are other SDKs, and a hand-written loop; what is too slow for the whole work is given less of it, or fewer
 rounds, and costs are per unit.
 """
@@ -16,7 +18,11 @@ import gc
 import statistics
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
 
+from benchmarks import loops
 from benchmarks.lab import CPU, WALL, Contender, Lab, Question, open_lab
 from benchmarks.report import Answered, Figure, Row, Verdict
 
@@ -25,27 +31,88 @@ SETTLE_S = 0.02
 PEER_LIMIT_S = 120
 
 
-async def ask(question: Question, repeats: int, *, share: float = 1.0, peers: frozenset[str] | None = None) -> Answered:
-    """Measure all contenders of *question*, in *repeats* times its turns, after one round that does not count."""
+def ask(
+    question: Question,
+    repeats: int,
+    *,
+    on: Sequence[str] = (loops.ASYNCIO,),
+    share: float = 1.0,
+    peers: frozenset[str] | None = None,
+) -> list[Answered]:
+    """Measure all contenders of *question* on each of the loops, which take turns.
+
+    Args:
+        repeats: There are so many times the question's turns of rounds, after one that does not count.
+        on: Names of event loops; only the first is taken where the question needs none.
+        share: Of the work that is done; 1 is all of it.
+        peers: Names of those that take part, on the first loop; None for all that are installed.
+    """
     rounds = repeats * question.turns
-    async with open_lab(share, peers) as lab:
-        costs = [Costs(contender) for contender in await question.contenders(lab)]
+    with ExitStack() as ending:
+        benches = [
+            ending.enter_context(Bench(question, loop, share, frozenset() if number else peers))
+            for number, loop in enumerate(on if question.needs_loop else on[:1])
+        ]
         for number in range(rounds + 1):
-            turn = number % len(costs)
-            for cost in costs[turn:] + costs[:turn]:
-                if cost.contender.takes_part_in(number) and not await _run(cost, number, lab):
-                    costs.remove(cost)
-        figures = question.figures
+            for bench in benches:
+                bench.do_round(number)
+        return [bench.answered(rounds) for bench in benches]
+
+
+class Bench:
+    """The contenders of a question on one event loop, which runs only while a round is done."""
+
+    def __init__(self, question: Question, loop: str, share: float, peers: frozenset[str] | None) -> None:
+        self._question = question
+        self._loop = loop
+        self._opening = open_lab(share, peers, loop)
+        self._runner = loops.runner(loop)
+
+    def __enter__(self) -> Self:
+        with ExitStack() as undoing:
+            undoing.enter_context(self._runner)
+            self._lab = self._runner.run(self._opening.__aenter__())
+            undoing.push(self._close_lab)
+            self._costs = [Costs(contender) for contender in self._runner.run(_contenders(self._question, self._lab))]
+            self._undoing = undoing.pop_all()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._undoing.close()
+
+    def _close_lab(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._runner.run(self._opening.__aexit__(None, None, None))
+
+    def do_round(self, number: int) -> None:
+        """Run each contender once, beginning with another one each time; number 0 does not count."""
+        self._runner.run(self._round(number))
+
+    async def _round(self, number: int) -> None:
+        turn = number % len(self._costs)
+        for cost in self._costs[turn:] + self._costs[:turn]:
+            if cost.contender.takes_part_in(number) and not await _run(cost, number, self._lab):
+                self._costs.remove(cost)
+
+    def answered(self, rounds: int) -> Answered:
+        """What so many rounds have told."""
+        question, figures = self._question, self._question.figures
         return Answered(
             name=question.name,
             title=question.title,
+            loop=self._loop if question.needs_loop else "",
             rounds=rounds,
             bases=question.bases,
             figures=figures,
-            rows=[_row(cost, costs, question.bases, figures) for cost in costs],
-            verdicts=_verdicts(question, costs),
-            notes=lab.notes + question.notes(),
+            rows=[_row(cost, self._costs, question.bases, figures) for cost in self._costs],
+            verdicts=_verdicts(question, self._costs),
+            notes=self._lab.notes + question.notes(),
         )
+
+
+async def _contenders(question: Question, lab: Lab) -> Sequence[Contender]:
+    return await question.contenders(lab)
 
 
 class Costs:

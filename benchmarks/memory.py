@@ -22,6 +22,7 @@ from functools import partial
 
 import msgspec
 
+from benchmarks import loops
 from benchmarks.lab import Contender, Lab, Question, Target, python
 from benchmarks.open_streams import affordable
 from benchmarks.peers import PEERS
@@ -47,16 +48,17 @@ class Growth(msgspec.Struct):
     objects: float
 
 
-def grow(name: str, base_url: str, streams: int, watched: bool) -> None:
+def grow(name: str, base_url: str, streams: int, watched: bool, loop: str) -> None:
     """Open so many streams that wait after their first chunk, print the growth, and end this process.
 
     Args:
         watched: Whether tracemalloc looks on; the other number means little then.
+        loop: The name of the event loop.
     """
     raise_file_limit()
     if watched:
         tracemalloc.start()
-    asyncio.run(_grow(name, base_url, streams))
+    loops.run(loop, _grow(name, base_url, streams))
 
 
 async def _grow(name: str, base_url: str, streams: int) -> None:
@@ -91,15 +93,15 @@ def _held() -> tuple[float, int]:
     return rss_mib() * 1024 * 1024, tracemalloc.get_traced_memory()[0]
 
 
-async def _run(name: str, base_url: str, streams: int) -> dict[str, float]:
+async def _run(name: str, base_url: str, streams: int, loop: str) -> dict[str, float]:
     alone, watched = await asyncio.gather(
-        _grown(name, base_url, streams, watched=False), _grown(name, base_url, streams, watched=True)
+        *(_grown(name, base_url, streams, watched=watched, loop=loop) for watched in (False, True))
     )
     return {RSS.name: alone.rss / 1000 / streams, OBJECTS.name: watched.objects / 1000 / streams}
 
 
-async def _grown(name: str, base_url: str, streams: int, *, watched: bool) -> Growth:
-    code = f"from benchmarks.memory import grow; grow({name!r}, {base_url!r}, {streams}, {watched})"
+async def _grown(name: str, base_url: str, streams: int, *, watched: bool, loop: str) -> Growth:
+    code = f"from benchmarks.memory import grow; grow({name!r}, {base_url!r}, {streams}, {watched}, {loop!r})"
     process = await asyncio.create_subprocess_exec(
         *python(code), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
@@ -124,7 +126,7 @@ async def _contenders(lab: Lab) -> Sequence[Contender]:
         count = streams
         if is_peer:
             count = min(max(1, streams // PEERS_SHARE), PEERS[name].connections - WARM_STREAMS)
-        run = partial(_run, name, base_url, count)
+        run = partial(_run, name, base_url, count, lab.loop)
         return Contender(name=name, run=run, units=count, is_peer=is_peer, rounds=PEERS_ROUNDS if is_peer else None)
 
     return [contender(name) for name in names(lab) if name != FLOOR]

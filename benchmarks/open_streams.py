@@ -67,5 +67,5 @@ QUESTION = Question(
     unit="stream",
     bases=("limit", "floor"),
     contenders=_contenders,
-    targets=(Target(of="opeai_async, chunks", at_most=1.2), Target(of="opeai_async, batches()", at_most=1.2)),
+    targets=(Target(of="opeai_async, chunks", at_most=1.10), Target(of="opeai_async, batches()", at_most=1.10)),
 )

@@ -59,7 +59,7 @@ def _targets() -> list[Target]:
     for way in ("chunks", "batches()"):
         ours, limit = f"500 streams, opeai_async, {way}", "500 streams, limit"
         targets += [
-            Target(of=ours, to=limit, at_most=1.15),
+            Target(of=ours, to=limit, at_most=1.10),
             Target(of=ours, to=limit, at_most=2.0, figure=P99.name),
         ]
     return targets

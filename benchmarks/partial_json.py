@@ -107,4 +107,5 @@ QUESTION = Question(
         Target(of="1 character, feed", to="", at_most=4),
         Target(of="1 character, value", to="1 character, feed", at_most=3),
     ),
+    needs_loop=False,
 )

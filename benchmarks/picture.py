@@ -1,6 +1,7 @@
 """The main measures of a report as one picture: how many times the limit's cost, for us and each peer.
 
-A small panel per measure, all on one logarithmic axis. The limit is the line at 1: a bar that goes to the left of it
+A small panel per measure, all on one logarithmic axis. We have a bar per event loop, peers one. The limit is the line
+at 1, that on the same loop: a bar that goes to the left of it
 costs less than the bare loop, one that goes to the right costs more. All stands on a white card, so that it reads on
 light and dark pages.
 """
@@ -11,16 +12,20 @@ from typing import Any
 
 import msgspec
 
+from benchmarks.loops import ASYNCIO, LOOPS, UVLOOP
 from benchmarks.peers import PEERS
 from benchmarks.report import Answered, Report
 
 OURS = "opeai_async"
+ON_UVLOOP = "on uvloop"
+OWN = {ASYNCIO: OURS, UVLOOP: ON_UVLOOP}
 COLUMNS = 3
 SUFFIXES = (".svg", ".png", ".pdf")
 
 _INK, _MUTED, _FAINT, _CARD, _EDGE = "#1f2933", "#66727f", "#e4e8ec", "#ffffff", "#d5dbe1"
-_ACCENT, _PEER = "#0b8f7a", "#a9b4c0"
-_TITLE_IN, _ROW_IN, _WIDTH_IN, _FOOT_IN = 1.05, 1.95, 11.5, 0.75
+_PEER = "#a9b4c0"
+_ACCENTS = {OURS: "#0b8f7a", ON_UVLOOP: "#5b6fd6"}
+_TITLE_IN, _ROW_IN, _WIDTH_IN, _FOOT_IN = 1.05, 2.15, 11.5, 0.75
 
 
 class Measure(msgspec.Struct, frozen=True):
@@ -60,12 +65,17 @@ def require_matplotlib() -> None:
 
 
 def panels(report: Report) -> list[tuple[Measure, dict[str, float]]]:
-    """The measures that the report has, each with the ratio to the limit by name; ours is ``OURS``."""
-    by_name = {answered.name: answered for answered in report.questions}
-    found = [
-        (measure, _ratios(by_name[measure.question], measure)) for measure in MEASURES if measure.question in by_name
-    ]
-    return [(measure, ratios) for measure, ratios in found if OURS in ratios]
+    """The measures that the report has, each with the ratio to the limit by name; ours are those of ``OWN``."""
+    answers = {(answered.name, answered.loop): answered for answered in report.questions}
+    found: list[tuple[Measure, dict[str, float]]] = []
+    for measure in MEASURES:
+        ratios: dict[str, float] = {}
+        for loop in LOOPS:
+            if (answered := answers.get((measure.question, loop))) is not None:
+                ratios = _ratios(answered, measure) | ratios
+        if ratios.keys() & OWN.values():
+            found.append((measure, ratios))
+    return found
 
 
 def draw(report: Report, path: Path) -> None:
@@ -92,7 +102,7 @@ def draw(report: Report, path: Path) -> None:
         _words(figure, report, height)
         axes = figure.subplots(rows, COLUMNS, squeeze=False).flat
         _place(figure, height)
-        names = [OURS, *(name for name in PEERS if any(name in ratios for _, ratios in drawn))]
+        names = [name for name in (*OWN.values(), *PEERS) if any(name in ratios for _, ratios in drawn)]
         span = _span([ratio for _, ratios in drawn for ratio in ratios.values()])
         for number, axis in enumerate(axes):
             if number < len(drawn):
@@ -109,8 +119,9 @@ def _ratios(answered: Answered, measure: Measure) -> dict[str, float]:
         if row.group != measure.group or "limit" not in row.ratios.get(figure, {}):
             continue
         # Of our own ways, the first in the table is what people write.
-        name = OURS if row.name.startswith(OURS) else row.name
-        if name == OURS or name in PEERS:
+        is_ours = row.name.startswith(OURS)
+        name = OWN[answered.loop] if is_ours else row.name
+        if is_ours or name in PEERS:
             ratios.setdefault(name, row.ratios[figure]["limit"])
     return ratios
 
@@ -144,7 +155,7 @@ def _words(figure: Any, report: Report, height: float) -> None:
         figure.text(0.035, 1 - inches_from_top / height, text, va="top", **options)
 
     write(0.28, "What a client costs, as a multiple of the bare loop", fontsize=16, fontweight="bold", color=_INK)
-    told = "CPU time (first chunk: wall time; memory: RSS). The line at 1 is aiohttp and msgspec without any promise."
+    told = "CPU time (first chunk: wall time; memory: RSS). The line at 1: aiohttp and msgspec, no promises, same loop."
     write(0.66, f"{told} Less is better; logarithmic axis.", fontsize=9.5, color=_MUTED)
     machine, _, packages = report.machine.partition(", ")
     write(
@@ -176,15 +187,14 @@ def _panel(
     axis.set_xlim(*span)
     axis.set_ylim(len(names) - 0.4, -0.6)
     for place, name in enumerate(names):
-        _bar(axis, place, ratios.get(name), is_ours=name == OURS)
+        _bar(axis, place, ratios.get(name), _ACCENTS.get(name))
     axis.axvline(1, color=_INK, linewidth=0.9, zorder=3)
     for decade in (10, 100):
         axis.axvline(decade, color=_FAINT, linewidth=0.8, zorder=0)
     axis.set_yticks(range(len(names)), names if is_first else [""] * len(names))
     if is_first:
-        axis.get_yticklabels()[0].set(fontweight="bold", color=_ACCENT)
-        for told in axis.get_yticklabels()[1:]:
-            told.set_color(_INK)
+        for name, told in zip(names, axis.get_yticklabels(), strict=True):
+            told.set(fontweight="bold" if name in _ACCENTS else "normal", color=_ACCENTS.get(name, _INK))
     axis.set_xticks([decade for decade in (0.1, 1, 10, 100) if span[0] <= decade <= span[1]])
     axis.xaxis.set_major_formatter("{x:g}\u00d7")
     axis.set_xticks([], minor=True)
@@ -195,12 +205,11 @@ def _panel(
         spine.set_visible(False)
 
 
-def _bar(axis: Any, place: int, ratio: float | None, *, is_ours: bool) -> None:
+def _bar(axis: Any, place: int, ratio: float | None, accent: str | None) -> None:
     if ratio is None:
         axis.text(1.12, place, "no figure", va="center", fontsize=7.5, color=_PEER, style="italic")
         return
-    colour = _ACCENT if is_ours else _PEER
-    axis.barh(place, ratio - 1, left=1, height=0.66, color=colour, zorder=2)
-    weight, ink = ("bold", _ACCENT) if is_ours else ("normal", _INK)
+    axis.barh(place, ratio - 1, left=1, height=0.66, color=accent or _PEER, zorder=2)
+    weight, ink = ("bold", accent) if accent else ("normal", _INK)
     text = f"{ratio:.2f}" if ratio < 10 else f"{ratio:,.0f}"
     axis.text(max(ratio, 1) * 1.12, place, text, va="center", fontsize=8.5, fontweight=weight, color=ink)

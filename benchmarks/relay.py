@@ -22,6 +22,7 @@ from typing import Any
 import aiohttp
 
 from benchmarks.lab import CPU, Contender, Lab, Question, Target, check, python
+from benchmarks.loops import ASYNCIO
 from benchmarks.many import Delays
 from benchmarks.pacing import delay_s
 from benchmarks.report import Figure
@@ -56,9 +57,9 @@ async def process(code: str) -> AsyncIterator[int]:
         await running.wait()
 
 
-def service() -> Any:
-    """The port of a running service."""
-    return process("from benchmarks.relay_service import main; main()")
+def service(loop: str = ASYNCIO) -> Any:
+    """The port of a running service, on an event loop of that name."""
+    return process(f"from benchmarks.relay_service import main; main({loop!r})")
 
 
 def model() -> Any:
@@ -137,7 +138,7 @@ def name_of(window_s: float) -> str:
 
 async def _contenders(lab: Lab) -> Sequence[Contender]:
     model_port = await lab.closing.enter_async_context(model())
-    service_port = await lab.closing.enter_async_context(service())
+    service_port = await lab.closing.enter_async_context(service(lab.loop))
     sockets, tokens = lab.scaled(SOCKETS), lab.scaled(TOKENS, least=20)
     upstream = f"http://127.0.0.1:{model_port}/tokens/{tokens}/v1"
     paths = {BASE: "frames", **{name_of(window_s): f"relay?window={window_s}" for window_s in WINDOWS_S}}

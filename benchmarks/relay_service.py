@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from benchmarks import loops
 from benchmarks.generators import KEY
 from benchmarks.server import BACKLOG
 from benchmarks.soak_server import raise_file_limit
@@ -80,7 +81,7 @@ async def serve() -> None:
     await runner.cleanup()
 
 
-def main() -> None:
-    """Serve until the standard input closes."""
+def main(loop: str = loops.ASYNCIO) -> None:
+    """Serve until the standard input closes, on an event loop of that name."""
     raise_file_limit()
-    asyncio.run(serve())
+    loops.run(loop, serve())

@@ -66,10 +66,15 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
-    """A question with its figures."""
+    """A question with its figures, on one event loop.
+
+    Attributes:
+        loop: The name of that; empty where the question needs none.
+    """
 
     name: str
     title: str
+    loop: str = "asyncio"
     rounds: int
     bases: tuple[str, ...]
     figures: tuple[Figure, ...]
@@ -91,13 +96,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load(paths: Sequence[Path]) -> Report:
-    """The report that was saved from ``--json``, or several as one: of two answers to a question the later file's.
+    """The report that was saved from ``--json``, or several as one: of two answers on one loop the later file's.
 
     Raises:
         msgspec.ValidationError: If a file holds something else.
     """
     reports = [msgspec.json.decode(path.read_bytes(), type=Report) for path in paths]
-    questions = {answered.name: answered for report in reports for answered in report.questions}
+    questions = {(answered.name, answered.loop): answered for report in reports for answered in report.questions}
     return Report(machine=reports[-1].machine, date=reports[-1].date, questions=list(questions.values()))
 
 
@@ -112,7 +117,8 @@ def table(answered: Answered) -> str:
     widths = [max(map(len, column)) for column in zip(heads, *lines, strict=True)]
     drawn = ["  ".join(_aligned(line, widths)).rstrip() for line in [heads, *lines]]
     beneath = [f"  {line}" for line in [*map(str, answered.verdicts), *answered.notes]]
-    return "\n".join([f"{answered.name}: {answered.title} ({answered.rounds} rounds)", *drawn, *beneath, ""])
+    where = f" on {answered.loop}" if answered.loop else ""
+    return "\n".join([f"{answered.name}{where}: {answered.title} ({answered.rounds} rounds)", *drawn, *beneath, ""])
 
 
 def _heads(answered: Answered) -> list[str]:

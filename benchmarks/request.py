@@ -2,8 +2,9 @@
 
 Found (two busy cores; ratios to the limit): with 1 KB ours 1.03 to 1.05, by hand with aiohttp's own json 1.2, openai 7
 (5.6 over aiohttp), groq 7, litellm 17, mistralai 34; with 100 KB ours 1.13, the others 1.2, 4.6, 5, 10 and 20. It was
-1.41 to 1.46 before requests were written by hand: see ``short``. The limit's own decode is a tenth. What we add is
-spread thin: parameters checked and encoded, one timer, the record of the attempt, headers as a dict.
+1.41 to 1.46 before requests were written by hand: see ``short``. In instructions, with 1 KB, it is 477,000 to the
+limit's 469,000 on asyncio, 1.02, and 430,000 to 399,000 on uvloop, 1.08. The limit's own decode is a tenth. What we add
+is spread thin: parameters checked and encoded, one timer, the record of the attempt, headers as a dict.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -89,5 +90,5 @@ QUESTION = Question(
     unit="request",
     bases=("limit", "floor"),
     contenders=_contenders,
-    targets=(Target(of="1 KB, opeai_async", to="1 KB, limit", at_most=1.5),),
+    targets=(Target(of="1 KB, opeai_async", to="1 KB, limit", at_most=1.10),),
 )

@@ -72,4 +72,5 @@ QUESTION = Question(
     bases=("split",),
     turns=5,
     contenders=_contenders,
+    needs_loop=False,
 )

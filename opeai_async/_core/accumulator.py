@@ -114,12 +114,11 @@ class Accumulator:
     def extend(self, chunks: Iterable[ChatCompletionChunk]) -> None:
         """``add`` for each of *chunks*, which are of one type, as those of one stream."""
         batch = chunks if isinstance(chunks, list) else list(chunks)
-        if not batch:
+        if not batch or (len(batch) == 1 and self._add_text(batch[0])):
             return
         kind: type[ChatCompletionChunk] = type(batch[0])
         if kind is self._plain_type:
-            if len(batch) > 1 or not self._add_text(batch[0]):
-                self._add_all(batch, has_rare=len(batch) > 1 and len(set(map(type, batch))) > 1)
+            self._add_all(batch, has_rare=len(batch) > 1 and len(set(map(type, batch))) > 1)
         elif not names_vendor_fields(kind):
             if kind.is_plain:
                 self._plain_type = kind
@@ -132,13 +131,14 @@ class Accumulator:
                     self._choices[choice.index].add_named(choice, choice.delta)
 
     def _add_text(self, chunk: ChatCompletionChunk) -> bool:
-        """Add a plain chunk that is no more than a text of a choice that has begun; False if it is, nothing added.
+        """Add a plain chunk that is no more than a text of a choice that has begun; False for all else, nothing added.
 
         What ``_add_all`` does, at half the price for the chunks that come one at a time.
         """
         choices = chunk.choices
         if (
-            len(choices) != 1
+            type(chunk) is not self._plain_type
+            or len(choices) != 1
             or chunk.usage is not None
             or chunk.model != self._model
             or chunk.system_fingerprint != self._fingerprint
@@ -214,6 +214,8 @@ class Accumulator:
             for chunk in chunks:
                 self._id = self._id or chunk.id
                 self._created = self._created or chunk.created
+                if self._id and self._created:
+                    break
         last = chunks[-1]
         if last.model and last.system_fingerprint:
             self._model, self._fingerprint = last.model, last.system_fingerprint

@@ -10,7 +10,7 @@ that knows them (``vendor_twins.py``) takes the strict one's place for the rest 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -21,7 +21,7 @@ from opeai_async._core.sse import ServerSentEvent
 from opeai_async._core.template import MIN_EVENTS, Template, template_of
 from opeai_async._core.twins import DECODE_ERRORS, plain_twin, strict_twin
 from opeai_async._core.vendor_twins import LIBRARY, VendorFields
-from opeai_async.types.chunk import ChatCompletionChunk
+from opeai_async.types.chunk import ChatCompletionChunk, ChoiceDelta
 from opeai_async.types.completion import ChatCompletion
 
 ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
@@ -142,16 +142,17 @@ class ChunkDecoder(Generic[ChunkT]):
         It needs to know where a stream's reasoning comes from. That is told by its first text, as long as all is
         ordinary; where it comes under another name, the dialect also looks for copies under the usual one.
         """
-        deltas = [choice.delta for chunk in chunks for choice in chunk.choices]
         if self._vendor_fields is not None and self._vendor_fields.have_alias:
-            return chunks if self._dialect.saw_aliased(deltas) else None
+            return chunks if self._dialect.saw_aliased(_deltas(chunks)) else None
         if self._dialect.reasons_elsewhere:
-            return None if any(delta.reasoning_content for delta in deltas) else chunks
-        for delta in deltas:
-            if delta.reasoning_content or delta.content:
-                self._needs_no_care = True
-                self._dialect.saw_ordinary(delta.reasoning_content)
-                break
+            return None if any(delta.reasoning_content for delta in _deltas(chunks)) else chunks
+        for chunk in chunks:
+            for choice in chunk.choices:
+                delta = choice.delta
+                if delta.reasoning_content or delta.content:
+                    self._needs_no_care = True
+                    self._dialect.saw_ordinary(delta.reasoning_content)
+                    return chunks
         return chunks
 
     def decode_event(self, event: ServerSentEvent) -> ChunkT | None:
@@ -166,6 +167,10 @@ class ChunkDecoder(Generic[ChunkT]):
         if event.event.lower() == "error":
             raise self._dialect.read_error_event(event.data)
         return self._dialect.read_named_event(event.event, event.data, self._chunk_type)
+
+
+def _deltas(chunks: Iterable[ChatCompletionChunk]) -> list[ChoiceDelta]:
+    return [choice.delta for chunk in chunks for choice in chunk.choices]
 
 
 def decode_completion(body: bytes, completion_type: type[CompletionT], dialect: Dialect) -> CompletionT:

@@ -33,11 +33,11 @@ DEFAULT_MAX_EVENT_BYTES = 16 * 1024 * 1024
 # Anchored: without it, a line full of "data: " would be searched to its end from each of them.
 _find_ordinary = re.compile(rb"^data: (.*)\n\n", re.MULTILINE).findall
 _ORDINARY_START = b"data: "
-_ORDINARY_START_BYTES = len(_ORDINARY_START)
 _ORDINARY_OVERHEAD = len(b"data: \n\n")
 _CR, _LF = b"\r\n"  # numbers: to look for bytes in bytes, CPython 3.11 raises and catches an error first
 _BOM = b"\xef\xbb\xbf"
 _MAX_RETRY_DIGITS = 18
+_MAX_SOLE_BYTES = 4 * 1024
 _NO_PARTS: list[bytes] = []  # shared by all decoders that hold none, and never appended to
 
 
@@ -176,17 +176,15 @@ class SSEDecoder:
         None means that nothing was consumed. There must have been an event before; and as with ``feed_ordinary``, the
         caller is to find malformed UTF-8.
         """
-        if (
-            data.find(b"\n") == len(data) - 2
-            and data.startswith(_ORDINARY_START)
-            and data.endswith(b"\n\n")
-            and self._ordinary
-            and not self._tail
-            and _CR not in data
-            and len(data) <= self._max_event_bytes
-        ):
-            return data[_ORDINARY_START_BYTES:-2]
-        return None
+        # What is large is left to others: it would be copied here, for nothing where there are several events. On
+        # CPython 3.11 two calls of ``partition`` cost half of ``find``, ``startswith`` and ``endswith``.
+        if len(data) > _MAX_SOLE_BYTES:
+            return None
+        line, _, rest = data.partition(b"\n")
+        if rest != b"\n" or not self._ordinary or self._tail or _CR in line or len(data) > self._max_event_bytes:
+            return None
+        name, _, payload = line.partition(b": ")
+        return payload if name == b"data" else None
 
     def feed_alike(self, data: bytes, take: Callable[[bytes], list[T] | None]) -> list[T] | None:
         """What *take* makes of all events that *data* completes; None, with nothing consumed, if it makes None of them.

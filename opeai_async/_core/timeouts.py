@@ -133,12 +133,19 @@ class StreamClocks:
         self._wait_at = now
 
     def end_wait(self, now: float) -> None:
-        """No read waits any more, because it got bytes, or was cancelled."""
+        """No read waits any more, because it was cancelled, or failed."""
         if self._wait_at is not None:
             waited = now - self._wait_at
             self._silent_bytes_s += waited
             self._silent_content_s += waited
             self._wait_at = None
+
+    def end_wait_with_bytes(self, now: float) -> None:
+        """No read waits any more, because something arrived: ``end_wait`` and ``saw_bytes`` in one."""
+        if self._wait_at is not None:
+            self._silent_content_s += now - self._wait_at
+            self._wait_at = None
+        self._silent_bytes_s = 0.0
 
     def saw_bytes(self) -> None:
         """Something arrived."""

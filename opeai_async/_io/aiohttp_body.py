@@ -53,13 +53,16 @@ class Body(aiohttp.StreamReader):
 
     def feed_data(self, data: bytes, size: int = 0) -> bool:
         """Bytes came; called by aiohttp's parser. Answers that no more can be had of them without others."""
+        size = len(data)
         self._buffer.append(data)
-        self.total_bytes += len(data)
+        self.total_bytes += size
         waiter = self._waiter
         if waiter is not None:
             self._waiter = None
             if not waiter.done():
                 waiter.set_result(None)
+            if size <= self._low_water:
+                return False  # where somebody has waited, this is all there is
         if self.total_bytes - self._cursor > self._low_water or len(self._buffer) > self._high_water_chunks:
             self._protocol.pause_reading()
         return False

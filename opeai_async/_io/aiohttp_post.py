@@ -122,7 +122,7 @@ def _rest_of_head(request: Request) -> bytes:
 
 
 def _lines(headers: Mapping[str, str]) -> str:
-    lines = HiddenStr("".join([f"{name}: {value}\r\n" for name, value in headers.items()]))
+    lines = HiddenStr("\r\n".join((*map(": ".join, headers.items()), "")))
     if lines.count("\r") != len(headers) or lines.count("\n") != len(headers):
         raise ValueError("a header holds a line break")  # RFC 9110 5.5; they were checked when they were given
     return lines

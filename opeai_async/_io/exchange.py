@@ -172,8 +172,9 @@ class Exchange:
     def meta(self, head: ResponseHead, quirks: tuple[str, ...] = ()) -> ResponseMeta:
         """What is known about the exchange that brought *head*."""
         headers = masked_values(head.headers, self._keys)
+        request_id = head.request_id  # which is one of the headers
         return ResponseMeta(
-            request_id=self._without_key(head.request_id),
+            request_id=request_id if headers is head.headers else self._without_key(request_id),
             status_code=head.status,
             headers=headers,
             attempts=tuple(self._attempts),

@@ -78,23 +78,26 @@ class BodyReader:
         if self._total is not None:
             self._check_total(self._total)
         try:
-            data = None
+            data, response = None, self._response
             while data is None:
-                waiting = self._response.wait()
-                if waiting is None:
-                    if self._bytes_at_once > MAX_BYTES_AT_ONCE:
-                        self._bytes_at_once = 0
-                        await asyncio.sleep(0)  # others are served, and the timer; nothing was taken yet
-                else:
+                waiting = response.wait()
+                if waiting is not None:
                     self._bytes_at_once = 0
                     self._clocks.begin_wait(self._loop.time())
                     if self._timer is None:
                         self._arm()
                     try:
                         await waiting
-                    finally:
+                    except BaseException:
                         self._clocks.end_wait(self._loop.time())
-                data = self._response.read_nowait()
+                        raise
+                    self._clocks.end_wait_with_bytes(self._loop.time())
+                else:
+                    self._clocks.saw_bytes()
+                    if self._bytes_at_once > MAX_BYTES_AT_ONCE:
+                        self._bytes_at_once = 0
+                        await asyncio.sleep(0)  # others are served, and the timer; nothing was taken yet
+                data = response.read_nowait()
         except BodyError:
             if self._expired is not None:
                 raise ReadExpired(self._expired) from None
@@ -103,7 +106,6 @@ class BodyReader:
             size = len(data)
             self.bytes_read += size
             self._bytes_at_once += size
-            self._clocks.saw_bytes()
             if self.first_byte_at is None:
                 self.first_byte_at = self._loop.time()
         return data

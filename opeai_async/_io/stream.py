@@ -59,7 +59,9 @@ else:
     ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
 
 
+_OPEN = Outcome.OPEN  # on CPython 3.11, a look into an Enum is a call
 _NONE_READY: Iterator[Any] = iter(())  # shared: it is at its end
+_NO_BATCH: list[Any] = []  # shared: nothing is appended to a batch
 
 
 class ChunkStream(Generic[ChunkT]):
@@ -75,8 +77,8 @@ class ChunkStream(Generic[ChunkT]):
         self._dialect = Dialect(options.dialect)
         self._parser: StreamParser[ChunkT] | None = None
         self._accumulator = Accumulator(note=self._dialect.note)
-        self._batch: list[ChunkT] = []
-        self._ready: Iterator[ChunkT] = iter(self._batch)
+        self._batch: list[ChunkT] = _NO_BATCH
+        self._ready: Iterator[ChunkT] = _NONE_READY
         self._accumulated = 0
         self._end: End | None = None
         self._end_error: OpeAIError | None = None
@@ -181,7 +183,7 @@ class ChunkStream(Generic[ChunkT]):
         self._is_reading, self._read_was_cancelled = True, False
         try:
             self._accumulate()
-            while self._outcome is Outcome.OPEN:
+            while self._outcome is _OPEN:
                 if self._end is not None:
                     await self._settle(self._end)
                 elif self._reader is None or self._parser is None:
@@ -227,7 +229,7 @@ class ChunkStream(Generic[ChunkT]):
 
     def _chunks_of(self, data: bytes, parser: StreamParser[ChunkT]) -> list[ChunkT]:
         """The chunks of one read, which may be none; notes what ends the stream in ``_end`` and ``_end_error``."""
-        if self._outcome is not Outcome.OPEN:  # cancel() was called while it was waiting
+        if self._outcome is not _OPEN:  # cancel() was called while it was waiting
             return []
         batch = parser.feed(data) if data else parser.end()
         if begins := self._first_content_at is None and any(map(has_content, batch)):
@@ -249,19 +251,17 @@ class ChunkStream(Generic[ChunkT]):
 
     def _accumulate(self) -> None:
         """Add to the message what was handed out and is not in it yet."""
-        batch, begin = self._batch, self._accumulated
-        handed_out = len(batch) - length_hint(self._ready)
-        if begin == handed_out:
+        batch, begin, left = self._batch, self._accumulated, length_hint(self._ready)
+        self._accumulated = len(batch) - left if left else 0
+        if not left:  # a waiting stream does not keep what it brought last
+            self._batch, self._ready = _NO_BATCH, _NONE_READY
+        if not (batch := batch[begin : len(batch) - left] if begin or left else batch):
             return
-        if handed_out == len(batch):  # a waiting stream does not keep what it brought last
-            self._batch, self._ready, self._accumulated = [], _NONE_READY, 0
-        else:
-            self._accumulated = handed_out
         try:
-            self._accumulator.extend(batch if handed_out - begin == len(batch) else batch[begin:handed_out])
+            self._accumulator.extend(batch)
         except StreamError as exc:
             # It counts for more than an end that the same read brought: the answer cannot be rebuilt.
-            self._batch, self._ready, self._accumulated, self._end = [], _NONE_READY, 0, None
+            self._batch, self._ready, self._accumulated, self._end = _NO_BATCH, _NONE_READY, 0, None
             self._will_end(End.ERROR, exc)
         if self._accumulator.ended and self._reader is not None and self._is_finished():
             self._reader.saw_finish()
@@ -339,7 +339,7 @@ class ChunkStream(Generic[ChunkT]):
             return
         self._accumulate()
         all_seen = self._accumulated == len(self._batch)
-        self._batch, self._ready, self._accumulated = [], _NONE_READY, 0
+        self._batch, self._ready, self._accumulated = _NO_BATCH, _NONE_READY, 0
         if self._end in (End.DONE, End.EOF) and all_seen:
             self._finish(self._end)
         else:

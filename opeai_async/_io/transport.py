@@ -111,4 +111,4 @@ def has_ambiguous_length(head: ResponseHead) -> bool:
     length = head.headers.get("content-length")
     if length is None:
         return False
-    return "transfer-encoding" in head.headers or len(set(length.split(", "))) > 1
+    return "transfer-encoding" in head.headers or ("," in length and len(set(length.split(", "))) > 1)

@@ -247,6 +247,24 @@ class TestStreamClocks:
         stream.begin_wait(1e9)
         assert stream.expiry().at == math.inf
 
+    @given(waits=st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=1))
+    def test_a_wait_that_ends_with_bytes_is_both_in_one(self, waits):
+        """It says the same as ``end_wait`` and ``saw_bytes``, after which the reader may be busy."""
+        one, other = clocks(), clocks()
+        now = 0
+        for seconds, begins in waits:
+            if begins:
+                one.begin_wait(now)
+                other.begin_wait(now)
+            now += seconds
+            one.end_wait_with_bytes(now)
+            other.end_wait(now)
+            other.saw_bytes()
+            now += seconds
+        one.begin_wait(now)
+        other.begin_wait(now)
+        assert one.expiry() == other.expiry()
+
     @given(steps=st.lists(st.tuples(st.sampled_from(["wait", "busy", "bytes", "chunk"]), st.integers(0, 20))))
     def test_the_idle_clock_is_the_sum_of_waits_since_the_last_byte(self, steps):
         """Against the definition, for any order of waiting, working, bytes and chunks."""

@@ -125,6 +125,17 @@ async def test_who_waits_is_woken_once():
     assert payload.read_nowait() == b"cdef"
 
 
+async def test_who_is_woken_by_much_finds_reading_paused():
+    """The first bytes are all that is held, and may be too many already."""
+    payload = waited_for()
+    waiting = payload.arrival()
+    payload.feed_data(b"1" * (payload._low_water + 1))
+    await waiting
+    assert payload._protocol._reading_paused
+    payload.read_nowait()
+    assert not payload._protocol._reading_paused
+
+
 async def test_who_waits_hears_of_the_end():
     payload = waited_for()
     waiting = payload.arrival()

@@ -1,7 +1,11 @@
 """The measuring itself: who wins is computed rightly, and a contender that does no work is found out."""
 
+import asyncio
+import socket
+
 import pytest
 
+from benchmarks import loops
 from benchmarks.lab import Contender, Question, Target, open_lab
 from benchmarks.measure import ask
 from benchmarks.report import Figure
@@ -40,9 +44,9 @@ def question_of(costs, *, groups=("", ""), figures=(CPU,), is_peer=False, rounds
     )
 
 
-async def test_medians_and_ratios_within_rounds():
+def test_medians_and_ratios_within_rounds():
     """The first round does not count; a ratio is the median of the rounds' ratios, not the ratio of the medians."""
-    answered = await ask(question_of([[9e9, 1, 2, 4], [9e9, 2, 6, 4]]), 3)
+    (answered,) = ask(question_of([[9e9, 1, 2, 4], [9e9, 2, 6, 4]]), 3)
     base, other = answered.rows
     assert (base.values["CPU"], base.least) == (2, 1)
     assert other.values["CPU"] == 4
@@ -50,25 +54,26 @@ async def test_medians_and_ratios_within_rounds():
     assert answered.rounds == 3
 
 
-async def test_ratios_stay_within_groups():
+def test_ratios_stay_within_groups():
     """Where sizes are compared, each has its own base."""
-    answered = await ask(question_of([[0, 1], [0, 2]], groups=("small", "large")), 1)
+    (answered,) = ask(question_of([[0, 1], [0, 2]], groups=("small", "large")), 1)
     assert [(row.label, row.ratios["CPU"]) for row in answered.rows] == [
         ("small, base", {"base": 1}),
         ("large, other", {}),
     ]
 
 
-async def test_a_figure_that_one_contender_does_not_know():
+def test_a_figure_that_one_contender_does_not_know():
     """It is left out, and not taken for nothing."""
     costs = [[{"delay": 2}, {"delay": 2}], [{}, {}]]
-    base, other = (await ask(question_of(costs, figures=(Figure(name="CPU", unit="s"), DELAY)), 1)).rows
+    (answered,) = ask(question_of(costs, figures=(Figure(name="CPU", unit="s"), DELAY)), 1)
+    base, other = answered.rows
     assert base.ratios["delay"] == {"base": 1}
     assert "delay" not in other.values
     assert other.ratios["delay"] == {}
 
 
-async def test_time_is_measured_where_nothing_is_told():
+def test_time_is_measured_where_nothing_is_told():
     """CPU and wall time, per unit."""
 
     async def run() -> None:
@@ -78,31 +83,83 @@ async def test_time_is_measured_where_nothing_is_told():
         return [Contender(name="base", run=run, units=1)]
 
     asked = Question(name="made", title="", unit="thing", bases=(), contenders=contenders)
-    (row,) = (await ask(asked, 1)).rows
+    (answered,) = ask(asked, 1)
+    (row,) = answered.rows
     assert set(row.values) == {"CPU", "wall"}
     assert all(value >= 0 for value in row.values.values())
 
 
-async def test_a_slow_contender_takes_part_in_fewer_rounds():
+def loops_question(seen, *, needs_loop=True) -> Question:
+    """A question whose contender notes in *seen* which event loop it runs on; it answers with one of them."""
+
+    async def run():
+        seen.append(type(asyncio.get_running_loop()).__module__.partition(".")[0])
+        return {"CPU": len(seen)}
+
+    async def contenders(lab):
+        assert (lab.peers == frozenset()) is (lab.loop == loops.UVLOOP)
+        return [Contender(name=name, run=run, units=1) for name in ("base", "other")]
+
+    return Question(name="made", title="", unit="thing", bases=("base",), contenders=contenders, needs_loop=needs_loop)
+
+
+def test_two_loops_take_turns():
+    """A round each; a contender is compared to the one on its own loop. Peers are there on the first only."""
+    pytest.importorskip("uvloop", reason="not on every platform")
+    seen: list[str] = []
+    answers = ask(loops_question(seen), 2, on=loops.LOOPS)
+    assert seen == ["asyncio", "asyncio", "uvloop", "uvloop"] * 3
+    assert [answered.loop for answered in answers] == ["asyncio", "uvloop"]
+    assert [answered.rows[0].values["CPU"] for answered in answers] == [(6 + 9) / 2, (8 + 11) / 2]
+    assert [answered.rows[1].ratios["CPU"]["base"] for answered in answers] == [
+        (5 / 6 + 10 / 9) / 2,
+        (7 / 8 + 12 / 11) / 2,
+    ]
+
+
+def test_what_needs_no_loop_is_asked_on_one():
+    """A computation says the same on each."""
+    seen: list[str] = []
+    (answered,) = ask(loops_question(seen, needs_loop=False), 1, on=loops.LOOPS)
+    assert seen == ["asyncio"] * 4
+    assert answered.loop == ""
+
+
+def test_a_laboratory_that_cannot_be_set_up_leaves_nothing():
+    """Its server has ended when the error is told."""
+    labs = []
+
+    async def contenders(lab):
+        labs.append(lab)
+        raise ValueError("broken")
+
+    asked = Question(name="made", title="", unit="thing", bases=(), contenders=contenders)
+    with pytest.raises(ValueError, match="broken"):
+        ask(asked, 1)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", labs[0].port))
+
+
+def test_a_slow_contender_takes_part_in_fewer_rounds():
     """Its ratio is that of the rounds it was in, and it has no round that does not count."""
-    answered = await ask(question_of([[0, 1, 2, 4], [6]], rounds=1), 3)
+    (answered,) = ask(question_of([[0, 1, 2, 4], [6]], rounds=1), 3)
     assert answered.rows[1].ratios["CPU"] == {"base": 6}
 
 
-async def test_a_peer_that_fails_is_a_note():
+def test_a_peer_that_fails_is_a_note():
     """Its answer is told, and the others go on."""
-    answered = await ask(question_of([[0, 1, 2], [0, ValueError("no such model")]], is_peer=True), 2)
+    (answered,) = ask(question_of([[0, 1, 2], [0, ValueError("no such model")]], is_peer=True), 2)
     assert [row.name for row in answered.rows] == ["base"]
     assert answered.notes == ["other: failed: ValueError: no such model"]
 
 
-async def test_our_own_failure_ends_the_run():
+def test_our_own_failure_ends_the_run():
     """No figure hides it."""
     with pytest.raises(ValueError, match="broken"):
-        await ask(question_of([[0, 1], [ValueError("broken")]]), 1)
+        ask(question_of([[0, 1], [ValueError("broken")]]), 1)
 
 
-async def test_targets_are_judged():
+def test_targets_are_judged():
     """By the ratio to another contender, or by the number itself; in the first figure or a named one."""
     targets = (
         Target(of="other", to="base", at_most=3),
@@ -111,7 +168,7 @@ async def test_targets_are_judged():
         Target(of="other", to="base", at_most=1, figure="delay"),
     )
     costs = [[{}, {"CPU": 2, "delay": 1}], [{}, {"CPU": 6, "delay": 5}]]
-    answered = await ask(question_of(costs, figures=(CPU, DELAY), targets=targets), 1)
+    (answered,) = ask(question_of(costs, figures=(CPU, DELAY), targets=targets), 1)
     assert [(str(verdict), verdict.is_met) for verdict in answered.verdicts] == [
         ("target: other / base <= 3.00 met (3.00)", True),
         ("target: other / base <= 2.50 MISSED (3.00)", False),

@@ -1,23 +1,35 @@
 """The picture shows the ratios of the report, and nothing is measured where it cannot be drawn."""
 
 import sys
+from collections.abc import Sequence
 
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.picture import MEASURES, OURS, draw, panels
+from benchmarks.picture import MEASURES, ON_UVLOOP, OURS, draw, panels
 from benchmarks.report import Answered, Figure, Report, Row
 
 
-def report(*questions: str, group: str = "") -> Report:
+def report(*questions: str, group: str = "", loops: Sequence[str] = ("asyncio",)) -> Report:
     def row(name: str, ratio: float) -> Row:
         return Row(name=name, group=group, values={"CPU": ratio}, least=ratio, ratios={"CPU": {"limit": ratio}})
 
     rows = [row("limit", 1.0), row("opeai_async, chunks", 0.9), row("opeai_async, batches()", 0.8), row("openai", 44.0)]
     figures = (Figure(name="CPU", unit="us/chunk", compared=True),)
     asked = [
-        Answered(name=name, title="t", rounds=5, bases=("limit",), figures=figures, rows=rows, verdicts=[], notes=[])
+        Answered(
+            name=name,
+            title="t",
+            loop=loop,
+            rounds=5,
+            bases=("limit",),
+            figures=figures,
+            rows=rows if loop == loops[0] else [row("limit", 1.0), row("opeai_async, chunks", 1.1)],
+            verdicts=[],
+            notes=[],
+        )
         for name in questions
+        for loop in loops
     ]
     return Report(machine="Python 3 on a machine, aiohttp 3", date="2026-01-31", questions=asked)
 
@@ -26,6 +38,14 @@ def test_a_panel_holds_ours_and_the_peers():
     """Of our own ways the first, which is what people write; no floor and no limit, which is the line."""
     (panel,) = panels(report("burst", "construct"))
     assert panel == (MEASURES[0], {OURS: 0.9, "openai": 44.0})
+
+
+def test_a_panel_holds_ours_on_each_loop():
+    """Each against the limit on its own; peers are measured on the first."""
+    (panel,) = panels(report("burst", loops=("asyncio", "uvloop")))
+    assert panel == (MEASURES[0], {OURS: 0.9, ON_UVLOOP: 1.1, "openai": 44.0})
+    (panel,) = panels(report("burst", loops=("uvloop",)))
+    assert panel == (MEASURES[0], {ON_UVLOOP: 0.9, "openai": 44.0})
 
 
 def test_a_measure_of_another_group_is_no_panel():
@@ -40,7 +60,7 @@ def test_it_is_drawn_as_its_suffix_says(suffix, begins, tmp_path):
     pytest.importorskip("matplotlib", reason="dependency group bench, not needed by any other test")
     first, second = tmp_path / f"one{suffix}", tmp_path / f"two{suffix}"
     for path in (first, second):
-        draw(report("burst", "frames", "accumulate", "tools"), path)
+        draw(report("burst", "frames", "accumulate", "tools", loops=("asyncio", "uvloop")), path)
     assert first.read_bytes().startswith(begins)
     assert first.read_bytes() == second.read_bytes()
 

@@ -1,5 +1,6 @@
 """Every question can be asked: one small round of each contender, with the real server in its own process."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import loops
 from benchmarks.__main__ import QUESTIONS, main
 from benchmarks.lab import open_lab
 
@@ -17,16 +19,26 @@ PEERS = frozenset({"aiohttp + json"})
 SHARE = 0.002
 
 
-@pytest.mark.parametrize("name", QUESTIONS)
-async def test_each_contender_answers(name):
+ASKED = [(name, loop) for name, question in QUESTIONS.items() for loop in loops.LOOPS[: 1 + question.needs_loop]]
+
+
+@pytest.mark.parametrize(("name", "loop"), ASKED)
+def test_each_contender_answers(name, loop):
     """It does its work, which it checks itself; figures, bases and targets are about what is there."""
     question = QUESTIONS[name]
-    async with open_lab(SHARE, PEERS) as lab:
-        contenders = await question.contenders(lab)
-        for contender in contenders:
-            told = await contender.run() or {}
-            assert set(told) <= {figure.name for figure in question.figures}
-            assert contender.units > 0
+
+    async def answers():
+        async with open_lab(SHARE, PEERS, loop) as lab:
+            contenders = await question.contenders(lab)
+            for contender in contenders:
+                told = await contender.run() or {}
+                assert set(told) <= {figure.name for figure in question.figures}
+                assert contender.units > 0
+            return contenders
+
+    if loop == loops.UVLOOP:
+        pytest.importorskip("uvloop", reason="not on every platform")
+    contenders = loops.run(loop, answers())
     labels = {contender.label for contender in contenders}
     assert set(question.bases) <= {contender.name for contender in contenders}
     for target in question.targets:
@@ -44,6 +56,7 @@ def test_each_file_that_asks_is_in_the_command():
     [
         (["no-such-question"], "burst"),
         (["--peers", "no-such-peer"], "aiohttp + json"),
+        (["--loop", "no-such-loop"], "asyncio, uvloop, both"),
         (["--share", "2"], "at most 1"),
         (["--repeats", "0"], "1 or more"),
     ],
@@ -56,9 +69,19 @@ def test_a_bad_argument_is_refused(arguments, told, capsys):
     assert told in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("loop", ["uvloop", "both"])
+def test_a_loop_that_is_not_installed_is_refused(loop, monkeypatch, capsys):
+    """Where none is asked for, asyncio's own is measured alone."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    assert loops.installed() == (loops.ASYNCIO,)
+    with pytest.raises(SystemExit):
+        main(["--loop", loop])
+    assert "uvloop is not installed (dependency group bench)" in capsys.readouterr().err
+
+
 def test_the_command_answers():
     """``python -m benchmarks construct --json`` prints JSON and nothing else."""
-    arguments = ["construct", "--repeats", "1", "--share", "0.01", "--peers", "none", "--json"]
+    arguments = ["construct", "--repeats", "1", "--share", "0.01", "--peers", "none", "--json", "--loop", "asyncio"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}  # found in a safe-path environment too
     command = [sys.executable, "-m", "benchmarks", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

@@ -34,7 +34,7 @@ def report() -> Report:
 def test_a_table_holds_everything():
     """Heads, figures, ratios, targets and notes; a figure that nobody knows is blank."""
     assert table(answered()).splitlines() == [
-        "burst: many chunks (5 rounds)",
+        "burst on asyncio: many chunks (5 rounds)",
         "                     CPU us/chunk  least CPU  p99 delay ms  / limit  p99 delay / limit",
         "limit                       2.000      1.000                   1.00",
         "opeai_async, chunks         1.500      0.750                   0.75",
@@ -42,6 +42,27 @@ def test_a_table_holds_everything():
         "  target: opeai_async, chunks / limit <= 1.00 met (0.75)",
         "  groq: not installed",
     ]
+
+
+def test_a_question_that_needs_no_loop_names_none():
+    """Its table and its JSON."""
+    assert table(msgspec.structs.replace(answered(), loop="")).startswith("burst: many chunks")
+
+
+def test_a_question_on_two_loops_is_two_answers(tmp_path):
+    """Neither takes the other's place, in one file or in several."""
+    paths = [tmp_path / "one.json", tmp_path / "two.json"]
+    on_uvloop = msgspec.structs.replace(answered(), loop="uvloop")
+    for path, asked in zip(paths, [answered(), on_uvloop], strict=True):
+        path.write_text(Report(machine="m", date="2026-02-01", questions=[asked]).as_json())
+    assert load(paths).questions == [answered(), on_uvloop]
+
+
+def test_a_report_from_before_there_were_loops(tmp_path):
+    """It was asyncio's."""
+    path = tmp_path / "saved.json"
+    path.write_text(report().as_json().replace('"loop": "asyncio",', ""))
+    assert load([path]) == report()
 
 
 @pytest.mark.parametrize(("found", "is_met"), [(1.0, True), (1.004, True), (1.006, False), (1.1, False)])
@@ -78,5 +99,5 @@ def test_tables_from_a_saved_report(tmp_path, capsys):
     main(["frames", "--from", str(path)])
     told = capsys.readouterr().out
     assert "2026-01-31, a machine" in told
-    assert "frames: many chunks" in told
-    assert "burst: many chunks" not in told
+    assert "frames on asyncio: many chunks" in told
+    assert "burst" not in told
