@@ -17,6 +17,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from opeai_async._io.aiohttp_body import take_over
 from opeai_async._io.aiohttp_lookups import Lookups
+from opeai_async._io.leftovers import acknowledge_at_once, keep_socket, read_leftovers, write_at_once
 from opeai_async._io.patience import Patience
 from opeai_async._io.peers import Suspicion
 from opeai_async._io.sending import Address, Sending, Wait, has_input
@@ -36,6 +37,11 @@ BEGINNING_BYTES = 16
 # make of an ordinary answer. All lines together have MAX_FRAMING_BYTES.
 MAX_LINE_BYTES = 32 * 1024
 MAX_HEAD_LINES = 256
+# What is smaller goes out in one piece, so no answer to it is early.
+KEPT_FROM_BYTES = 64 * 1024
+
+# Whether what aiohttp says of a connection that nothing was sent on is to be relied upon (``aiohttp_self_test``).
+is_known = True
 
 SENDING: ContextVar[Sending] = ContextVar("opeai_asyncSENDING")
 
@@ -49,6 +55,14 @@ class Handler(ResponseHandler):
     malformed, it closes the connection, but the reader of the body sleeps on; and it never wakes for framing without
     end, such as a chunk extension.
 
+    At the connection's end it drops what its parser has not parsed yet, because the reader is slow, and the loop drops
+    what it has not handed out (``leftovers``). So here the end is put off until the reader has come to it:
+
+        connection_lost -> _end is set -> (reader resumes, rest is handed out)* -> _end is told
+
+    The rest is parsed as the reader takes it, as before the end: to parse it at once was tried, and a compressed body
+    of a MiB became a GiB.
+
     Attributes:
         beginning: The first bytes that it brought to a request; or that it brought unasked, when it was made.
         served: How many requests it was given to.
@@ -58,9 +72,11 @@ class Handler(ResponseHandler):
     # Not in the instance's dict, which aiohttp has filled up to where it would double.
     __slots__ = (
         "_body_bytes",
+        "_end",
         "_grew_at",
         "_head_ends_at",
         "_is_after_head",
+        "_kept",
         "_last",
         "_message",
         "beginning",
@@ -76,6 +92,13 @@ class Handler(ResponseHandler):
         self._is_after_head = False
         self._last = self.beginning = b""
         self._message: RawResponseMessage | None = None
+        self._end: tuple[BaseException | None] | None = None
+        self._kept: socket.socket | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It can be used; called by the event loop."""
+        super().connection_made(transport)
+        write_at_once(transport)
 
     def begin(self) -> None:
         """Another request gets this connection."""
@@ -110,6 +133,8 @@ class Handler(ResponseHandler):
         """A head was read; called by aiohttp."""
         self._message = message = data[0]
         self._is_after_head = not 100 <= message.code < 200  # after an interim response comes another one
+        if self._kept is not None and message.code < 400 and self._is_after_head:
+            self._let_go_of_socket()  # the server reads on
         take_over(*data)
         super().feed_data(data, *args)
 
@@ -151,18 +176,78 @@ class Handler(ResponseHandler):
             data = data[end:]
         return data
 
+    def keep_what_comes(self, body_bytes: int) -> None:
+        """Get ready for an answer that comes before all of a body of *body_bytes* has gone out, and a hang-up then."""
+        if body_bytes >= KEPT_FROM_BYTES and self._kept is None and self.transport is not None:
+            self._kept = keep_socket(self.transport)
+            if self._kept is not None:
+                acknowledge_at_once(self._kept)
+
     def connection_lost(self, exc: BaseException | None) -> None:
-        """The connection has ended; called by the event loop. What came before that is handed out before its end."""
-        # While reading is paused, aiohttp's parser holds bytes back, and drops them at the connection's end.
-        while self._payload is not None and self._reading_paused and self._parser is not None:
-            if self._payload.is_eof():
+        """The connection has ended; called by the event loop."""
+        body = self._payload
+        if self.transport is None or self._parser is None or (body is not None and body.is_eof()):
+            self._let_go_of_socket()
+            super().connection_lost(exc)
+            return
+        self._end = (exc,)
+        self.force_close()  # at the end of its body, nobody shall pool it
+        self._go_on_to_end()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Its reader has taken what there was; called by aiohttp, also by its parser, which then is to do nothing."""
+        super().resume_reading(resume_parser)
+        if not resume_parser:
+            self._let_go_of_socket()  # it is the end of a body
+        elif self._end is not None:
+            self._go_on_to_end()
+
+    def close(self) -> None:
+        """Close it; called by aiohttp."""
+        self._forget_end()
+        super().close()
+
+    def abort(self) -> None:
+        """Close it without a farewell; called by aiohttp."""
+        self._forget_end()
+        super().abort()
+
+    def _go_on_to_end(self) -> None:
+        """Hand out what is left after the end, as far as the reader goes along, then tell the end."""
+        while self._end is not None and not self._reading_paused:
+            rest = read_leftovers(self.transport, self._kept) if self.transport is not None else b""
+            if not rest:
+                (exc,), self._end = self._end, None
+                self._let_go_of_socket()
+                super().connection_lost(exc)
+            else:
+                self.data_received(rest)
+
+    def _forget_end(self) -> None:
+        """Nobody reads on."""
+        self._let_go_of_socket()
+        if self._end is not None:
+            (exc,), self._end = self._end, None
+            self._payload = None
+            super().connection_lost(exc)
+
+    def _take_early_answer(self) -> None:
+        """A write has failed, which is told before the loop tells the end: see whether the server said why."""
+        while not self._is_after_head and self.transport is not None and self._parser is not None:
+            rest = read_leftovers(self.transport, self._kept)
+            if not rest:
                 break
-            self._reading_paused = False
-            ResponseHandler.data_received(self, b"")
-        super().connection_lost(exc)
+            self.data_received(rest)
+
+    def _let_go_of_socket(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
 
     def set_exception(self, exc: BaseException, *cause: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The connection has failed; called by aiohttp. Tells whoever reads a body, where aiohttp does not."""
+        if self._kept is not None and self._end is None and isinstance(exc, OSError):
+            self._take_early_answer()
         super().set_exception(exc, *cause)
         body = self._payload
         if isinstance(exc, HttpProcessingError) and body is not None and not body.is_eof() and not body.exception():
@@ -282,8 +367,24 @@ def has_spoken(protocol: ResponseHandler | None, sending: Sending) -> bool:
         if _is_spoiled(protocol):
             return True
     # Not should_close: on uvloop the last bytes of the TLS handshake may be unsent still, which is no harm here.
-    elif protocol.is_at_end if isinstance(protocol, Handler) else protocol.should_close:
+    elif is_known and isinstance(protocol, Handler) and protocol.is_at_end:
         return True
-    if not sending.reused and transport.get_extra_info("ssl_object") is not None:
-        return False  # what is in the socket may be the session tickets of the handshake
+    if transport.get_extra_info("ssl_object") is not None and (not sending.reused or _is_encrypted_rest(transport)):
+        return sending.reused or _brings_leftovers(protocol, transport)
     return has_input(transport.get_extra_info("socket"))
+
+
+def _is_encrypted_rest(transport: Any) -> bool:
+    """Whether TLS holds what it has not decrypted yet."""
+    return bool(transport.get_read_buffer_size())
+
+
+def _brings_leftovers(protocol: ResponseHandler, transport: asyncio.Transport) -> bool:
+    """Whether something came with the end of the handshake, which uvloop hands out a turn after the connection.
+
+    What is in the socket may be session tickets, so it tells nothing.
+    """
+    data = read_leftovers(transport, None)
+    if data:
+        protocol.data_received(data)
+    return bool(data)

@@ -85,6 +85,8 @@ class Poster:
             _expect_answer(protocol)
             # What is written has no name here: traceback printers show locals.
             protocol.transport.write(b"".join((target.begin, _rest_of_head(request), request.body)))
+            if isinstance(protocol, Handler):
+                protocol.keep_what_comes(len(request.body))
             message, content = await protocol.read()
             while 100 <= message.code < 200 and message.code != _SWITCHING_PROTOCOLS:
                 message, content = await protocol.read()

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from opeai_async._core.http import Request, ResponseHead
-from opeai_async._io.aiohttp_connections import MAX_HEAD_LINES, MAX_LINE_BYTES, SENDING, Connector, has_spoken
+from opeai_async._io.aiohttp_connections import (
+    MAX_HEAD_LINES,
+    MAX_LINE_BYTES,
+    SENDING,
+    Connector,
+    Handler,
+    has_spoken,
+)
 from opeai_async._io.aiohttp_post import BIG_BODY_BYTES, NO_CLOCKS, READ_BUFFER_BYTES, Posted, by_name
 from opeai_async._io.sending import Sending
 
@@ -85,4 +92,6 @@ class ClientRequest(aiohttp.ClientRequest):
                 if protocol.transport is not None:  # from CPython 3.12 on, nobody waits yet: its end will tell
                     protocol.transport.abort()
             return
+        if isinstance(protocol, Handler) and (size := getattr(self.body, "size", None)):
+            protocol.keep_what_comes(size)
         await super().write_bytes(writer, conn, content_length)

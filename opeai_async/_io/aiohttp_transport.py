@@ -32,6 +32,7 @@ from opeai_async._io.aiohttp_errors import (
     why_broken,
 )
 from opeai_async._io.aiohttp_post import Posted, Poster, can_post
+from opeai_async._io.aiohttp_self_test import learn
 from opeai_async._io.aiohttp_session import SessionPoster
 from opeai_async._io.lifetime import Lifetime, Origin
 from opeai_async._io.loop import running_loop
@@ -86,10 +87,12 @@ class AiohttpTransport:
         self._session_poster: SessionPoster
         self._keeper: AsyncGenerator[None, None] | None = None
         self._lifetime: Lifetime | None = None
+        self._learned: set[bool]
+        self._learning: dict[bool, asyncio.Task[None]]
         self._slots: Slots | None = None
         self._sends: set[Patience] = set()
         self._open: set[AiohttpResponse] = set()
-        self._drains: set[asyncio.Task[None]] = set()
+        self._drains: set[asyncio.Task[None]] = set()  # and what else runs in the background
 
     @property
     def open_responses(self) -> int:
@@ -193,14 +196,31 @@ class AiohttpTransport:
         if self._closed:
             raise SendError(_client_closed(), Cause.FINAL)
         loop = asyncio.get_running_loop()
-        if self._loop is loop:
-            return
+        if self._loop is not loop:
+            await self._begin_on(loop, url)
+        is_secure = url.startswith("https:")
+        if is_secure not in self._learned:
+            await self._learn(is_secure=is_secure)
+
+    async def _learn(self, *, is_secure: bool) -> None:
+        """Wait until the loop was tested, by one task for all requests that wait for it."""
+        if is_secure not in self._learning:
+            self._learning[is_secure] = task = asyncio.create_task(learn(tls=is_secure), name="opeai_async self-test")
+            self._drains.add(task)
+            task.add_done_callback(self._drains.discard)
+        await asyncio.wait([self._learning[is_secure]])
+        if self._closed:
+            raise SendError(_client_closed(), Cause.FINAL)
+        self._learned.add(is_secure)
+
+    async def _begin_on(self, loop: asyncio.AbstractEventLoop, url: str) -> None:
         try:
             self._check_loop(loop)
         except ConfigurationError as exc:
             raise SendError(exc, Cause.FINAL) from None
         self._loop = loop
         self._sends, self._open, self._drains = set(), set(), set()
+        self._learned, self._learning = set(), {}
         self._slots = None if self._max_connections is None else Slots(self._max_connections)
         trust = self._ssl_context
         if trust is None and "https" in (urlsplit(url).scheme, urlsplit(self._proxy or "").scheme):

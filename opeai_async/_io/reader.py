@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from opeai_async._core.http import ResponseHead
 from opeai_async._core.timeouts import Expiry, Limits, StreamClocks
+from opeai_async._io.patience import TURNS
 from opeai_async._io.transport import BodyError, Response
 
 # A compressed body, asked for or not, unpacks without end from bytes that have arrived, and no read of it waits.
@@ -145,16 +146,19 @@ class BodyReader:
         if expiry.at > self._loop.time():
             self._arm()
         else:
-            # Perhaps it is the loop that is late, and not the server: a reader whose bytes have come is woken first.
-            self._timer = self._loop.call_soon(self._expire_if_still_waiting)
+            # Perhaps it is the loop or the process that is late, and not the server: a reader whose bytes have come is
+            # woken first.
+            self._timer = self._loop.call_soon(self._expire_if_still_waiting, TURNS)
 
-    def _expire_if_still_waiting(self) -> None:
+    def _expire_if_still_waiting(self, turns: int) -> None:
         self._timer = None
         expiry = self._clocks.expiry()
         if expiry is None:
             return
         if expiry.at > self._loop.time():
             self._arm()
+        elif turns:
+            self._timer = self._loop.call_soon(self._expire_if_still_waiting, turns - 1)
         else:
             self._expired = expiry
             self._response.abort()

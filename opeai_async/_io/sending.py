@@ -132,7 +132,11 @@ class Sending:
     def begin(self, connection: Connection, *, reused: bool) -> None:
         """The request will go out on *connection*; calls what was to be called then."""
         self.reused, self.transport, self.socket = reused, connection.transport, None
-        self._connection, self._turn, self._bytes = connection, connection.served, connection.bytes_read
+        self._connection, self._turn = connection, connection.served
+        # What a new connection has brought before its first request is an answer to none; has_answer() counts it.
+        self._bytes = connection.bytes_read if reused else 0
+        # aiohttp's session looks for an answer before it lets us look what the server has said.
+        self.spoiled = self.has_answer()
         self._on_connected()
 
     def settle(self) -> None:
