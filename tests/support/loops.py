@@ -102,13 +102,16 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
 PROLOGUES = {
     "asyncio": "",
     "uvloop": "import asyncio, uvloop; asyncio.events.new_event_loop = uvloop.new_event_loop\n",
+    # Not in the program's own namespace, which would live on with the function and be cleared too late for warnings.
     "eager": """\
+exec('''
 import asyncio
-def _eager(plain=asyncio.events.new_event_loop):
+def eager(plain=asyncio.events.new_event_loop):
     loop = plain()
     loop.set_task_factory(asyncio.eager_task_factory)
     return loop
-asyncio.events.new_event_loop = _eager
+asyncio.events.new_event_loop = eager
+''', {})
 """,
 }
 
