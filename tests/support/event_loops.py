@@ -27,5 +27,4 @@ def run_on(name: str, coroutine: Coroutine[Any, Any, T]) -> T:
 
 async def _without_leaks(coroutine: Coroutine[Any, Any, T]) -> T:
     async with no_leaks():
-        result = await coroutine
-    return result
+        return await coroutine
