@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import time
 import warnings
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from operator import length_hint
@@ -235,7 +236,7 @@ class ChunkStream(Generic[ChunkT]):
         if begins := self._first_content_at is None and any(map(has_content, batch)):
             self._first_content_at = self._now()
         if parser.error is not None:
-            self._will_end(End.ERROR, parser.error, failure_of(parser.error, parser.head))
+            self._will_end(End.ERROR, parser.error, failure_of(parser.error, parser.head, time.time()))
         elif parser.done or not data:
             self._will_end(End.DONE if parser.done else End.EOF)
         if begins:

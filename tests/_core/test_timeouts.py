@@ -15,7 +15,7 @@ from opeai_async.errors import ConfigurationError
 NAMES = Timeouts.__struct_fields__
 LIMITS = Limits(
     connect_s=5,
-    pool_s=10,
+    pool_s=60,
     response_headers_s=300,
     first_content_s=100,
     idle_bytes_s=10,
