@@ -1,9 +1,8 @@
 """Does a job get through at the rate that a server allows, with few requests that it refuses?
 
-``python -m benchmarks.limits [--calls 4000] [--at-once 50 100 200] [--limits NAME ...] [--streams]`` prints a table. The
-server is another process; it answers after 20 ms, and refuses with 429 what is beyond its limit. *Time* is that of the
-job over what the limit allows without any burst; *extra* are the requests that were refused, as the server counted
-them, over the calls.
+``python -m benchmarks.limits [--calls 4000] [--at-once 50 100 200] [--limits NAME ...] [--streams]`` prints a table.
+The server is another process; it answers after 20 ms, and refuses with 429 what is beyond its limit. *Time* is that of
+the job over what the limit allows without any burst; *extra* are the requests that were refused over the calls.
 """
 
 import argparse

@@ -228,9 +228,7 @@ class APITimeoutError(APIConnectionError):
 class PoolTimeoutError(APITimeoutError):
     """Every slot of ``max_connections`` stayed taken for ``Timeouts.pool_s`` seconds; never retried."""
 
-    default_hint = (
-        "close streams that are no longer read, raise max_connections, or wait for longer: Timeouts(pool_s=None)"
-    )
+    default_hint = "close streams that are no longer read, raise max_connections, or set pool_s=None"
 
 
 class InvalidResponseError(OpeAIError):
@@ -274,8 +272,7 @@ class APIStatusError(OpeAIError):
             https://platform.openai.com/docs/guides/error-codes
         request_id: The server's id for this request: quote it to support.
         retry_after_s: Seconds the server asked to wait, or None.
-        headers: What the response's headers say about limits and waiting: ``retry-after``, ``x-ratelimit-remaining-
-            requests`` and their like, names in lower case.
+        headers: Those of the response that tell about limits and waiting, names in lower case.
         attempts: One record per try.
         body: The decoded error body, or the beginning of it as text.
     """
