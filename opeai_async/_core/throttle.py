@@ -24,6 +24,20 @@ the time since the pause in units of the time between the last two refusals: at 
 which has not changed is met rarely (its bucket must run empty first), and later fast, so that one that was raised is
 found. Each refusal brings a better rate, and a longer unit.
 
+Where the server saves nothing up in a pause, the rate so learnt is far too low: what was accepted is divided by a time
+that was mostly pause. But the pace at which it refused then says more, since a bucket without a burst is overrun at
+once. So the pace comes near to that one within the first unit, fast at first and then slower (as in RFC 9438, CUBIC)::
+
+    refused at  - - - - - - - - - - - - - - - - /      a pace that was refused after its bucket had run empty is
+    0.9 of it              __________.......--''       hardly above the rate, and changes little
+                     _.--''
+    0.97 of the rate /
+                     0                 1      x
+
+A server with no burst at all also refuses calls of the right pace that the network has pushed together. No pace cures
+that; there a job takes about twice the time that the limit allows, and longer where the calls of a pace are closer to
+each other than the network is precise.
+
 Right after a ramp it is not known whether the calls accepted so far came out of a full bucket; the pause counts half
 then, which is between the two cases.
 
@@ -43,6 +57,8 @@ from typing import NamedTuple
 
 SPREAD = 0.1
 """A pause is up to this share longer, by chance, so that several processes do not come back as one."""
+NEAR_REFUSED = 0.9
+"""How near a pace comes soon to the one that was refused last; 0.95 made more refusals, and was hardly faster."""
 FORGET_S = 10.0
 """The way is free again when nobody has come for that long, or for two waits if that is longer."""
 MAX_BACKOFF_S = 8.0
@@ -94,6 +110,7 @@ class Throttle:
         "_paused_at",
         "_paused_s",
         "_ramp_from",
+        "_refused_pace",
         "_reply_s",
         "_sent",
         "_spaced_at",
@@ -119,6 +136,7 @@ class Throttle:
         self._idle_s = 0.0  # how long the way was open since then, with nobody there
         self._interval: _Interval | None = None  # not evaluated: calls that are under way may still be refused
         self._reply_s = MIN_REPLY_S  # how fast the server refuses
+        self._refused_pace = 0.0  # calls per second when the server refused last; 0 after a probe
         self._ramp_from = 1.0  # calls per second at the begin of a ramp
         self._unit_s = MIN_UNIT_S  # of the growth of a pace
 
@@ -135,13 +153,12 @@ class Throttle:
             jitter: A random number from 0 to 1.
         """
         reply_s = min(max(reply_s, MIN_REPLY_S), MAX_REPLY_S)
-        if epoch == self.epoch:
+        if epoch >= self.epoch:  # above it: the call went before all was forgotten, and this object is new
             self._begin(now, wait_s * (1 + SPREAD * jitter), reply_s)
             self._jitter = 1 + SPREAD * jitter
             return True
         self._reply_s = min(self._reply_s, reply_s)  # the fastest: those of a crowd wait for each other
-        if self._interval is not None and epoch == self.epoch - 1:
-            self._interval = self._interval._replace(accepted=self._interval.accepted - 1)
+        self.take_back(epoch)
         self._pause(now, max(self.paused_for_s(now), wait_s * self._jitter))
         return False
 
@@ -193,12 +210,18 @@ class Throttle:
             self._is_probing = False
             self._evaluate(waiting)
             self._idle_s += max(0.0, now - self._paused_at - self._wait_s - CATCH_UP_S)
-            self._spaced_at, self._spacing_s = now, 2 * self._reply_s
+            # The reply to the probe is waited for, and a server that answers one call a second gets no second one.
+            self._spaced_at, self._spacing_s = now, max(2 * self._reply_s, 1 / self.pace(now))
         else:
             open_since = max(self._paused_at + self._wait_s, self._spaced_at + self._spacing_s)
             self._idle_s += max(0.0, now - open_since - CATCH_UP_S)
             self._spaced_at, self._spacing_s = max(open_since, now - CATCH_UP_S), 1 / self.pace(now)
         return self.epoch
+
+    def take_back(self, epoch: int) -> None:
+        """Count a call that was let go before the pause, in *epoch*, as not accepted: it was refused, or did not go."""
+        if self._interval is not None and epoch == self.epoch - 1:
+            self._interval = self._interval._replace(accepted=self._interval.accepted - 1)
 
     def is_forgotten(self, now: float) -> bool:
         """Tell whether nobody has wanted to go for so long that nothing is known any more."""
@@ -214,7 +237,9 @@ class Throttle:
             doubling_s = max(MIN_DOUBLING_S, RAMP_REPLIES * self._reply_s)
             return self._ramp_from * 2 ** min(gone_s / doubling_s, 40.0)
         x = min(gone_s / self._unit_s, 100.0)
-        return self.rate * (0.97 + 0.03 * x + 0.04 * x**3)
+        begin = 0.97 * self.rate
+        near = begin + (NEAR_REFUSED * self._refused_pace - begin) * (1 - (1 - min(x, 1.0)) ** 3)
+        return max(near, self.rate * (0.97 + 0.03 * x + 0.04 * x**3))
 
     def _evaluate(self, waiting: int) -> None:
         """Choose the pace after a pause; by now, most of the calls that were under way at its begin are refused."""
@@ -226,6 +251,7 @@ class Throttle:
             return
         accepted, busy_s, _, pace = interval
         self._unit_s = max(MIN_UNIT_S, busy_s)
+        self._refused_pace = pace if accepted > 0 else 0.0
         if accepted <= 0:
             self.rate = None if self.rate is None else max(slowest, self.rate / 2)
         else:
