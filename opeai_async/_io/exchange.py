@@ -1,10 +1,9 @@
 """One call: attempts, until a response is open or the last error is raised.
 
 The decisions are ``RetryPolicy.next_delay`` and, where a server has named a wait, ``Throttle``; this file only acts on
-them. Every attempt carries the same
-``Idempotency-Key`` and its number. All attempts, and the waits between them, lie inside the call's total limit: a
-wait that would reach past it is not begun. A stream whose first event has not been handed out yet may come back here
-for another attempt.
+them. Every attempt carries the same ``Idempotency-Key`` and its number. All attempts, and the waits between them, lie
+inside the call's total limit: a wait that would reach past it is not begun. A stream whose first event has not been
+handed out yet may come back here for another attempt.
 """
 
 from __future__ import annotations
@@ -125,6 +124,7 @@ class Exchange:
         "_call_id",
         "_delay_s",
         "_limits",
+        "_named_s",
         "_place",
         "_policy",
         "_refusal",
@@ -151,6 +151,7 @@ class Exchange:
         self._place: Place | None = None  # in the line, once there was one
         self._refusal: OpeAIError | None = None  # what is raised if its end cannot be waited for
         self._refused_at: float | None = None
+        self._named_s = 0.0  # waits that servers named, outside of the line
         self._uncounted = 0  # attempts after which the server has named a wait
         self.loop = running_loop()
         self.started_at = self.loop.time()
@@ -169,7 +170,9 @@ class Exchange:
             try:
                 result = await self._attempt()
             except HeldError:
+                self._was_held()
                 continue
+            self._refusal = None
             if isinstance(result, BodyReader):
                 return result
             await self._wait_or_raise(result.error, result.failure)
@@ -270,11 +273,12 @@ class Exchange:
             log.attempt_ended(self._request, record, self._without_key(getattr(answer, "request_id", None)))
 
     def _record(self, begun_at: float, status: int | None = None, error: str | None = None) -> AttemptRecord:
+        delay_s, self._delay_s = self._delay_s, 0.0
         return AttemptRecord(
             number=len(self._attempts) + 1,
             status_code=status,
             error=error,
-            delay_s=self._delay_s,
+            delay_s=delay_s,
             elapsed_s=self.loop.time() - begun_at,
         )
 
@@ -336,8 +340,7 @@ class Exchange:
 
     async def _wait_or_raise(self, error: OpeAIError, failure: Failure) -> None:
         counted = len(self._attempts) - self._uncounted
-        waited_s = 0.0 if self._place is None else self._place.waited_s
-        delay_s = self._policy.next_delay(failure, counted, self._wiring.jitter(), waited_s)
+        delay_s = self._policy.next_delay(failure, counted, self._wiring.jitter(), self._waited_s)
         now = self.loop.time()
         # For the others it holds even if this call gives up.
         gate = self._refused(error, failure, now) if failure.pauses and self._may_wait(failure) else None
@@ -359,11 +362,17 @@ class Exchange:
             self._uncounted += 1
             self._refusal, self._refused_at = error, now
         else:
+            self._named_s += delay_s if failure.retry_after_s is not None else 0.0
             self._delay_s, self._resume_at = delay_s, now + delay_s
             await self._pause(delay_s)
 
+    @property
+    def _waited_s(self) -> float:
+        """How many seconds this call has waited because servers asked for it."""
+        return self._named_s + (0.0 if self._place is None else self._place.waited_s)
+
     def _may_wait(self, failure: Failure) -> bool:
-        """Whether the wait that *failure* names is one that calls sit through, instead of each hearing for itself."""
+        """Tell whether the wait that *failure* names is one that calls sit through, instead of each hearing for itself."""
         return (failure.retry_after_s or 0.0) <= self._policy.max_wait_s and self._policy.is_retryable(failure)
 
     def _refused(self, error: OpeAIError, failure: Failure, now: float) -> Gate:
@@ -396,7 +405,8 @@ class Exchange:
             OpeAIError: If it cannot wait for so long: its last refusal, or one that says it was not sent.
         """
         deadline = self.started_at + self._limits.total_s
-        place = self._place = self._place or Place(self.started_at, deadline, self._policy.max_wait_s)
+        place = self._place = self._place or Place(self.started_at, deadline)
+        place.max_wait_s = self._policy.max_wait_s - self._named_s
         now, self._refused_at = self._refused_at or self.loop.time(), None
         try:
             with Patience(max(0.0, deadline - now)):
@@ -404,31 +414,36 @@ class Exchange:
         except TimeoutError:
             leave, waited_s = Leave.TOO_LATE, self.loop.time() - now
         if leave is not Leave.GO:
-            raise self.final(self._not_sent(gate, leave, place.waited_s))
-        if self._refusal is not None or waited_s:
-            self._delay_s = waited_s
-        self._refusal = None
+            raise self.final(self._not_sent(gate, leave))
+        self._delay_s += waited_s
 
-    def _not_sent(self, gate: Gate, leave: Leave, waited_s: float) -> OpeAIError:
+    def _not_sent(self, gate: Gate, leave: Leave) -> OpeAIError:
+        """Return the error of a call that cannot stay in line: its last refusal, or one that says it was not sent."""
         left_s = gate.throttle.paused_for_s(self.loop.time())
-        bound = (
-            f"max_wait_s={self._policy.max_wait_s:g}"
-            if leave is Leave.TOO_LONG
-            else f"total_s={self._limits.total_s:g}"
-        )
-        why = f"the server has asked for a pause of all calls, {left_s:.1f} s more would pass {bound}"
-        if self._refusal is not None:
-            self._refusal.add_note(f"not retried: {why}; {waited_s:.1f} s were waited already")
-            return self._refusal
+        is_too_long = leave is Leave.TOO_LONG
+        limit_s = self._policy.max_wait_s if is_too_long else self._limits.total_s
+        bound = f"{'max_wait_s' if is_too_long else 'total_s'}={limit_s:g}"
         host = urlsplit(self._request.url).hostname
-        if leave is Leave.TOO_LATE and not left_s:
-            message = f"not sent within {self._limits.total_s:g} s ({bound}): too many calls are in line for {host}"
-            return APITimeoutError(message, phase="total", timeout_s=self._limits.total_s)
+        if left_s or is_too_long:
+            why = f"the server has asked for a pause of all calls, {left_s:.1f} s more would pass {bound}"
+        else:
+            why = f"too many calls are in line for {host}, {bound} is over"
+        if self._refusal is not None:
+            self._refusal.add_note(f"not retried: {why}; {self._waited_s:.1f} s were waited already")
+            return self._refusal
+        if not left_s and not is_too_long:
+            return APITimeoutError(f"not sent: {why}", phase="total", timeout_s=limit_s)
         error_type = RateLimitError if gate.status == 429 else InternalServerError
         return error_type(f"not sent to {host}: {why}", status_code=gate.status, retry_after_s=left_s or None)
 
+    def _was_held(self) -> None:
+        """Take back the turn that this call had, and could not use."""
+        gate = self._wiring.gates.find(self._request)
+        if gate is not None and self._place is not None:
+            gate.throttle.take_back(self._place.epoch)
+
     def _is_held(self) -> bool:
-        """Whether a pause has begun since this call had its turn."""
+        """Tell whether a pause has begun since this call had its turn."""
         gate = self._wiring.gates.find(self._request)
         return gate is not None and gate.throttle.epoch != (0 if self._place is None else self._place.epoch)
 

@@ -49,7 +49,7 @@ class Place:
 
     __slots__ = ("_joined_at", "_joined_paused_s", "began_at", "deadline", "epoch", "max_wait_s", "waited_s", "went_at")
 
-    def __init__(self, began_at: float, deadline: float, max_wait_s: float) -> None:
+    def __init__(self, began_at: float, deadline: float, max_wait_s: float = math.inf) -> None:
         self.began_at = began_at
         self.deadline = deadline
         self.max_wait_s = max_wait_s
@@ -124,10 +124,11 @@ class Gate:
         place.join(now, self.throttle)
         leave: asyncio.Future[Leave] = self.loop.create_future()
         heapq.heappush(self._line, (place.began_at, next(self._numbers), place, leave))
-        if self._keeper is None:
-            # In a context of its own: that of this call may hold anything, for as long as there is a line.
+        if self._keeper is None or self._keeper.done():  # an eager one may be done before it has a name
+            # In a context of its own: that of this call may hold anything, for as long as there is a line. Not by
+            # `context=`, which the task factories of some tools do not take.
             keeping = self._keep(self.throttle.due_in_s(now), sleep)
-            self._keeper = self.loop.create_task(keeping, name="opeai_async gate", context=contextvars.Context())
+            self._keeper = contextvars.Context().run(self.loop.create_task, keeping, name="opeai_async gate")
         try:
             verdict = await leave
         finally:

@@ -120,7 +120,7 @@ async def test_a_quota_is_never_waited_for():
 
 
 async def test_a_server_that_asks_for_too_long():
-    """Beyond ``max_retry_after_s`` the error tells how long."""
+    """Beyond ``max_wait_s`` the error tells how long."""
     client, transport, _ = scripted()
     transport.respond(error_body(), status=429, headers=JSON | {"retry-after": "61"})
     with pytest.raises(RateLimitError) as caught:
