@@ -372,7 +372,7 @@ class Exchange:
         return self._named_s + (0.0 if self._place is None else self._place.waited_s)
 
     def _may_wait(self, failure: Failure) -> bool:
-        """Tell whether the wait that *failure* names is one that calls sit through, instead of each hearing for itself."""
+        """Tell whether *failure* names a wait that calls sit through, instead of each hearing of it for itself."""
         return (failure.retry_after_s or 0.0) <= self._policy.max_wait_s and self._policy.is_retryable(failure)
 
     def _refused(self, error: OpeAIError, failure: Failure, now: float) -> Gate:

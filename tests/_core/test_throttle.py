@@ -269,7 +269,8 @@ def test_a_turn_that_was_not_used_is_taken_back():
     """A pause had begun before the call got a slot: it does not count as accepted."""
     throttle = Throttle()
     refused(throttle, 0.0)
-    epoch = [throttle.let_go(1.0 + number, 9) for number in range(9)][0]
+    epochs = [throttle.let_go(1.0 + number, 9) for number in range(9)]
+    epoch = epochs[0]
     refused(throttle, 10.0, epoch=epoch)
     throttle.take_back(epoch)
     throttle.take_back(0)
