@@ -345,6 +345,8 @@ class Exchange:
         # For the others it holds even if this call gives up.
         gate = self._refused(error, failure, now) if failure.pauses and self._may_wait(failure) else None
         if delay_s is None:
+            if self._policy.max_retries and failure.pauses and self._policy.is_retryable(failure):
+                error.add_note(self._why_no_wait(failure))
             raise self.final(error)
         if gate is not None:
             delay_s = gate.throttle.due_in_s(now)
@@ -389,6 +391,12 @@ class Exchange:
         if begins and log.is_on():
             log.pause_begun(self._request, error, gate.throttle.paused_for_s(now))
         return gate
+
+    def _why_no_wait(self, failure: Failure) -> str:
+        return (
+            f"not retried: the server asks to wait {failure.retry_after_s:.1f} s, {self._waited_s:.1f} s were waited "
+            f"already, and max_wait_s={self._policy.max_wait_s:g}"
+        )
 
     def _why_no_budget(self, failure: Failure) -> str:
         budget, attempts = self._wiring.budget, len(self._attempts)

@@ -225,6 +225,14 @@ def test_a_job_gets_through_at_the_limits_rate(server, calls, allowed_s, factor,
     assert refusals < at_once + 0.03 * calls
 
 
+@pytest.mark.parametrize("at_once", [50, 200])
+def test_a_server_that_is_far_away(at_once):
+    """Its refusals take 200 ms, so the ramp is slower; but not by far."""
+    seconds, refusals, _ = run(Bucket(200, 200, 1.0), calls=4000, at_once=at_once, reply_s=0.2)
+    assert seconds < 1.2 * max(20, 4000 / at_once * 0.22)
+    assert refusals < at_once + 0.03 * 4000
+
+
 @pytest.mark.parametrize(("burst", "factor"), [(1, 2.5), (5, 1.5), (20, 1.5)])
 def test_a_server_that_saves_little_is_learnt_too(burst, factor):
     """Each call too early costs a second, in which the server saves nothing up; the pace stays just below."""
