@@ -17,7 +17,8 @@ nothing about the server and is left out.
 
 **Ramp** (no rate is known yet). A refusal comes back after ``reply_s``, so of the calls let go in that time one cannot
 know yet: these are the ones that an overshoot costs. The pace begins so that those in line are spread over one more
-wait, or over ``RAMP_SHARE`` replies if that is longer, and doubles each ``RAMP_REPLIES`` replies: at the next refusal, calls of the last 1/25 of the ramp are unknown.
+wait, or over ``RAMP_SHARE`` replies if that is longer, and doubles each ``RAMP_REPLIES`` replies: at the next refusal,
+calls of the last 1/25 of the ramp are unknown.
 
 **Pace** (a rate is known). It begins a little below the rate and grows as ``0.97 + 0.03 x + 0.04 x**3``, where ``x`` is
 the time since the pause in units of the time between the last two refusals: at first it hardly grows, so that a limit

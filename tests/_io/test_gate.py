@@ -73,7 +73,7 @@ async def test_a_pause_holds_the_calls_that_come_later(ask, status):
         assert [attempt.delay_s >= PAUSE_S for attempt in first.meta.attempts] == [False, True]
         delays = [attempt.delay_s for completion in others for attempt in completion.meta.attempts]
         assert len(delays) == 4
-        assert PAUSE_S / 2 < delays[0]
+        assert delays[0] > PAUSE_S / 2
         assert delays == sorted(delays)
 
 
@@ -187,6 +187,8 @@ async def test_another_loop_while_calls_are_in_line():
 async def test_eager_tasks():
     """The task of the line may run before ``create_task`` returns."""
     loop = asyncio.get_running_loop()
+    if "uvloop" in type(loop).__module__:
+        pytest.skip("uvloop 0.23 gives eager_start to factories, and those of Python 3.12 and 3.13 do not take it")
     loop.set_task_factory(asyncio.eager_task_factory)
     try:
         async with OpeAIServer() as server, server.client() as client:
