@@ -115,7 +115,7 @@ class AsyncOpeAI:
         self._wiring = Wiring(
             transport=transport or _LazyTransport(max_connections, ssl_context, proxy, Origin(repr(self))),
             secret=secret,
-            budget=RetryBudget(),
+            budget=RetryBudget(self.retry.budget),
         )
         self.chat: Chat = Chat(self)
 
@@ -123,6 +123,7 @@ class AsyncOpeAI:
         """Close every stream and connection; later calls raise ``ClientClosedError``. May be called again."""
         # Who waits for another attempt makes it now and finds the transport closed: it is, before this next awaits.
         self._wiring.pauses.end()
+        self._wiring.gates.open_all()
         await self._wiring.transport.aclose()
 
     @property

@@ -228,7 +228,7 @@ class APITimeoutError(APIConnectionError):
 class PoolTimeoutError(APITimeoutError):
     """Every slot of ``max_connections`` stayed taken for ``Timeouts.pool_s`` seconds; never retried."""
 
-    default_hint = "close streams that are no longer read, or raise max_connections"
+    default_hint = "close streams that are no longer read, raise max_connections, or set pool_s=None"
 
 
 class InvalidResponseError(OpeAIError):
@@ -272,6 +272,7 @@ class APIStatusError(OpeAIError):
             https://platform.openai.com/docs/guides/error-codes
         request_id: The server's id for this request: quote it to support.
         retry_after_s: Seconds the server asked to wait, or None.
+        headers: Those of the response that tell about limits and waiting, names in lower case.
         attempts: One record per try.
         body: The decoded error body, or the beginning of it as text.
     """
@@ -288,6 +289,7 @@ class APIStatusError(OpeAIError):
         param: str | None = None,
         request_id: str | None = None,
         retry_after_s: float | None = None,
+        headers: dict[str, str] | None = None,
         attempts: tuple[AttemptRecord, ...] = (),
         body: Any = None,
         hint: str | None = None,
@@ -299,6 +301,7 @@ class APIStatusError(OpeAIError):
         self.param = param
         self.request_id = request_id
         self.retry_after_s = retry_after_s
+        self.headers: dict[str, str] = headers or {}
         self.attempts = attempts
         self.body: Any = body
 

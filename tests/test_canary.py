@@ -34,7 +34,10 @@ from tests.support.tls import contexts
 KEY = "Canary.0123456789.XyZzY.abcdefghij"
 ECHO = KEY.encode()
 JSON = b"application/json; key=" + ECHO
-ECHOES = b"X-Request-Id: %b\r\nX-Echo: Bearer %b\r\nSet-Cookie: key=%b\r\nServer: %b\r\n" % ((ECHO,) * 4)
+ECHOES = (
+    b"X-Request-Id: %b\r\nX-Echo: Bearer %b\r\nSet-Cookie: key=%b\r\nServer: %b\r\n"
+    b'X-RateLimit-Key: %b\r\nX-RateLimit-Reset-Requests: %b\r\nRateLimit: "%b";r=0\r\n' % ((ECHO,) * 7)
+)
 ERROR = {"message": f"Bad key {KEY} or Bearer {KEY}", "code": KEY, "type": KEY, "param": KEY, KEY: [KEY]}
 STREAM = HEAD.replace(b"\r\n\r\n", b"\r\n" + ECHOES + b"\r\n")
 
@@ -232,6 +235,25 @@ async def test_a_stream_that_fails(name, seen):
         seen.look(error, stream, stream.meta, stream.quirks, stream.timing, ExceptionGroup("several", [error]))
         assert_plain(error)
     seen.assert_no(KEY)
+
+
+async def test_headers_of_a_limit(seen):
+    """A refusal keeps those that tell about limits; the key in them is masked, whole or cut, also when pickled."""
+    limits = b"Retry-After: 7200\r\nX-RateLimit-Owner: %b\r\nX-RateLimit-Cut: %b\r\n" % (ECHO.lower(), ECHO[:-3])
+    answer = sends(plain(error_object(), status=b"429 No", kind=JSON, more=limits + ECHOES))
+    async with client_of(answer) as client:
+        error = await failure(client.chat.completions.create(**BODY), errors.RateLimitError)
+    again = pickle.loads(pickle.dumps(error))
+    assert again.headers == error.headers
+    assert set(error.headers) == {
+        "retry-after", "x-ratelimit-owner", "x-ratelimit-cut", "x-ratelimit-key", "x-ratelimit-reset-requests",
+        "ratelimit",
+    }  # fmt: skip
+    assert error.headers["retry-after"] == "7200"
+    assert error.headers["ratelimit"].endswith('";r=0')
+    seen.look(error, again, error.headers)
+    seen.assert_no(KEY)
+    assert not any(KEY[: len(KEY) // 2].lower() in value.lower() for value in error.headers.values())
 
 
 async def local_failures(tmp_path, monkeypatch):

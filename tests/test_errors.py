@@ -51,6 +51,7 @@ FACTS = {
     "phase": "idle_bytes",
     "request_id": "req_1",
     "retry_after_s": 1.5,
+    "headers": {"x-ratelimit-remaining-requests": "0"},
     "rule": "content_number",
     "status_code": 418,
     "timeout_s": 60.0,

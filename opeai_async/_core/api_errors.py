@@ -14,8 +14,9 @@ import msgspec
 from opeai_async._core.http import ResponseHead
 from opeai_async._core.json_types import is_array, is_object
 from opeai_async._core.loose import loads_loosely
+from opeai_async._core.named_waits import limit_headers, named_wait
 from opeai_async._core.redact import redact
-from opeai_async._core.retry import Cause, Failure, parse_retry_after, parse_should_retry
+from opeai_async._core.retry import Cause, Failure, parse_should_retry
 from opeai_async._core.sse import SSEDecoder
 from opeai_async.errors import (
     APIStatusError,
@@ -156,8 +157,11 @@ def failed_answer(completion: ChatCompletion) -> StreamServerError | None:
     )
 
 
-def failure_of(error: OpeAIError, head: ResponseHead) -> Failure | None:
-    """What the retry policy is asked about *error* in the body of *head*; None if it is no error of the server."""
+def failure_of(error: OpeAIError, head: ResponseHead, now: float | None = None) -> Failure | None:
+    """What the retry policy is asked about *error* in the body of *head*; None if it is no error of the server.
+
+    *now* is in seconds since 1970, for dates.
+    """
     if not isinstance(error, StreamServerError):
         return None
     is_quota = APIError("", code=error.code, type=error.type).is_quota()
@@ -166,12 +170,17 @@ def failure_of(error: OpeAIError, head: ResponseHead) -> Failure | None:
         status=error.status_code,
         is_quota=is_quota,
         should_retry=parse_should_retry(head.headers),
-        retry_after_s=parse_retry_after(head.headers),
+        retry_after_s=named_wait(head.headers, error.status_code, now),
     )
 
 
-def status_error(head: ResponseHead, body: bytes, attempts: tuple[AttemptRecord, ...] = ()) -> APIStatusError:
-    """The error for a response of 400 and above, whatever its body looks like."""
+def status_error(
+    head: ResponseHead, body: bytes, attempts: tuple[AttemptRecord, ...] = (), now: float | None = None
+) -> APIStatusError:
+    """The error for a response of 400 and above, whatever its body looks like.
+
+    *now* is in seconds since 1970, for dates.
+    """
     decoded = _decoded(body)
     error = _error_of_body(decoded, body)
     error_type = _BY_STATUS.get(head.status, InternalServerError if head.status >= 500 else APIStatusError)
@@ -185,7 +194,8 @@ def status_error(head: ResponseHead, body: bytes, attempts: tuple[AttemptRecord,
         type=error.type,
         param=error.param,
         request_id=head.request_id,
-        retry_after_s=parse_retry_after(head.headers),
+        retry_after_s=named_wait(head.headers, head.status, now),
+        headers={name: redact(value) for name, value in limit_headers(head.headers).items()},
         attempts=attempts,
         body=decoded if decoded is not None else excerpt(body),
         hint=_TLS_HINT if _WANTS_TLS.search(body) else _HINTS.get(head.status),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 from msgspec import Struct
@@ -11,6 +11,10 @@ from msgspec import Struct
 from opeai_async._core.redact import redact
 
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-amzn-requestid", "cf-ray")
+
+
+def _never() -> bool:
+    return False
 
 
 class Request(Struct, frozen=True):
@@ -23,6 +27,7 @@ class Request(Struct, frozen=True):
         secrets: The keys among the headers: no error or log may show them.
         wants_stream: Whether an event stream was asked for.
         head_s: Seconds to wait for the response's head once the connection is there.
+        is_held: Tells whether a pause has begun since, so that a request that had to wait for a slot does not go out.
     """
 
     method: str
@@ -32,6 +37,7 @@ class Request(Struct, frozen=True):
     secrets: frozenset[str] = frozenset()
     wants_stream: bool = False
     head_s: float = math.inf
+    is_held: Callable[[], bool] = _never
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.url.partition('?')[0]}>"

@@ -3,23 +3,24 @@
 A completion changes nothing on the server, so a request whose connection broke may be sent again. What makes retries
 harmful is many clients doing it at once, hence full jitter, a floor from the server's Retry-After, and a budget
 shared by all calls of a client, as in https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
+
+A retry at the time that the server has named cannot double a load, so it costs the budget nothing. Where the server is
+short of capacity (``Failure.pauses``), such a wait is no retry in the sense of ``max_retries`` either: it is the way in
+which a limited server does its work, and `throttle` sees to it that few are needed.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from enum import Enum
 
 from msgspec import Struct
 
+from opeai_async._core.throttle import SPREAD
+from opeai_async.errors import ConfigurationError
+
 RETRYABLE_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 
-# float() would take "inf", "nan", "1_000" and non-ASCII digits.
-_NUMBER = r"[0-9]{1,300}(?:\.[0-9]{1,300})?"
-_JITTER_SHARE = 0.1
 _MAX_DOUBLINGS = 64  # beyond any sensible max_delay_s, and a float still holds it
 
 
@@ -45,7 +46,7 @@ class Failure(Struct, frozen=True):
         status: HTTP status, or the one that an error inside a stream stands for.
         is_quota: Whether the error's code says that the budget is used up.
         should_retry: What the server's ``x-should-retry`` says, or None.
-        retry_after_s: Seconds the server asked to wait, or None.
+        retry_after_s: Seconds the server asked to wait, above 0; None if it named no wait.
     """
 
     cause: Cause
@@ -59,40 +60,62 @@ class Failure(Struct, frozen=True):
         """Whether the server is short of capacity rather than broken."""
         return self.status in (429, 503, 529)
 
+    @property
+    def pauses(self) -> bool:
+        """Whether the server has said until when it is short of capacity."""
+        return self.is_throttle and self.retry_after_s is not None
+
 
 class RetryPolicy(Struct, frozen=True, kw_only=True):
     """When a failed attempt is repeated.
 
     Attributes:
-        max_retries: Tries after the first one.
+        max_retries: Tries after the first one. Waits that a 429, 503 or 529 names do not count, unless this is 0: then
+            there is one try, whatever it brings.
         base_delay_s: Upper bound of the first delay; it doubles with each retry.
         throttle_delay_s: The same, after 429, 503 and 529.
         max_delay_s: Upper bound of any delay of our own choosing.
-        max_retry_after_s: A server that asks for more than this is not waited for.
+        max_wait_s: Upper bound on the waits that a server names, all those of one call taken together; 0 for none. A
+            call that would have to wait for longer is not tried again.
         retry_ambiguous: Whether to repeat a request whose connection broke before any byte of a response.
+        budget: Tokens that all calls of a client share: a retry after 429, 503 or 529 takes 5, any other one 14; a call
+            that succeeds gives back what its retries took, or 1. Without enough of them nothing is tried again, so that
+            an outage is not made worse. Waits that the server names take none. None for no such bound.
+
+    Raises:
+        ConfigurationError: If ``budget`` or ``max_wait_s`` is below 0.
     """
 
     max_retries: int = 2
     base_delay_s: float = 0.25
     throttle_delay_s: float = 1.0
     max_delay_s: float = 8.0
-    max_retry_after_s: float = 60.0
+    max_wait_s: float = 60.0
     retry_ambiguous: bool = True
+    budget: int | None = 500
 
-    def next_delay(self, failure: Failure, attempt: int, jitter: float) -> float | None:
+    def __post_init__(self) -> None:
+        for name, value in (("budget", self.budget), ("max_wait_s", self.max_wait_s)):
+            if value is not None and not value >= 0:
+                raise ConfigurationError(f"{name} is {value!r}, expected 0 or more")
+
+    def next_delay(self, failure: Failure, attempt: int, jitter: float, waited_s: float = 0.0) -> float | None:
         """Seconds to wait before the next try, or None to give up.
 
         Args:
             failure: How the try went.
-            attempt: Its number, from 1.
+            attempt: Its number, from 1, without those whose waits do not count.
             jitter: A random number from 0 to 1.
+            waited_s: How long the call has waited already because servers asked for it.
         """
-        if attempt > self.max_retries or not self.is_retryable(failure):
+        if not self.max_retries or not self.is_retryable(failure):
+            return None
+        if attempt > self.max_retries and not failure.pauses:
             return None
         if failure.retry_after_s is not None:
-            if failure.retry_after_s > self.max_retry_after_s:
+            if waited_s + failure.retry_after_s > self.max_wait_s:
                 return None
-            return failure.retry_after_s * (1 + _JITTER_SHARE * jitter)
+            return failure.retry_after_s * (1 + SPREAD * jitter)
         base = self.throttle_delay_s if failure.is_throttle else self.base_delay_s
         return float(jitter * min(self.max_delay_s, base * 2 ** min(attempt - 1, _MAX_DOUBLINGS)))
 
@@ -111,65 +134,36 @@ class RetryBudget:
     """Tokens that retries spend and successes refund, so that an outage does not double the load.
 
     Args:
-        capacity: Tokens at the start, and at most.
+        capacity: Tokens at the start, and at most; None for no bound.
     """
 
     THROTTLE_COST = 5
     OTHER_COST = 14
 
-    def __init__(self, capacity: int = 500) -> None:
+    def __init__(self, capacity: int | None = 500) -> None:
         self.capacity = capacity
-        self.tokens = capacity
+        self.tokens = capacity or 0
 
-    def spend(self, failure: Failure) -> int:
-        """Take the cost of one retry; returns it, or 0 if the tokens do not suffice."""
-        cost = self.THROTTLE_COST if failure.is_throttle else self.OTHER_COST
-        if cost > self.tokens:
+    def cost(self, failure: Failure) -> int:
+        """Return what a retry after *failure* costs; nothing where the server has named the wait."""
+        if self.capacity is None or failure.retry_after_s is not None:
             return 0
+        return self.THROTTLE_COST if failure.is_throttle else self.OTHER_COST
+
+    def spend(self, failure: Failure) -> int | None:
+        """Take the cost of one retry; returns it, or None if the tokens do not suffice."""
+        cost = self.cost(failure)
+        if cost > self.tokens:
+            return None
         self.tokens -= cost
         return cost
 
     def refund(self, cost: int) -> None:
         """Give back what the retries of a call that succeeded had cost, or 1 for a call that needed none."""
-        self.tokens = min(self.capacity, self.tokens + max(cost, 1))
-
-
-def parse_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds a server asks to wait, or None: ``retry-after-ms``, then ``retry-after`` in seconds, then as a date.
-
-    A date counts from the response's own ``date``, so that clocks need not agree. See RFC 9110 10.2.3.
-    """
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    value = headers.get("retry-after")
-    seconds = _number(value)
-    if seconds is not None or value is None:
-        return seconds
-    return _seconds_between(headers.get("date"), value)
+        if self.capacity is not None:
+            self.tokens = min(self.capacity, self.tokens + max(cost, 1))
 
 
 def parse_should_retry(headers: Mapping[str, str]) -> bool | None:
     """What ``x-should-retry`` says, or None."""
     return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
-
-
-def _number(value: str | None) -> float | None:
-    stripped = (value or "").strip(" \t")
-    return float(stripped) if re.fullmatch(_NUMBER, stripped, re.ASCII) else None
-
-
-def _seconds_between(earlier: str | None, later: str) -> float | None:
-    if earlier is None:
-        return None
-    try:
-        difference = _date(later) - _date(earlier)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return max(0.0, difference.total_seconds())
-
-
-def _date(text: str) -> datetime:
-    """An HTTP date in any of its three forms (RFC 9110 5.6.7); one of them names no zone, and means UTC."""
-    date = parsedate_to_datetime(text)
-    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)

@@ -26,7 +26,7 @@ class Timeouts(Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
 
     Attributes:
         connect_s: For TCP and TLS together (5).
-        pool_s: For a free slot of ``max_connections`` (10).
+        pool_s: For a free slot of ``max_connections`` (60).
         response_headers_s: From sending to the response's head (300 for a stream, 600 otherwise).
         first_content_s: For the first chunk with content (300).
         idle_bytes_s: Without any byte, while waiting (60).
@@ -76,8 +76,8 @@ class Limits(NamedTuple):
     finish_grace_s: float
 
 
-_STREAM_DEFAULTS = Limits(5.0, 10.0, 300.0, 300.0, 60.0, 300.0, math.inf, 2.0)
-_REQUEST_DEFAULTS = Limits(5.0, 10.0, 600.0, 300.0, 60.0, 300.0, 600.0, 2.0)
+_STREAM_DEFAULTS = Limits(5.0, 60.0, 300.0, 300.0, 60.0, 300.0, math.inf, 2.0)
+_REQUEST_DEFAULTS = Limits(5.0, 60.0, 600.0, 300.0, 60.0, 300.0, 600.0, 2.0)
 
 
 @functools.lru_cache(maxsize=256)

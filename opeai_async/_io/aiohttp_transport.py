@@ -39,7 +39,7 @@ from opeai_async._io.loop import running_loop
 from opeai_async._io.patience import Patience
 from opeai_async._io.peers import certificate_of
 from opeai_async._io.sending import Sending, Slots, closed_with_loop
-from opeai_async._io.transport import BodyError, SendError, has_ambiguous_length, headers_timeout
+from opeai_async._io.transport import BodyError, HeldError, SendError, has_ambiguous_length, headers_timeout
 from opeai_async._io.trust import default_context
 from opeai_async.errors import ClientClosedError, ConfigurationError
 
@@ -108,6 +108,9 @@ class AiohttpTransport:
             with patience:
                 if self._slots is not None:
                     await self._slots.take(pool_s, lambda: len(self._open))
+                    if request.is_held():
+                        self._slots.free()
+                        raise HeldError
                 return await self._send_in_slot(request, connect_s, patience)
         except TimeoutError:  # aclose() has ended it, if it was not the limit
             failure = headers_timeout(request.head_s) if patience.is_over else SendError(_client_closed(), Cause.FINAL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import time
 from typing import Literal, TypeVar
 
 import msgspec
@@ -153,4 +154,4 @@ def _failure_of(error: OpeAIError, reader: BodyReader) -> Failure | None:
     is_cut = isinstance(error, (APIConnectionError, StreamTruncatedError))
     if is_cut and not isinstance(error, APITimeoutError):
         return Failure(Cause.AMBIGUOUS)
-    return failure_of(error, reader.head)
+    return failure_of(error, reader.head, time.time())

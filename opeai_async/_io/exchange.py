@@ -1,9 +1,9 @@
 """One call: attempts, until a response is open or the last error is raised.
 
-The decision is ``RetryPolicy.next_delay``; this file only acts on it. Every attempt carries the same
-``Idempotency-Key`` and its number. All attempts, and the waits between them, lie inside the call's total limit: a
-wait that would reach past it is not begun. A stream whose first event has not been handed out yet may come back here
-for another attempt.
+The decisions are ``RetryPolicy.next_delay`` and, where a server has named a wait, ``Throttle``; this file only acts on
+them. Every attempt carries the same ``Idempotency-Key`` and its number. All attempts, and the waits between them, lie
+inside the call's total limit: a wait that would reach past it is not begun. A stream whose first event has not been
+handed out yet may come back here for another attempt.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import asyncio
 import math
 import os
 import random
+import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -26,17 +27,28 @@ from opeai_async._core.redact import Secret, masked_values, redact, scrub
 from opeai_async._core.retry import Cause, Failure, RetryBudget, RetryPolicy, parse_should_retry
 from opeai_async._core.timeouts import Limits
 from opeai_async._io import log
+from opeai_async._io.gate import Gate, Gates, Leave, Place
 from opeai_async._io.loop import running_loop
 from opeai_async._io.patience import Cut, Patience
 from opeai_async._io.reader import BodyReader, ReadExpired
-from opeai_async._io.transport import BodyError, Response, SendError, Transport, has_ambiguous_length, headers_timeout
+from opeai_async._io.transport import (
+    BodyError,
+    HeldError,
+    Response,
+    SendError,
+    Transport,
+    has_ambiguous_length,
+    headers_timeout,
+)
 from opeai_async.errors import (
     APIConnectionError,
     APIStatusError,
     APITimeoutError,
+    InternalServerError,
     InvalidResponseError,
     OpeAIError,
     QuotaExceededError,
+    RateLimitError,
     StreamError,
 )
 from opeai_async.types.meta import AttemptRecord, ResponseMeta, StreamTiming
@@ -78,6 +90,7 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
         jitter: Returns a random number from 0 to 1.
         sleep: Waits that many seconds.
         pauses: Where it does so, for the client's end to cut it short.
+        gates: Where calls stand in line for a server that has asked to wait.
     """
 
     transport: Transport
@@ -86,6 +99,7 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     jitter: Callable[[], float] = random.random
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     pauses: Pauses = msgspec.field(default_factory=Pauses)
+    gates: Gates = msgspec.field(default_factory=Gates)
 
 
 class _Failed(NamedTuple):
@@ -110,10 +124,15 @@ class Exchange:
         "_call_id",
         "_delay_s",
         "_limits",
+        "_named_s",
+        "_place",
         "_policy",
+        "_refusal",
+        "_refused_at",
         "_request",
         "_resume_at",
         "_spent",
+        "_uncounted",
         "_wiring",
         "loop",
         "started_at",
@@ -129,6 +148,11 @@ class Exchange:
         self._delay_s = 0.0
         self._resume_at: float | None = None
         self._spent = 0
+        self._place: Place | None = None  # in the line, once there was one
+        self._refusal: OpeAIError | None = None  # what is raised if its end cannot be waited for
+        self._refused_at: float | None = None
+        self._named_s = 0.0  # waits that servers named, outside of the line
+        self._uncounted = 0  # attempts after which the server has named a wait
         self.loop = running_loop()
         self.started_at = self.loop.time()
 
@@ -141,7 +165,14 @@ class Exchange:
         while True:
             if self._resume_at is not None:  # a pause was cancelled; what is left of it still holds
                 await self._pause(max(0.0, self._resume_at - self.loop.time()))
-            result = await self._attempt()
+            if (gate := self._wiring.gates.find(self._request)) is not None:
+                await self._take_turn(gate)
+            try:
+                result = await self._attempt()
+            except HeldError:
+                self._was_held()
+                continue
+            self._refusal = None
             if isinstance(result, BodyReader):
                 return result
             await self._wait_or_raise(result.error, result.failure)
@@ -242,11 +273,12 @@ class Exchange:
             log.attempt_ended(self._request, record, self._without_key(getattr(answer, "request_id", None)))
 
     def _record(self, begun_at: float, status: int | None = None, error: str | None = None) -> AttemptRecord:
+        delay_s, self._delay_s = self._delay_s, 0.0
         return AttemptRecord(
             number=len(self._attempts) + 1,
             status_code=status,
             error=error,
-            delay_s=self._delay_s,
+            delay_s=delay_s,
             elapsed_s=self.loop.time() - begun_at,
         )
 
@@ -280,7 +312,7 @@ class Exchange:
         """The request of the next attempt."""
         headers = {**self._request.headers, ATTEMPT_HEADER: str(len(self._attempts) + 1)}
         headers.setdefault(IDEMPOTENCY_HEADER, self._call_id)
-        return msgspec.structs.replace(self._request, headers=headers, head_s=head_s)
+        return msgspec.structs.replace(self._request, headers=headers, head_s=head_s, is_held=self._is_held)
 
     async def _checked(self, response: Response) -> BodyReader | _Failed:
         reader = BodyReader(response, self._limits, self.started_at)
@@ -294,7 +326,7 @@ class Exchange:
         body = await _error_body(reader)
         if head.status < 400:
             return _Failed(_not_followed(head, body), Failure(Cause.FINAL), head.status)
-        refusal = status_error(head, body)
+        refusal = status_error(head, body, now=time.time())
         failure = Failure(
             Cause.STATUS,
             status=head.status,
@@ -307,22 +339,121 @@ class Exchange:
     # --- between attempts ------------------------------------------------------------------------------------------
 
     async def _wait_or_raise(self, error: OpeAIError, failure: Failure) -> None:
-        delay_s = self._policy.next_delay(failure, len(self._attempts), self._wiring.jitter())
-        if delay_s is None:
-            raise self.final(error)
+        counted = len(self._attempts) - self._uncounted
+        delay_s = self._policy.next_delay(failure, counted, self._wiring.jitter(), self._waited_s)
         now = self.loop.time()
+        # For the others it holds even if this call gives up.
+        gate = self._refused(error, failure, now) if failure.pauses and self._may_wait(failure) else None
+        if delay_s is None:
+            if self._policy.max_retries and failure.pauses and self._policy.is_retryable(failure):
+                error.add_note(self._why_no_wait(failure))
+            raise self.final(error)
+        if gate is not None:
+            delay_s = gate.throttle.due_in_s(now)
         if now + delay_s >= self.started_at + self._limits.total_s:
             error.add_note(f"not retried: waiting {delay_s:.1f} s would pass total_s={self._limits.total_s:g}")
             raise self.final(error)
         cost = self._wiring.budget.spend(failure)
-        if not cost:
-            error.add_note("not retried: the client's retry budget is used up by recent failures")
+        if cost is None:
+            error.add_note(self._why_no_budget(failure))
             raise self.final(error)
         self._spent += cost
-        self._delay_s, self._resume_at = delay_s, now + delay_s
         if log.is_on():
             log.will_retry(self._request, error, len(self._attempts) + 1, delay_s)
-        await self._pause(delay_s)
+        if gate is not None:
+            self._uncounted += 1
+            self._refusal, self._refused_at = error, now
+        else:
+            self._named_s += delay_s if failure.retry_after_s is not None else 0.0
+            self._delay_s, self._resume_at = delay_s, now + delay_s
+            await self._pause(delay_s)
+
+    @property
+    def _waited_s(self) -> float:
+        """How many seconds this call has waited because servers asked for it."""
+        return self._named_s + (0.0 if self._place is None else self._place.waited_s)
+
+    def _may_wait(self, failure: Failure) -> bool:
+        """Tell whether *failure* names a wait that calls sit through, instead of each hearing of it for itself."""
+        return (failure.retry_after_s or 0.0) <= self._policy.max_wait_s and self._policy.is_retryable(failure)
+
+    def _refused(self, error: OpeAIError, failure: Failure, now: float) -> Gate:
+        """Begin, or prolong, the pause that the server has asked for."""
+        gate = self._wiring.gates.make(self._request)
+        gate.status = failure.status or gate.status
+        begins = gate.refuse(
+            now,
+            failure.retry_after_s or 0.0,
+            epoch=0 if self._place is None else self._place.epoch,
+            reply_s=self._attempts[-1].elapsed_s,
+            jitter=self._wiring.jitter(),
+        )
+        if begins and log.is_on():
+            log.pause_begun(self._request, error, gate.throttle.paused_for_s(now))
+        return gate
+
+    def _why_no_wait(self, failure: Failure) -> str:
+        return (
+            f"not retried: the server asks to wait {failure.retry_after_s:.1f} s, {self._waited_s:.1f} s were waited "
+            f"already, and max_wait_s={self._policy.max_wait_s:g}"
+        )
+
+    def _why_no_budget(self, failure: Failure) -> str:
+        budget, attempts = self._wiring.budget, len(self._attempts)
+        return (
+            f"not retried after {attempts} {'attempt' if attempts == 1 else 'attempts'}: the client's retry budget is "
+            f"used up by recent failures, {budget.tokens} of {budget.capacity} tokens are left and a retry takes "
+            f"{budget.cost(failure)}; RetryPolicy(budget=...) sets another one, None for none"
+        )
+
+    async def _take_turn(self, gate: Gate) -> None:
+        """Wait in line until the pause is over, and this call may go.
+
+        Raises:
+            OpeAIError: If it cannot wait for so long: its last refusal, or one that says it was not sent.
+        """
+        deadline = self.started_at + self._limits.total_s
+        place = self._place = self._place or Place(self.started_at, deadline)
+        place.max_wait_s = self._policy.max_wait_s - self._named_s
+        now, self._refused_at = self._refused_at or self.loop.time(), None
+        try:
+            with Patience(max(0.0, deadline - now)):
+                leave, waited_s = await gate.wait(place, now, self._wiring.sleep)
+        except TimeoutError:
+            leave, waited_s = Leave.TOO_LATE, self.loop.time() - now
+        if leave is not Leave.GO:
+            raise self.final(self._not_sent(gate, leave))
+        self._delay_s += waited_s
+
+    def _not_sent(self, gate: Gate, leave: Leave) -> OpeAIError:
+        """Return the error of a call that cannot stay in line: its last refusal, or one that says it was not sent."""
+        left_s = gate.throttle.paused_for_s(self.loop.time())
+        is_too_long = leave is Leave.TOO_LONG
+        limit_s = self._policy.max_wait_s if is_too_long else self._limits.total_s
+        bound = f"{'max_wait_s' if is_too_long else 'total_s'}={limit_s:g}"
+        host = urlsplit(self._request.url).hostname
+        if left_s or is_too_long:
+            why = f"the server has asked for a pause of all calls, {left_s:.1f} s more would pass {bound}"
+        else:
+            why = f"too many calls are in line for {host}, {bound} is over"
+        if self._refusal is not None:
+            self._refusal.add_note(f"not retried: {why}; {self._waited_s:.1f} s were waited already")
+            return self._refusal
+        if not left_s and not is_too_long:
+            return APITimeoutError(f"not sent: {why}", phase="total", timeout_s=limit_s)
+        error_type = RateLimitError if gate.status == 429 else InternalServerError
+        return error_type(f"not sent to {host}: {why}", status_code=gate.status, retry_after_s=left_s or None)
+
+    def _was_held(self) -> None:
+        """Take back the turn that this call had, and could not use."""
+        gate = self._wiring.gates.find(self._request)
+        if gate is not None and self._place is not None:
+            gate.throttle.take_back(self._place.epoch)
+
+    def _is_held(self) -> bool:
+        """Tell whether a pause has begun since this call had its turn."""
+        gate = self._wiring.gates.find(self._request)
+        return gate is not None and gate.throttle.epoch != (0 if self._place is None else self._place.epoch)
 
     async def _pause(self, seconds: float) -> None:
         """Wait for the time of the next attempt."""

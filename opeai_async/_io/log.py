@@ -1,4 +1,4 @@
-"""What the client says about its work: a line per attempt, per retry, and per answer's end; and where a store fails.
+"""What the client says about its work: a line per attempt, retry, pause, and answer's end; and where a store fails.
 
 The logger is ``opeai_async``; nothing is written until a handler is there. ``OPEAI_LOG=info`` or ``debug`` brings one
 that writes to stderr. A line is ``what: name=value ...``, with facts about the exchange only: never a header, a body, a
@@ -62,6 +62,11 @@ def will_retry(request: Request, error: OpeAIError, number: int, delay_s: float)
     _LOGGER.info(
         "retry: number=%d host=%s after=%s delay_s=%.3f", number, _host(request), type(error).__name__, delay_s
     )
+
+
+def pause_begun(request: Request, error: OpeAIError, wait_s: float) -> None:
+    """No call goes to this server with this key for *wait_s* seconds."""
+    _LOGGER.info("pause: host=%s after=%s wait_s=%.3f", _host(request), type(error).__name__, wait_s)
 
 
 def answer_ended(

@@ -186,8 +186,10 @@ class Slots:
             async with asyncio.timeout(None if math.isinf(pool_s) else pool_s):
                 await self._free.acquire()
         except TimeoutError:
+            is_open = count_open()
             message = (
-                f"no connection became free within {pool_s:g} s: {count_open()} responses are open, "
+                f"no connection became free within {pool_s:g} s (pool_s=None waits without a limit): "
+                f"{self._size - is_open} requests are in flight and {is_open} responses are open, "
                 f"max_connections={self._size}"
             )
             raise SendError(PoolTimeoutError(message, phase="pool", timeout_s=pool_s), Cause.FINAL) from None

@@ -31,7 +31,7 @@ from opeai_async._io.opening import Opening
 from opeai_async._io.patience import Cut
 from opeai_async._io.read_options import ReadOptions
 from opeai_async._io.reader import BodyReader, ReadExpired, on_loop
-from opeai_async._io.timing import has_content, stream_timeout, timing
+from opeai_async._io.timing import has_content, stream_timeout, timing, wall_time
 from opeai_async._io.transport import BodyError
 from opeai_async._io.views import Batches
 from opeai_async.errors import (
@@ -235,7 +235,7 @@ class ChunkStream(Generic[ChunkT]):
         if begins := self._first_content_at is None and any(map(has_content, batch)):
             self._first_content_at = self._now()
         if parser.error is not None:
-            self._will_end(End.ERROR, parser.error, failure_of(parser.error, parser.head))
+            self._will_end(End.ERROR, parser.error, failure_of(parser.error, parser.head, wall_time()))
         elif parser.done or not data:
             self._will_end(End.DONE if parser.done else End.EOF)
         if begins:

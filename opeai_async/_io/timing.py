@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from opeai_async._core.timeouts import Expiry
 from opeai_async.errors import StreamTimeoutError
 from opeai_async.types.chunk import ChatCompletionChunk
@@ -47,3 +49,8 @@ def has_content(chunk: ChatCompletionChunk) -> bool:
         if delta.content or delta.reasoning_content or delta.tool_calls:
             return True
     return False
+
+
+def wall_time() -> float:
+    """Return the seconds since 1970, against which the dates of servers count."""
+    return time.time()

@@ -28,6 +28,10 @@ class SendError(Exception):
         self.cause = cause
 
 
+class HeldError(Exception):
+    """The request was not sent: while it waited for a slot, ``Request.is_held`` became true."""
+
+
 class BodyError(Exception):
     """The body broke off. What had arrived before was returned by the reads before.
 
@@ -92,6 +96,7 @@ class Transport(Protocol):
 
         Raises:
             SendError: If no response came.
+            HeldError: If *request* became held while it waited for a slot; it was not sent.
         """
         ...
 

@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opeai_async import ConfigurationError
+from opeai_async._core.named_waits import limit_headers, named_wait
 from opeai_async._core.retry import (
     RETRYABLE_STATUSES,
     Cause,
     Failure,
     RetryBudget,
     RetryPolicy,
-    parse_retry_after,
     parse_should_retry,
 )
 
@@ -108,7 +109,7 @@ def test_a_server_that_wants_too_much_is_not_waited_for():
     beyond = Failure(Cause.STATUS, status=429, retry_after_s=60.001, should_retry=True)
     assert POLICY.next_delay(at_bound, 1, 0.0) == 60.0
     assert POLICY.next_delay(beyond, 1, 0.0) is None
-    assert RetryPolicy(max_retry_after_s=90).next_delay(beyond, 1, 0.0) == 60.001
+    assert RetryPolicy(max_wait_s=90).next_delay(beyond, 1, 0.0) == 60.001
 
 
 @given(
@@ -138,7 +139,7 @@ class TestRetryBudget:
         """What is left is not spent on a retry that it does not cover."""
         budget = RetryBudget(capacity=15)
         assert budget.spend(Failure(Cause.NOT_SENT)) == 14
-        assert budget.spend(Failure(Cause.STATUS, status=429)) == 0
+        assert budget.spend(Failure(Cause.STATUS, status=429)) is None
         assert budget.tokens == 1
 
     def test_a_success_refunds_what_its_retries_cost(self):
@@ -171,7 +172,7 @@ class TestRetryBudget:
     [
         ({}, None),
         ({"retry-after": "5"}, 5.0),
-        ({"retry-after": "0"}, 0.0),
+        ({"retry-after": "0"}, None),
         ({"retry-after": "7.66"}, 7.66),
         ({"retry-after": "0.38499999999999995"}, 0.38499999999999995),
         ({"retry-after": " \t5\t "}, 5.0),
@@ -181,7 +182,7 @@ class TestRetryBudget:
         ({"retry-after-ms": "soon", "retry-after": "9"}, 9.0),
         ({"retry-after": "99999999999999"}, 99999999999999.0),
         ({"retry-after": DATE_90_S_LATER, "date": DATE}, 90.0),
-        ({"retry-after": DATE, "date": DATE_90_S_LATER}, 0.0),
+        ({"retry-after": DATE, "date": DATE_90_S_LATER}, None),
         ({"retry-after": "Wednesday, 21-Oct-26 07:29:30 GMT", "date": DATE}, 90.0),
         ({"retry-after": "Wed, 21 Oct 2026 09:29:30 +0200", "date": DATE}, 90.0),
         ({"retry-after": DATE}, None),
@@ -195,24 +196,101 @@ class TestRetryBudget:
 )
 def test_what_a_server_asks_to_wait(headers, expected_s):
     """Milliseconds, then seconds, then a date as seen by the server's own clock."""
-    assert parse_retry_after(headers) == expected_s
+    assert named_wait(headers) == expected_s
 
 
 @pytest.mark.parametrize(
     "garbage",
-    ["", "inf", "-inf", "nan", "1_000", "-5", "+5", "1e3", "0x10", "٥", "５", "5s", "5 6", "5,", ".5", "5.", "9" * 400],
+    ["", "inf", "-inf", "nan", "1_000", "-5", "+5", "1e3", "0x10", "٥", "５", "5 6", "5,", ".5", "5.", "9" * 400],
 )
 @pytest.mark.parametrize("name", ["retry-after", "retry-after-ms"])
 def test_garbage_is_no_wish(name, garbage):
     """Much of it `float()` would take."""
-    assert parse_retry_after({name: garbage, "date": DATE}) is None
+    assert named_wait({name: garbage, "date": DATE}) is None
 
 
 @given(value=st.text(), date=st.text() | st.just(DATE))
 def test_any_header_is_a_number_or_nothing(value, date):
     """No text that a server can send raises."""
-    seconds = parse_retry_after({"retry-after": value, "date": date})
-    assert seconds is None or (math.isfinite(seconds) and seconds >= 0)
+    seconds = named_wait({"retry-after": value, "date": date})
+    assert seconds is None or (math.isfinite(seconds) and seconds > 0)
+
+
+NOW = 1_792_567_680.0  # DATE, by the local clock
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "expected_s"),
+    [
+        ({"retry-after": "1s"}, 429, 1.0),
+        ({"retry-after": "1m30s"}, 429, 90.0),
+        ({"retry-after": DATE_90_S_LATER}, 429, 90.0),
+        ({"retry-after": "2026-10-21T07:29:30Z"}, 429, 90.0),
+        ({"retry-after": "2026-10-21T07:29:30Z", "date": DATE_90_S_LATER}, 429, None),
+        ({"retry-after": "-5", "x-ratelimit-reset-requests": "7"}, 429, None),
+        ({"x-ratelimit-reset-requests": "250ms"}, 429, 0.25),
+        ({"x-ratelimit-reset-requests": "2"}, 429, 2.0),
+        ({"x-ratelimit-reset": str(int(NOW) + 9)}, 429, 9.0),
+        ({"x-ratelimit-reset": str((int(NOW) + 9) * 1000)}, 429, 9.0),
+        ({"x-ratelimit-reset": str(int(NOW) - 9)}, 429, None),
+        ({"x-ratelimit-reset-requests": "2s", "x-ratelimit-reset-tokens": "1m30s"}, 429, 90.0),
+        ({"x-ratelimit-reset-requests": "2s", "x-ratelimit-reset-tokens": "7h"}, 429, 2.0),
+        (
+            {
+                "x-ratelimit-reset-requests": "2s",
+                "x-ratelimit-remaining-requests": "0",
+                "x-ratelimit-reset-tokens": "9s",
+                "x-ratelimit-remaining-tokens": "12",
+            },
+            503,
+            2.0,
+        ),
+        ({"x-ratelimit-reset-requests": "2s"}, 503, None),
+        ({"ratelimit-reset": "5"}, 429, 5.0),
+        ({"ratelimit": "limit=100, remaining=0, reset=5"}, 503, 5.0),
+        ({"ratelimit": '"burst";r=3;t=60, "default";r=0;t=5'}, 503, 5.0),
+    ],
+)
+def test_waits_as_seen(headers, status, expected_s):
+    """Durations, dates of two kinds, epochs, and the limit that is exhausted."""
+    assert named_wait(headers, status, NOW) == expected_s
+
+
+@given(st.dictionaries(st.sampled_from(["x-ratelimit-reset", "ratelimit", "ratelimit-reset"]), st.text()))
+def test_any_limit_is_a_number_or_nothing(headers):
+    seconds = named_wait(headers, 429, NOW)
+    assert seconds is None or (math.isfinite(seconds) and seconds > 0)
+
+
+def test_which_headers_tell_about_limits():
+    kept = {"retry-after": "1", "x-ratelimit-limit-requests": "9", "ratelimit": "r=1"}
+    assert limit_headers(kept | {"set-cookie": "secret"}) == kept
+
+
+def test_a_named_wait_is_free_and_does_not_count():
+    """For a limit; a broken server's wait is free, but counts."""
+    limit = Failure(Cause.STATUS, status=429, retry_after_s=20.0)
+    broken = Failure(Cause.STATUS, status=500, retry_after_s=20.0)
+    budget = RetryBudget(0)
+    assert (budget.spend(limit), budget.spend(broken)) == (0, 0)
+    policy = RetryPolicy(max_retries=1)
+    assert policy.next_delay(limit, 5, 0.0) == 20.0
+    assert policy.next_delay(broken, 5, 0.0) is None
+    assert policy.next_delay(limit, 5, 0.0, waited_s=41.0) is None
+    assert RetryPolicy(max_retries=0).next_delay(limit, 1, 0.0) is None
+
+
+def test_no_budget_is_no_bound():
+    budget = RetryBudget(None)
+    assert [budget.spend(Failure(Cause.NOT_SENT)) for _ in range(100)] == [0] * 100
+    budget.refund(0)
+    assert budget.tokens == 0
+
+
+@pytest.mark.parametrize("wrong", [{"budget": -1}, {"max_wait_s": -0.5}])
+def test_a_policy_that_cannot_be(wrong):
+    with pytest.raises(ConfigurationError, match="expected 0 or more"):
+        RetryPolicy(**wrong)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from opeai_async.errors import ConfigurationError
 NAMES = Timeouts.__struct_fields__
 LIMITS = Limits(
     connect_s=5,
-    pool_s=10,
+    pool_s=60,
     response_headers_s=300,
     first_content_s=100,
     idle_bytes_s=10,
@@ -79,11 +79,11 @@ class TestResolve:
 
     def test_a_stream(self):
         """It may last for ever, but not be silent for ever."""
-        assert resolve(Timeouts(), stream=True) == (5, 10, 300, 300, 60, 300, math.inf, 2)
+        assert resolve(Timeouts(), stream=True) == (5, 60, 300, 300, 60, 300, math.inf, 2)
 
     def test_a_whole_answer(self):
         """It is bounded as a whole."""
-        assert resolve(Timeouts(), stream=False) == (5, 10, 600, 300, 60, 300, 600, 2)
+        assert resolve(Timeouts(), stream=False) == (5, 60, 600, 300, 60, 300, 600, 2)
 
     @pytest.mark.parametrize("stream", [True, False])
     def test_what_is_given_counts(self, stream):

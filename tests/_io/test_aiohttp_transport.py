@@ -691,10 +691,28 @@ async def test_no_slot_in_time():
         await anext(second)
         with pytest.raises(PoolTimeoutError, match=r"2 responses are open, max_connections=2") as caught:
             await create(client)
+        assert "0 requests are in flight" in str(caught.value)
+        assert "pool_s=None" in str(caught.value)
         assert (caught.value.phase, caught.value.timeout_s) == ("pool", 0.05)
         first.cancel()
         assert await create(client)
         await second.aclose()
+
+
+async def test_no_slot_because_of_requests_in_flight():
+    """A client's own load: calls whose answers have not begun are counted, too; ``pool_s=None`` waits for them."""
+    async with OpeAIServer() as server, server.client(max_connections=2, timeouts=Timeouts(pool_s=0.05)) as client:
+        server.stall("one", after=1)
+        server.reply("late", delay_s=0.3)
+        stream = stream_of(client)
+        await anext(stream)
+        late = asyncio.create_task(create(client))
+        await server.wait_received(2)
+        with pytest.raises(PoolTimeoutError, match=r"1 requests are in flight and 1 responses are open"):
+            await create(client)
+        assert await create(client, timeouts=Timeouts(pool_s=None))
+        await late
+        await stream.aclose()
 
 
 async def test_slots_are_freed_on_every_path():

@@ -120,12 +120,72 @@ async def test_a_quota_is_never_waited_for():
 
 
 async def test_a_server_that_asks_for_too_long():
-    """Beyond ``max_retry_after_s`` the error tells how long."""
+    """Beyond ``max_wait_s`` the error tells how long."""
     client, transport, _ = scripted()
     transport.respond(error_body(), status=429, headers=JSON | {"retry-after": "61"})
     with pytest.raises(RateLimitError) as caught:
         await create(client)
     assert (caught.value.retry_after_s, len(transport.requests)) == (61, 1)
+    why = "not retried: the server asks to wait 61.0 s, 0.0 s were waited already, and max_wait_s=60"
+    assert why in caught.value.__notes__
+
+
+def limited(transport, wait_s, times=1, status=429):
+    for _ in range(times):
+        transport.respond(error_body(), status=status, headers=JSON | {"retry-after": str(wait_s)})
+
+
+async def test_named_waits_count_by_their_sum():
+    """Not by their number: ten refusals that ask for five seconds fit into 60 s, and one more does not."""
+    client, transport, _ = scripted(max_retries=1)
+    rewire(client, sleep=asyncio.sleep, jitter=lambda: 0.0)
+    limited(transport, 5, times=4)
+    transport.respond(COMPLETION, headers=JSON)
+    begun_at = asyncio.get_running_loop().time()
+    completion = await create(client)
+    seconds = asyncio.get_running_loop().time() - begun_at
+    assert len(transport.requests) == 5
+    assert [attempt.number for attempt in completion.meta.attempts] == [1, 2, 3, 4, 5]
+    assert sum(attempt.delay_s for attempt in completion.meta.attempts) == pytest.approx(seconds)
+    assert client._wiring.budget.tokens == client._wiring.budget.capacity
+
+
+async def test_the_sum_of_named_waits_is_bounded():
+    """By ``max_wait_s``; the last refusal says which bound it was, and knows of all attempts."""
+    client, transport, _ = scripted(retry=RetryPolicy(max_wait_s=11))
+    rewire(client, sleep=asyncio.sleep, jitter=lambda: 0.0)
+    limited(transport, 5, times=9)
+    with pytest.raises(RateLimitError) as caught:
+        await create(client)
+    assert len(caught.value.attempts) == len(transport.requests) == 2
+    assert any("would pass max_wait_s=11" in note for note in caught.value.__notes__)
+    assert any("5.0 s were waited already" in note for note in caught.value.__notes__)
+
+
+async def test_waits_that_a_broken_server_names_count_as_well():
+    """A 500 with ``Retry-After`` is a retry like any other, but its waits belong to the sum."""
+    client, transport, slept = scripted(retry=RetryPolicy(max_wait_s=60, max_retries=5))
+    limited(transport, 25, times=9, status=500)
+    with pytest.raises(InternalServerError):
+        await create(client)
+    assert slept == [pytest.approx(27.5)] * 2
+
+
+async def test_a_line_that_is_too_long():
+    """A call that is in line until its total limit, though there is no pause any more, says so."""
+    client, transport, _ = scripted(timeouts=Timeouts(total_s=30))
+    rewire(client, sleep=asyncio.sleep, jitter=lambda: 0.0)
+    limited(transport, 10)
+    for _ in range(20):
+        transport.respond(COMPLETION, headers=JSON)
+    results = await asyncio.gather(create(client), return_exceptions=True)
+    gate = next(iter(client._wiring.gates._gates.values()))
+    gate.throttle.rate = gate.throttle._ramp_from = 0.01
+    gate.throttle._spacing_s = 100.0
+    with pytest.raises(APITimeoutError, match=r"not sent: too many calls are in line .* total_s=30 is over") as caught:
+        await create(client)
+    assert (caught.value.phase, caught.value.timeout_s, caught.value.attempts) == ("total", 30, ())
+    assert len(results) == 1
 
 
 async def test_x_should_retry_decides():
@@ -176,7 +236,10 @@ async def test_an_empty_budget_is_said():
     with pytest.raises(APIConnectionError) as caught:
         await create(client)
     assert len(slept) == 1
-    assert any("retry budget" in note for note in caught.value.__notes__)
+    assert caught.value.__notes__[-1] == (
+        "not retried after 2 attempts: the client's retry budget is used up by recent failures, 6 of 500 tokens are "
+        "left and a retry takes 14; RetryPolicy(budget=...) sets another one, None for none"
+    )
 
 
 async def test_no_response_in_time():

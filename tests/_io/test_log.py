@@ -90,6 +90,18 @@ async def test_attempts_that_fail(server: OpeAIServer, lines: Lines) -> None:
     assert [line["attempts"] for line in lines.of("completion")] == ["3"]
 
 
+async def test_a_pause(server: OpeAIServer, lines: Lines) -> None:
+    """One line says that no call goes, however many were refused."""
+    server.fail(429, headers={"retry-after-ms": "50"}, delay_s=0.05, times=3)
+    async with server.client() as client:
+        await asyncio.gather(*(client.chat.completions.create(**BODY) for _ in range(3)))
+    [pause] = lines.of("pause")
+    host = server.base_url.split("/")[2]
+    assert {**pause, "wait_s": ""} == {"host": host, "after": "RateLimitError", "wait_s": ""}
+    assert 0.05 <= float(pause["wait_s"]) <= 0.06
+    assert len(lines.of("retry")) == 3
+
+
 async def test_a_call_that_fails(server: OpeAIServer, lines: Lines) -> None:
     """The end says so, also where no answer came."""
     server.fail(500, times=2)

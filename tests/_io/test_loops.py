@@ -45,6 +45,28 @@ def test_one_client_over_several_runs():
         left.clear()
 
 
+def test_the_next_loop_keeps_the_pause_of_a_rate_limit():
+    """The loop ends with two calls in line; a call in the next loop waits for the rest, and is answered."""
+    with OpeAIServer() as server:
+        server.fail(429, headers={"retry-after": "1"})
+        client = server.client()
+
+        async def begin():
+            calls = [asyncio.create_task(client.chat.completions.create(**BODY))]
+            await server.wait_received(1)
+            await asyncio.sleep(0.1)
+            calls.append(asyncio.create_task(client.chat.completions.create(**BODY)))
+            await asyncio.sleep(0.05)
+            assert not any(call.done() for call in calls)
+
+        asyncio.run(begin())
+        completion = asyncio.run(client.chat.completions.create(**BODY))
+        asyncio.run(client.aclose())
+        assert len(server.requests) == 2
+    [attempt] = completion.meta.attempts
+    assert attempt.delay_s > 0.3
+
+
 # --- another loop, while the stream's own goes on --------------------------------------------------------------------
 
 READS = {
