@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from opeai_async._core.timeouts import Timeouts
     from opeai_async._core.tool_results import ToolError
     from opeai_async._core.ui_messages import UIMessageEncoder
-    from opeai_async._io.run_limits import NextRound
     from opeai_async._io.transport import Response, Transport
     from opeai_async.client import AsyncOpeAI
     from opeai_async.conversation import Conversation
@@ -77,7 +76,7 @@ if TYPE_CHECKING:
     from opeai_async.session_store import MemoryStore, SessionLog, SessionStore
     from opeai_async.stream import ChatCompletionStream
     from opeai_async.structured import ParsedChatCompletionStream
-    from opeai_async.tools import OnToolError, RunTool, Tool, tool
+    from opeai_async.tools import RunTool, Tool, tool
     from opeai_async.types.chunk import (
         AudioDelta,
         ChatCompletionChunk,
@@ -192,6 +191,7 @@ if TYPE_CHECKING:
         ToolFinishedEvent,
         ToolStartedEvent,
     )
+    from opeai_async.types.run_options import NextRound, OnToolError
 
 # Where each name is, for its first use.
 _MODULES = {
@@ -204,7 +204,6 @@ _MODULES = {
     "_core.sse": "SSEDecoder ServerSentEvent",
     "_core.timeouts": "Timeouts",
     "_core.ui_messages": "UIMessageEncoder",
-    "_io.run_limits": "NextRound",
     "_io.transport": "Response Transport",
     "client": "AsyncOpeAI",
     "conversation": "Conversation",
@@ -228,7 +227,7 @@ _MODULES = {
     "stream": "ChatCompletionStream",
     "structured": "ParsedChatCompletionStream",
     "_core.tool_results": "ToolError",
-    "tools": "OnToolError RunTool Tool tool",
+    "tools": "RunTool Tool tool",
     "types.chunk": (
         "AudioDelta ChatCompletionChunk ChoiceDelta ChunkChoice CustomCallDelta FunctionCallDelta ToolCallDelta"
     ),
@@ -257,6 +256,7 @@ _MODULES = {
         "Message MessageParam NamedToolChoice RefusalPart ResponseFormatParam StreamOptions SystemMessage TextFormat "
         "TextPart ToolChoiceParam ToolMessage ToolParam UserMessage"
     ),
+    "types.run_options": "NextRound OnToolError",
     "types.run_events": (
         "RoundFinishedEvent RoundStartedEvent RunEvent RunReason ToolApprovalEvent ToolFinishedEvent ToolStartedEvent"
     ),

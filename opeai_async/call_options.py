@@ -13,8 +13,7 @@ from opeai_async.errors import ConfigurationError
 from opeai_async.types.request import CompletionParams, ResponseFormatParam, SharedParams, UnformattedParams
 
 if TYPE_CHECKING:  # loaded when a run is first used
-    from opeai_async._io.run_limits import Approvals, BeforeRound
-    from opeai_async.tools import OnToolError
+    from opeai_async.types.run_options import Approvals, BeforeRound, OnToolError
 
 T = TypeVar("T")
 

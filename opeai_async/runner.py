@@ -17,12 +17,12 @@ from opeai_async._core.framer import Framer
 from opeai_async._core.json_types import is_object
 from opeai_async._core.sendable import NOT_RUN, open_calls, sendable
 from opeai_async._io.rounds import Rounds, RunItem
-from opeai_async._io.run_limits import Approvals, RunLimits
+from opeai_async._io.run_limits import RunLimits
 from opeai_async._io.stream import ChunkStream
 from opeai_async.errors import ConcurrentReadError, ConfigurationError, OpeAIError, RequestValidationError
 from opeai_async.frames import FrameReader, completion_so_far, ended_by
 from opeai_async.relay import Receive, RelayOptions, RelayResult, Send, relay
-from opeai_async.tools import OnToolError, RunTool, Toolbox
+from opeai_async.tools import RunTool, Toolbox
 from opeai_async.types.common import CompletionUsage
 from opeai_async.types.completion import ChatCompletion, ToolCall
 from opeai_async.types.frames import DoneReason, Frame, ToolApprovalFrame, ToolFinishedFrame, ToolStartedFrame
@@ -37,6 +37,7 @@ from opeai_async.types.run_events import (
     ToolFinishedEvent,
     ToolStartedEvent,
 )
+from opeai_async.types.run_options import Approvals, OnToolError
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar

@@ -16,7 +16,7 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
-from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeGuard, TypeVar, cast, overload
+from typing import Any, Generic, ParamSpec, TypeAlias, TypeGuard, TypeVar, cast, overload
 
 from anyio import to_thread
 
@@ -36,16 +36,12 @@ from opeai_async._core.tool_results import (
 from opeai_async.errors import ConfigurationError, RequestValidationError
 from opeai_async.types.completion import ToolCall
 from opeai_async.types.request import CustomTool, FunctionTool, ToolParam
+from opeai_async.types.run_options import OnToolError
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
-
-OnToolError: TypeAlias = Literal["tell", "raise"] | Callable[[Exception, ToolCall], Any]
-"""What becomes of an exception of a tool: the model is told its type (never its text), the run ends with it, or a
-function decides: what it returns is the result that the model is told, what it raises ends the run."""
-
 
 NeedsApproval: TypeAlias = bool | Callable[[ToolCall], bool]
 

@@ -26,7 +26,7 @@ from opeai_async._core.usage import added
 from opeai_async._io.loop import running_loop
 from opeai_async._io.patience import Cut
 from opeai_async._io.reader import on_loop
-from opeai_async._io.run_limits import Approvals, NextRound, RoundChanges, RunLimits
+from opeai_async._io.run_limits import RunLimits
 from opeai_async._io.stream import ChunkStream
 from opeai_async._io.tool_tasks import ToolEvent, ToolJob, ToolTasks, Work, asked
 from opeai_async.errors import ClientClosedError, ConcurrentReadError, ConfigurationError, OpeAIError
@@ -35,6 +35,7 @@ from opeai_async.types.common import CompletionUsage
 from opeai_async.types.completion import ChatCompletion, ToolCall
 from opeai_async.types.request import MessageParam, ToolMessage
 from opeai_async.types.run_events import RoundFinishedEvent, RoundStartedEvent, RunReason, ToolApprovalEvent
+from opeai_async.types.run_options import Approvals, NextRound, RoundChanges
 
 Chunks: TypeAlias = list[ChatCompletionChunk]
 RunItem: TypeAlias = Chunks | ChatCompletion | RoundStartedEvent | RoundFinishedEvent | ToolEvent | ToolApprovalEvent

@@ -1,38 +1,11 @@
-"""How far a run of tools goes, and what the application decides on the way."""
+"""How far a run of tools goes."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 from opeai_async.errors import ConfigurationError
-from opeai_async.types.common import CompletionUsage
-from opeai_async.types.request import MessageParam
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NextRound:
-    """What a ``before_round`` hook changes of one round; None leaves it as it is.
-
-    Attributes:
-        messages: What is sent in place of the whole conversation, which goes on untouched.
-        tool_choice: As in the API; ``"none"`` makes the model answer without tools.
-    """
-
-    messages: Sequence[MessageParam] | None = None
-    tool_choice: Any = None
-
-
-RoundChanges: TypeAlias = NextRound | Sequence[MessageParam] | None
-BeforeRound: TypeAlias = Callable[
-    [list[MessageParam], CompletionUsage | None, int], RoundChanges | Awaitable[RoundChanges]
-]
-"""Is called before each round with the conversation, the usage so far, and the round's number, from 1; returns what is
-sent in its place, or a ``NextRound``, or None. It may be async."""
-
-Approvals: TypeAlias = Mapping[str, bool | str]
-"""What was decided of calls, by their ids: True to run one, False or the reason why it is not run."""
+from opeai_async.types.run_options import BeforeRound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
