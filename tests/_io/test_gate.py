@@ -16,17 +16,16 @@ from opeai_async import (
 from opeai_async.testing import Failure, OpeAIServer, Reply
 from tests.support.both_loops import anyio_backend, no_descriptor_left  # noqa: F401 - fixtures
 from tests.support.chunks import BODY
-from tests.support.leaks import in_a_thread
+from tests.support.leaks import in_a_thread, no_leaks
 
 PAUSE_S = 0.3
 
 
 @pytest.fixture(autouse=True)
-async def no_task_left():
-    """The task of the line ends with it."""
-    yield
-    await asyncio.sleep(0.01)
-    assert [task for task in asyncio.all_tasks() if task.get_name() == "opeai_async gate"] == []
+async def nothing_left():
+    """The task of the line ends with it, and so does its timer."""
+    async with no_leaks():
+        yield
 
 
 def body(content):
