@@ -17,6 +17,7 @@ from opeai_async.testing import Failure, OpeAIServer, Reply
 from tests.support.both_loops import anyio_backend, no_descriptor_left  # noqa: F401 - fixtures
 from tests.support.chunks import BODY
 from tests.support.leaks import in_a_thread, no_leaks
+from tests.support.loops import is_on_uvloop
 
 PAUSE_S = 0.3
 
@@ -186,7 +187,7 @@ async def test_another_loop_while_calls_are_in_line():
 async def test_eager_tasks():
     """The task of the line may run before ``create_task`` returns."""
     loop = asyncio.get_running_loop()
-    if "uvloop" in type(loop).__module__:
+    if is_on_uvloop():
         pytest.skip("uvloop 0.23 gives eager_start to factories, and those of Python 3.12 and 3.13 do not take it")
     loop.set_task_factory(asyncio.eager_task_factory)
     try:
