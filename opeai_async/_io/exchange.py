@@ -31,6 +31,7 @@ from opeai_async._io.gate import Gate, Gates, Leave, Place
 from opeai_async._io.loop import running_loop
 from opeai_async._io.patience import Cut, Patience
 from opeai_async._io.reader import BodyReader, ReadExpired
+from opeai_async._io.reasons import NoTurn, no_budget, too_long_a_wait
 from opeai_async._io.transport import (
     BodyError,
     HeldError,
@@ -44,11 +45,9 @@ from opeai_async.errors import (
     APIConnectionError,
     APIStatusError,
     APITimeoutError,
-    InternalServerError,
     InvalidResponseError,
     OpeAIError,
     QuotaExceededError,
-    RateLimitError,
     StreamError,
 )
 from opeai_async.types.meta import AttemptRecord, ResponseMeta, StreamTiming
@@ -346,7 +345,7 @@ class Exchange:
         gate = self._refused(error, failure, now) if failure.pauses and self._may_wait(failure) else None
         if delay_s is None:
             if self._policy.max_retries and failure.pauses and self._policy.is_retryable(failure):
-                error.add_note(self._why_no_wait(failure))
+                error.add_note(too_long_a_wait(failure, self._policy, self._waited_s))
             raise self.final(error)
         if gate is not None:
             delay_s = gate.throttle.due_in_s(now)
@@ -355,7 +354,7 @@ class Exchange:
             raise self.final(error)
         cost = self._wiring.budget.spend(failure)
         if cost is None:
-            error.add_note(self._why_no_budget(failure))
+            error.add_note(no_budget(failure, self._wiring.budget, len(self._attempts)))
             raise self.final(error)
         self._spent += cost
         if log.is_on():
@@ -392,20 +391,6 @@ class Exchange:
             log.pause_begun(self._request, error, gate.throttle.paused_for_s(now))
         return gate
 
-    def _why_no_wait(self, failure: Failure) -> str:
-        return (
-            f"not retried: the server asks to wait {failure.retry_after_s:.1f} s, {self._waited_s:.1f} s were waited "
-            f"already, and max_wait_s={self._policy.max_wait_s:g}"
-        )
-
-    def _why_no_budget(self, failure: Failure) -> str:
-        budget, attempts = self._wiring.budget, len(self._attempts)
-        return (
-            f"not retried after {attempts} {'attempt' if attempts == 1 else 'attempts'}: the client's retry budget is "
-            f"used up by recent failures, {budget.tokens} of {budget.capacity} tokens are left and a retry takes "
-            f"{budget.cost(failure)}; RetryPolicy(budget=...) sets another one, None for none"
-        )
-
     async def _take_turn(self, gate: Gate) -> None:
         """Wait in line until the pause is over, and this call may go.
 
@@ -422,27 +407,17 @@ class Exchange:
         except TimeoutError:
             leave, waited_s = Leave.TOO_LATE, self.loop.time() - now
         if leave is not Leave.GO:
-            raise self.final(self._not_sent(gate, leave))
+            raise self.final(self._refusal_or(gate, leave))
         self._delay_s += waited_s
 
-    def _not_sent(self, gate: Gate, leave: Leave) -> OpeAIError:
-        """Return the error of a call that cannot stay in line: its last refusal, or one that says it was not sent."""
+    def _refusal_or(self, gate: Gate, leave: Leave) -> OpeAIError:
+        """Return the last refusal, with the reason why it is the last; or an error that says it was not sent."""
         left_s = gate.throttle.paused_for_s(self.loop.time())
-        is_too_long = leave is Leave.TOO_LONG
-        limit_s = self._policy.max_wait_s if is_too_long else self._limits.total_s
-        bound = f"{'max_wait_s' if is_too_long else 'total_s'}={limit_s:g}"
-        host = urlsplit(self._request.url).hostname
-        if left_s or is_too_long:
-            why = f"the server has asked for a pause of all calls, {left_s:.1f} s more would pass {bound}"
-        else:
-            why = f"too many calls are in line for {host}, {bound} is over"
-        if self._refusal is not None:
-            self._refusal.add_note(f"not retried: {why}; {self._waited_s:.1f} s were waited already")
-            return self._refusal
-        if not left_s and not is_too_long:
-            return APITimeoutError(f"not sent: {why}", phase="total", timeout_s=limit_s)
-        error_type = RateLimitError if gate.status == 429 else InternalServerError
-        return error_type(f"not sent to {host}: {why}", status_code=gate.status, retry_after_s=left_s or None)
+        reason = NoTurn(leave, left_s, self._policy, self._limits, self._request)
+        if self._refusal is None:
+            return reason.error(gate.status)
+        self._refusal.add_note(reason.note(self._waited_s))
+        return self._refusal
 
     def _was_held(self) -> None:
         """Take back the turn that this call had, and could not use."""

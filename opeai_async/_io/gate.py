@@ -140,13 +140,9 @@ class Gate:
         """Let those in line go, each at its time, until there is nobody."""
         try:
             while True:
-                if due_in_s > 0:
-                    due_at = self.loop.time() + due_in_s
-                    await sleep(due_in_s)
-                    now = max(self.loop.time(), due_at)
-                else:
-                    now = self.loop.time()
-                due_in_s = self._let_go(now)
+                due_at = self.loop.time() + due_in_s
+                await sleep(due_in_s)
+                due_in_s = self._let_go(max(self.loop.time(), due_at))  # a timer may come a little early
                 if not self._line:
                     return
         finally:

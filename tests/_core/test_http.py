@@ -55,3 +55,7 @@ def test_the_content_type_is_the_media_type(value, expected):
 def test_heads_do_not_share_headers():
     """Each has a dict of its own."""
     assert ResponseHead(200).headers is not ResponseHead(200).headers
+
+
+def test_a_request_is_held_by_nothing_unless_told():
+    assert not Request("POST", "http://host/v1", {}, b"").is_held()

@@ -18,7 +18,7 @@ from opeai_async import (
 )
 from opeai_async._io.exchange import MAX_ERROR_BODY_BYTES
 from opeai_async.testing import Break, Pause
-from tests.support.chunks import BODY, COMPLETION
+from tests.support.chunks import BODY, COMPLETION, DONE, FINISH, events
 from tests.support.clients import KEY, rewire, scripted
 from tests.support.instant_time import instant_time
 from tests.support.leaks import no_leaks
@@ -169,6 +169,23 @@ async def test_waits_that_a_broken_server_names_count_as_well():
     with pytest.raises(InternalServerError):
         await create(client)
     assert slept == [pytest.approx(27.5)] * 2
+
+
+async def test_a_refusal_inside_of_a_stream():
+    """An error as the first event, with a wait in the head: the call waits in line, and the stream begins again."""
+    client, transport, _ = scripted(max_retries=1)
+    rewire(client, sleep=asyncio.sleep, jitter=lambda: 0.0)
+    refusal = b'data: {"error": {"message": "slow down", "code": 429}}\n\n'
+    for _ in range(3):
+        transport.respond(refusal, headers={"retry-after": "5"})
+    transport.respond(events("fine") + FINISH + DONE)
+    begun_at = asyncio.get_running_loop().time()
+    async with client.chat.completions.stream(**BODY) as stream:
+        completion = await stream.completion()
+    assert completion.choices[0].message.content == "fine"
+    assert len(transport.requests) == 4
+    assert asyncio.get_running_loop().time() - begun_at >= 15
+    assert client._wiring.budget.tokens == client._wiring.budget.capacity
 
 
 async def test_a_line_that_is_too_long():

@@ -16,17 +16,17 @@ from opeai_async import (
 from opeai_async.testing import Failure, OpeAIServer, Reply
 from tests.support.both_loops import anyio_backend, no_descriptor_left  # noqa: F401 - fixtures
 from tests.support.chunks import BODY
-from tests.support.leaks import in_a_thread
+from tests.support.leaks import in_a_thread, no_leaks
+from tests.support.loops import is_on_uvloop
 
 PAUSE_S = 0.3
 
 
 @pytest.fixture(autouse=True)
-async def no_task_left():
-    """The task of the line ends with it."""
-    yield
-    await asyncio.sleep(0.01)
-    assert [task for task in asyncio.all_tasks() if task.get_name() == "opeai_async gate"] == []
+async def nothing_left():
+    """The task of the line ends with it, and so does its timer."""
+    async with no_leaks():
+        yield
 
 
 def body(content):
@@ -187,7 +187,7 @@ async def test_another_loop_while_calls_are_in_line():
 async def test_eager_tasks():
     """The task of the line may run before ``create_task`` returns."""
     loop = asyncio.get_running_loop()
-    if "uvloop" in type(loop).__module__:
+    if is_on_uvloop():
         pytest.skip("uvloop 0.23 gives eager_start to factories, and those of Python 3.12 and 3.13 do not take it")
     loop.set_task_factory(asyncio.eager_task_factory)
     try:
