@@ -51,7 +51,6 @@ StructT = TypeVar("StructT", bound=Struct)
 DialectMode = Literal["repair", "strict"]
 
 _EXCERPT_BYTES = 200
-_MAX_REPAIRS_BY_PATH = 64
 _MAX_REPAIRS_WITHIN = 8
 _CONTENT = ("content", *REASONING_NAMES, "tool_calls")
 _SAID = (*_CONTENT, "refusal", "function_call", "audio")
@@ -430,18 +429,18 @@ class Dialect:
 
     def _converted(self, body: JSONObject, wire_type: type[StructT], refuse: Callable[[str], Exception]) -> StructT:
         """*body* as *wire_type*. A field of the wrong type goes to ``extra``, where it is visible and does no harm."""
-        reason = ""
         move_unknown_to_extra(body, wire_type)
-        for attempt in range(_MAX_REPAIRS_BY_PATH):
+        repairs = 0
+        while True:  # each repair takes a field away
             try:
                 return msgspec.convert(body, wire_type)
             except msgspec.ValidationError as exc:
                 reason = str(exc)
             # What is odd in a list of a hundred is not worth a hundred repairs.
-            if not move_offender_to_extra(body, reason, coarsely=attempt >= _MAX_REPAIRS_WITHIN):
-                break
+            if not move_offender_to_extra(body, reason, coarsely=repairs >= _MAX_REPAIRS_WITHIN):
+                raise refuse(reason)
+            repairs += 1
             self.note("field_of_other_type")
-        raise refuse(reason)
 
 
 def _reasoning_of(delta: ChoiceDelta) -> dict[str, str]:

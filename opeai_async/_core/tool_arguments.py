@@ -209,7 +209,7 @@ class _ObjectEnd:
                 self._in_string = True
             elif char in "{[":
                 self._depth += 1
-            elif char in "}]":
+            else:
                 self._depth -= 1
                 if self._depth <= 0:
                     self.at = at + 1
