@@ -120,6 +120,12 @@ def split_run_params(params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
     return fields, {name: fields.pop(name) for name in _RUN_OPTION_NAMES & fields.keys()}
 
 
+def choices_asked(fields: Mapping[str, Any], options: CallOptions) -> int:
+    """Return how many answers are asked for: ``n``, also where ``extra_body`` has it."""
+    asked = (options.get("extra_body") or {}).get("n", fields.get("n"))
+    return asked if isinstance(asked, int) and asked > 0 else 1
+
+
 def hidden_params(params: ParamsT) -> ParamsT:
     """*params* with headers that no repr shows: traceback printers show locals, and some servers take a key there."""
     headers = params.get("extra_headers")

@@ -22,6 +22,7 @@ from opeai_async.call_options import (
     ParseParams,
     RunParams,
     UnformattedRunParams,
+    choices_asked,
     hidden_params,
     one_of,
     split_params,
@@ -121,7 +122,14 @@ class Completions:
             "on_truncated", options.get("on_truncated", client.on_truncated), ON_TRUNCATED
         )
         make_exchange = client._exchange_maker(fields, options, stream=False, usage=False)  # pyright: ignore[reportPrivateUsage]
-        return await complete(make_exchange(), completion_type, mode, on_truncated=on_truncated, reasoning_tags=tags)
+        return await complete(
+            make_exchange(),
+            completion_type,
+            mode,
+            on_truncated=on_truncated,
+            reasoning_tags=tags,
+            choices=choices_asked(fields, options),
+        )
 
     @overload
     async def parse(
@@ -317,7 +325,7 @@ class Completions:
         return make_exchange, ReadOptions(
             chunk_type=chunk_type,
             dialect=one_of("dialect", options.get("dialect", client.dialect), DIALECTS),
-            choices=fields.get("n") or 1,
+            choices=choices_asked(fields, options),
             on_truncated=one_of("on_truncated", options.get("on_truncated", client.on_truncated), ON_TRUNCATED),
             reasoning_tags=one_of(
                 "reasoning_tags", options.get("reasoning_tags", client.reasoning_tags), REASONING_TAGS

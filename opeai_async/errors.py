@@ -476,8 +476,9 @@ class StreamServerError(StreamError):
     """The server reported an error inside a stream whose HTTP status had been 200.
 
     Attributes:
-        status_code: The status the error stands for: its own code where that is 400 to 599, else 500.
+        status_code: The status the error stands for: one that it names, else what its words mean, else 500.
         code, type, param: The fields of the error object, or None.
+        body: All that the server said of it, as decoded JSON (as text where that is large), or None.
     """
 
     default_hint = "the fault is the server's; `partial` holds what arrived, and the call may be repeated"
@@ -490,6 +491,7 @@ class StreamServerError(StreamError):
         code: str | None = None,
         type: str | None = None,
         param: str | None = None,
+        body: object = None,
         **facts: Any,
     ) -> None:
         super().__init__(message, **facts)
@@ -497,3 +499,4 @@ class StreamServerError(StreamError):
         self.code = code
         self.type = type
         self.param = param
+        self.body = body

@@ -72,7 +72,8 @@ async def outcome_of(client: AsyncOpeAI):
     return (choices, completion.usage), stream.quirks
 
 
-@pytest.mark.parametrize("name", sorted(QUIRKS))
+# A count that is not known cannot be told in the API's own form, and is not made up.
+@pytest.mark.parametrize("name", sorted(set(QUIRKS) - {"usage_null_count"}))
 async def test_no_quirk_is_seen_behind_a_gateway(upstream: OpeAIServer, base_url: str, name: str) -> None:
     """What a direct client repairs, one behind it gets repaired; what fails for the one fails for the other."""
     upstream.answer(replace(REPLIES["everything"], quirks=[name]), times=2)

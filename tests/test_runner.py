@@ -18,6 +18,7 @@ from opeai_async import (
     Run,
     RunEvent,
     RunResult,
+    StreamTruncatedError,
     ToolCall,
     ToolError,
     ToolFinishedEvent,
@@ -211,11 +212,32 @@ async def test_without_calls_there_is_one_round(server: OpeAIServer, client: Asy
     assert "tools" not in server.requests[0].json
 
 
-async def test_an_answer_without_choices_ends_the_run(server: OpeAIServer, client: AsyncOpeAI) -> None:
-    """As that of a gateway whose backend has died."""
+async def test_an_answer_without_choices_is_none(server: OpeAIServer, client: AsyncOpeAI) -> None:
+    """As that of a gateway whose backend has died: it is asked again, as long as there are tries left."""
     server.raw(b"data: [DONE]\n\n")
+    server.reply("Here again.")
+    result = await client.chat.completions.run(tools=TOOLS, max_retries=1, **BODY)
+    assert (result.reason, result.text) == ("completed", "Here again.")
+    server.raw(b"data: [DONE]\n\n")
+    with pytest.raises(StreamTruncatedError, match="without a choice"):
+        await client.chat.completions.run(tools=TOOLS, max_retries=0, **BODY)
+
+
+async def test_a_call_without_a_name_is_nobodys(server: OpeAIServer, client: AsyncOpeAI) -> None:
+    """No tool runs, and the model is told nothing of it; its neighbour runs as ever."""
+    nameless: Any = {"id": "call_x", "type": "function", "function": {"name": "", "arguments": '{"a":1}'}}
+    named: Any = {"id": "call_y", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Rome"}'}}
+    server.reply(tool_calls=[nameless, named])
+    server.reply("Three.")
     result = await client.chat.completions.run(tools=TOOLS, **BODY)
-    assert (result.reason, result.text, result.new_messages) == ("completed", None, [])
+    _, said, *results = server.requests[-1].json["messages"]
+    assert [call["id"] for call in said["tool_calls"]] == ["call_y"]
+    assert [message["tool_call_id"] for message in results] == ["call_y"]
+    assert result.text == "Three."
+    server.reply("Hm.", tool_calls=[nameless])
+    result = await client.chat.completions.run(tools=TOOLS, **BODY)
+    assert (result.reason, len(result.new_messages)) == ("completed", 1)
+    assert result.new_messages[0].tool_calls is None
 
 
 # --- many at once ----------------------------------------------------------------------------------------------------

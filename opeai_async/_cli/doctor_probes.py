@@ -22,7 +22,7 @@ from opeai_async._cli.doctor_quirks import REASONING_FIELDS, error_shape
 from opeai_async._cli.doctor_watch import Seen
 from opeai_async._core.json_types import is_object
 from opeai_async._core.outcome import Outcome
-from opeai_async._core.rules import SYNTHETIC_ID_PREFIX
+from opeai_async._core.values import SYNTHETIC_ID_PREFIX
 from opeai_async.errors import APIStatusError, OpeAIError
 from opeai_async.types.completion import ChatCompletion, ToolCall
 from opeai_async.types.request import MessageParam
@@ -266,7 +266,7 @@ def _judged_calls(completion: ChatCompletion, choice: str) -> Finding:
         return Finding("odd" if reason == "length" else "no", seen)  # an answer that was cut may have come to it
     shown = ", ".join(_quoted(call.function.name) if call.type == "function" else call.type for call in calls)
     faults = [fault for call in calls for fault in _faults(call)]
-    if len({call.id for call in calls}) < len(calls):
+    if "tool_id_shared" in completion.meta.quirks:
         faults.append("ids that repeat")
     sound = "ids and JSON arguments are sound" if not faults else "; ".join(faults)
     return Finding("odd" if faults else "yes", f"{shown}: {sound}; tool_choice {choice!r}")

@@ -71,6 +71,21 @@ NOTES: dict[str, tuple[str, str]] = {
     "tool_name_pieces": ("the tool's name in pieces: joined", "several"),
     "tool_name_repeated": ("the tool's name in each piece: read once", "several"),
     "events_for_json": ("an event stream although none was asked for: read to its end", "gateways"),
+    "done_after_json": ("[DONE] after a JSON body: left out", "9router"),
+    "data_twice": ("`data: data: {...}`: read as if it stood there once", "aprender, gateways"),
+    "line_without_data": ("a chunk on a line without `data:`: read all the same", "GPUStack"),
+    "heartbeat_in_data": ("a heartbeat in words, or a time, as data: left out", "gateways"),
+    "surrogate_split": ("the two halves of a character in two deltas: joined", "eliza"),
+    "text_so_far": ("the whole text so far in each delta: only what is new is read", "DashScope, OpenJarvis"),
+    "message_for_delta": ("the answer in `message` beside an empty delta: read from there", "gateways"),
+    "usage_null_count": ("token counts that are absent or null: None, until another chunk tells them", "gateways"),
+    "annotations_repeated": ("annotations that come again: counted once", "OpenRouter"),
+    "audio_empty": ("audio without anything in it: absent", "servers in Go"),
+    "tool_call_empty": ("a tool call without name and arguments: absent", "servers in Go"),
+    "tool_id_shared": ("one id for several tool calls: made distinct, for results to find their call", "nanobot"),
+    "tool_id_changed": ("another id in later pieces of a tool call: the first counts", "Poolside"),
+    "tool_arguments_so_far": ("the arguments so far in each piece: only what is new is read", "Hermes"),
+    "tool_arguments_repeated": ("arguments that come again after they are whole: read once", "OpenCode, eliza"),
 }
 
 # Quirks of errors, and of values, that the testing server has no one name for.

@@ -1,4 +1,8 @@
-"""Rebuilds the whole message from chunks.
+"""Rebuilds the whole message from chunks, and knows whether it may be at its end.
+
+A finish_reason is not the end: servers put ``stop`` on early or on all chunks, and go on. So what is said after one
+takes it back until the next, and an end that only a finish_reason proves is *credible* where something was said, as
+many choices as were asked for have ended, and the stream has not gone on after such an end before.
 
 Every text is a list of fragments that is joined when somebody asks, so a chunk costs the same however long the answer
 has become. State is kept per choice, in a dict by index: servers skip indexes and interleave choices.
@@ -9,8 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from opeai_async._core.encode import text_of_blocks
 from opeai_async._core.extras import ExtraParts, named_fields, names_vendor_fields
+from opeai_async._core.once import Once
+from opeai_async._core.outcome import End
 from opeai_async._core.tool_calls import FunctionParts, Note, ToolCallParts, checked_index
+from opeai_async._core.usage import latest
 from opeai_async.types.chunk import (
     AudioDelta,
     ChatCompletionChunk,
@@ -25,6 +33,7 @@ from opeai_async.types.completion import (
     ChatCompletionMessage,
     Choice,
 )
+from opeai_async.types.finish import finish_kind
 from opeai_async.types.meta import NO_META, ResponseMeta
 
 MAX_INDEX = 128
@@ -36,14 +45,16 @@ class Accumulator:
     Args:
         max_index: Bound on choice and tool call indexes.
         note: Called with the name of each oddity that shows only where chunks are put together.
+        choices: How many answers were asked for.
 
     Attributes:
         chunks: How many chunks were added.
-        ended: How many choices have their finish_reason.
+        ended: How many choices have their finish_reason, and nothing after it.
         usage: The latest token counts that arrived, or None.
     """
 
     __slots__ = (
+        "_asked",
         "_built",
         "_choices",
         "_created",
@@ -53,16 +64,20 @@ class Accumulator:
         "_max_index",
         "_model",
         "_note",
+        "_open",
         "_plain_type",
         "_service_tier",
+        "_spoke_before_end",
+        "_went_on",
         "chunks",
         "ended",
         "usage",
     )
 
-    def __init__(self, *, max_index: int = MAX_INDEX, note: Note = lambda _: None) -> None:
+    def __init__(self, *, max_index: int = MAX_INDEX, note: Note = lambda _: None, choices: int = 1) -> None:
         self._max_index = max_index
         self._note = note
+        self._asked = choices
         self.chunks: int = 0
         self._id = ""
         self._created = 0
@@ -72,6 +87,9 @@ class Accumulator:
         self.usage: CompletionUsage | None = None
         self._extra: ExtraParts | None = None
         self._choices: dict[int, _ChoiceParts] = {}
+        # Those without a finish_reason: what comes for another one is looked at before it is added.
+        self._open: dict[int, _ChoiceParts] = {}
+        self._went_on = self._spoke_before_end = False
         self.ended: int = 0
         self._built: ChatCompletion | None = None
         self._plain_type: type[object] | None = None
@@ -80,12 +98,45 @@ class Accumulator:
     def finish_reason(self) -> str | None:
         """How choice 0 ended, as the server put it; None while it goes on."""
         parts = self._choices.get(0)
-        return parts.finish_reason if parts is not None else None
+        return parts.finish_reason if parts is not None and not parts.is_reopened else None
+
+    @property
+    def begun(self) -> int:
+        """How many choices there are."""
+        return len(self._choices)
 
     @property
     def finished(self) -> bool:
-        """Whether there is a choice and each one that began has its finish_reason."""
+        """Whether there is a choice and each one that began has its finish_reason, and nothing after it."""
         return 0 < len(self._choices) == self.ended
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there is a choice and each one has its finish_reason, whatever came after it."""
+        return bool(self._choices) and all(parts.finish_reason for parts in self._choices.values())
+
+    @property
+    def has_credible_end(self) -> bool:
+        """Whether the answer may be taken for whole although no ``[DONE]`` says so."""
+        return self.finished and self.ended >= self._asked and not self._went_on and self._says_something()
+
+    @property
+    def has_sure_end(self) -> bool:
+        """Whether the end is credible and did not come with the first words: some servers label each chunk so."""
+        return self._spoke_before_end and self.has_credible_end
+
+    def is_labelled(self, end: End) -> bool:
+        """Whether the answer, which ended by *end*, has what says that it is whole."""
+        return self.labelled if end is End.DONE else self.has_credible_end
+
+    def settle(self) -> None:
+        """Take the finish_reasons that came for the last ones: the server has said that it is at its end."""
+        for parts in self._choices.values():
+            parts.is_reopened = False
+        self._built = None
+
+    def _says_something(self) -> bool:
+        return any(parts.says_something() for parts in self._choices.values())
 
     @property
     def finish_reasons(self) -> list[str]:
@@ -146,7 +197,7 @@ class Accumulator:
         ):
             return False
         choice = choices[0]
-        delta, parts = choice.delta, self._choices.get(choice.index)
+        delta, parts = choice.delta, self._open.get(choice.index)
         if parts is None or delta.role or delta.tool_calls or choice.finish_reason is not None:
             return False
         if delta.content is not None:
@@ -168,7 +219,9 @@ class Accumulator:
                 for choice in chunk.choices:
                     if choice.index != index:
                         index = choice.index
-                        parts = self._choices.get(index) or self._begin(index)
+                        parts = self._open.get(index) or self._begin(choice)
+                        if parts.is_ended:  # what comes next may open it again, and must be looked at
+                            index = None
                     delta = choice.delta
                     if delta.content is not None:
                         parts.content.append(delta.content)
@@ -177,7 +230,8 @@ class Accumulator:
                     if delta.tool_calls:
                         parts.add_tool_calls(delta.tool_calls)
                     if choice.finish_reason is not None:
-                        self.ended += parts.finish(choice.finish_reason)
+                        self._finish(parts, choice)
+                        index = None
                     if delta.role or (
                         has_rare
                         and (
@@ -199,7 +253,8 @@ class Accumulator:
 
     def _add_rare(self, chunk: ChatCompletionChunk) -> None:
         """What few chunks carry beside their choices."""
-        self.usage = chunk.usage or self.usage
+        if chunk.usage is not None:
+            self.usage = latest(self.usage, chunk.usage)
         self._service_tier = chunk.service_tier or self._service_tier
         self._add_extra(chunk.extra)
 
@@ -224,10 +279,29 @@ class Accumulator:
             self._model = chunk.model or self._model
             self._fingerprint = chunk.system_fingerprint or self._fingerprint
 
-    def _begin(self, index: int) -> _ChoiceParts:
-        parts = _ChoiceParts(checked_index(index, self._max_index, "choice"), self._max_index, self._note)
-        self._choices[index] = parts
+    def _begin(self, choice: ChunkChoice) -> _ChoiceParts:
+        """The parts of a choice that is new, or has had its finish_reason already."""
+        index = choice.index
+        parts = self._choices.get(index)
+        if parts is None:
+            self._went_on = self._went_on or (self.finished and self.ended >= self._asked)
+            parts = _ChoiceParts(checked_index(index, self._max_index, "choice"), self._max_index, self._note)
+            self._choices[index] = self._open[index] = parts
+        elif says_something(choice.delta):
+            self._went_on = parts.is_reopened = True
+            parts.is_ended = False
+            self._open[index] = parts
+            self.ended -= 1
         return parts
+
+    def _finish(self, parts: _ChoiceParts, choice: ChunkChoice) -> None:
+        """Take a finish_reason; the choice is told, because its delta may be all that was ever said."""
+        is_open = self._open.get(parts.index) is parts
+        self._spoke_before_end = self._spoke_before_end or (is_open and parts.spoke_before(choice.delta))
+        if parts.finish(choice.finish_reason or "") and is_open:
+            del self._open[parts.index]
+            parts.is_ended = True
+            self.ended += 1
 
     def _build(self, meta: ResponseMeta) -> ChatCompletion:
         return ChatCompletion(
@@ -250,6 +324,7 @@ class _ChoiceParts:
     __slots__ = (
         "annotations",
         "audio",
+        "block_chars",
         "calls",
         "content",
         "delta_extra",
@@ -257,6 +332,8 @@ class _ChoiceParts:
         "finish_reason",
         "function_call",
         "index",
+        "is_ended",
+        "is_reopened",
         "logprobs",
         "max_index",
         "note",
@@ -274,10 +351,12 @@ class _ChoiceParts:
         self.reasoning: list[str] = []
         self.refusal: list[str] | None = None
         self.finish_reason: str | None = None
+        self.is_ended = self.is_reopened = False
+        self.block_chars = 0
         self.calls: ToolCallParts | None = None
         self.function_call: FunctionParts | None = None
         self.audio: _AudioParts | None = None
-        self.annotations: list[Annotation] | None = None
+        self.annotations: Once[Annotation] | None = None
         self.logprobs: _LogprobParts | None = None
         self.extra: ExtraParts | None = None
         self.delta_extra: ExtraParts | None = None
@@ -288,16 +367,43 @@ class _ChoiceParts:
         for delta in deltas:
             self.calls.add(delta)
 
+    def says_something(self) -> bool:
+        """Whether the model has said anything."""
+        return bool(
+            any(self.content)
+            or any(self.reasoning)
+            or any(self.refusal or ())
+            or (self.calls is not None and self.calls.in_order)
+            or self.function_call
+            or self.audio
+            or self.annotations
+            or self.delta_extra is not None
+        )
+
+    def spoke_before(self, delta: ChoiceDelta) -> bool:
+        """Whether the model has said anything before *delta*, which has been added, or something else than texts."""
+        if not says_something(delta):
+            return True
+        texts = (
+            len(self.content) - (delta.content is not None),
+            len(self.reasoning) - (delta.reasoning_content is not None),
+        )
+        return any(self.content[: texts[0]]) or any(self.reasoning[: texts[1]])
+
     def finish(self, reason: str) -> bool:
-        """Take a finish_reason, be it an empty one; returns whether the choice has ended by it."""
+        """Take a finish_reason, be it an empty one; returns whether the choice has ended by it.
+
+        The graver of two stays: a router that says ``stop`` of everything does not know of the ``length`` before it.
+        """
         if not reason:
             self.note("finish_empty")
             return False
-        is_first = self.finish_reason is None
-        self.finish_reason = reason
+        if self.finish_reason is None or gravity(reason) >= gravity(self.finish_reason):
+            self.finish_reason = reason
+        self.is_reopened = False
         if self.calls is not None:
             self.calls.finish()
-        return is_first
+        return True
 
     def add_rare(self, choice: ChunkChoice, delta: ChoiceDelta) -> None:
         """What few chunks carry."""
@@ -312,9 +418,12 @@ class _ChoiceParts:
         if delta.audio is not None:
             self.audio = self.audio or _AudioParts()
             self.audio.add(delta.audio)
+            if not self.audio:
+                self.note("audio_empty")
         if delta.annotations:
-            self.annotations = self.annotations or []
-            self.annotations.extend(delta.annotations)
+            self.annotations = self.annotations or Once()
+            if len(self.annotations.new(delta.annotations)) < len(delta.annotations):
+                self.note("annotations_repeated")
         if choice.logprobs is not None:
             self.logprobs = self.logprobs or _LogprobParts()
             self.logprobs.add(choice.logprobs)
@@ -335,11 +444,19 @@ class _ChoiceParts:
 
     def add_extras(self, of_choice: dict[str, Any], of_delta: dict[str, Any]) -> None:
         if of_choice:
-            self.extra = self.extra or ExtraParts(latest_wins=True)
+            self.extra = self.extra or ExtraParts(latest_wins=True, lists_grow=True)
             self.extra.add(of_choice)
         if of_delta:
             self.delta_extra = self.delta_extra or ExtraParts()
-            self.delta_extra.add(of_delta)
+            blocks = of_delta.get("content_blocks")
+            self.delta_extra.add(of_delta if blocks is None else {**of_delta, "content_blocks": self._in_place(blocks)})
+
+    def _in_place(self, blocks: list[Any]) -> list[Any]:
+        """*blocks*, which have just come, after a block of the text that came as text before them."""
+        text, new = _joined(self.content) or "", text_of_blocks(blocks)
+        before = text[self.block_chars : len(text) - len(new)]
+        self.block_chars = len(text)
+        return [{"type": "text", "text": before}, *blocks] if before else blocks
 
     def build(self) -> Choice:
         extra = self.delta_extra.build() if self.delta_extra is not None else NO_EXTRA
@@ -351,16 +468,16 @@ class _ChoiceParts:
             content=_joined(self.content),
             reasoning_content=_joined(self.reasoning),
             refusal=_joined(self.refusal),
-            tool_calls=self.calls.build() if self.calls is not None else None,
-            function_call=self.function_call.build() if self.function_call is not None else None,
-            audio=self.audio.build() if self.audio is not None else None,
-            annotations=list(self.annotations or ()) or None,
+            tool_calls=(self.calls.build() or None) if self.calls is not None else None,
+            function_call=self.function_call.build() if self.function_call else None,
+            audio=self.audio.build() if self.audio else None,
+            annotations=None if self.annotations is None else list(self.annotations.items),
             extra={name: value for name, value in extra.items() if name not in own} or NO_EXTRA,
         )
         return Choice(
             index=self.index,
             message=message,
-            finish_reason=self.finish_reason,
+            finish_reason=None if self.is_reopened else self.finish_reason,
             logprobs=self.logprobs.build() if self.logprobs is not None else None,
             extra=self.extra.build() if self.extra is not None else NO_EXTRA,
         )
@@ -377,6 +494,9 @@ class _AudioParts:
         self.transcript: list[str] = []
         self.expires_at: int | None = None
         self.extra = ExtraParts()
+
+    def __bool__(self) -> bool:
+        return bool(self.id or any(self.data) or any(self.transcript) or self.expires_at or self.extra)
 
     def add(self, delta: AudioDelta) -> None:
         self.id = self.id or delta.id or ""
@@ -419,6 +539,27 @@ class _LogprobParts:
 
 
 _NO_PARTS: Any = None
+_GRAVITIES: dict[str | None, int] = {"stop": 0, None: 1, "tool_calls": 2, "length": 3, "content_filter": 4, "error": 5}
+
+
+def gravity(finish_reason: str) -> int:
+    """Return how grave *finish_reason* is: how much it would cost to take another for it."""
+    return _GRAVITIES[finish_kind(finish_reason)]
+
+
+def says_something(delta: ChoiceDelta) -> bool:
+    """Tell whether *delta* adds anything that a model has said."""
+    call = delta.function_call
+    return bool(
+        delta.content
+        or delta.reasoning_content
+        or delta.tool_calls
+        or delta.refusal
+        or (call is not None and (call.name or call.arguments))
+        or (delta.audio is not None and (delta.audio.data or delta.audio.transcript))
+        or "images" in delta.extra
+        or "content_blocks" in delta.extra
+    )
 
 
 def _joined(fragments: list[str] | None) -> str | None:

@@ -1,19 +1,22 @@
-"""What servers say when they say no: error objects in all their shapes, statuses, and the errors they become.
-
-The documented shape is ``{"error": {"message", "type", "param", "code"}}``; gateways send plain text, a flat object,
-``{"detail": ...}`` or HTML. See https://platform.openai.com/docs/guides/error-codes
-"""
+"""What servers say when they say no, and the errors it becomes; its shapes in JSON are in ``error_objects.py``."""
 
 from __future__ import annotations
 
+import html
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
-import msgspec
-
+from opeai_async._core.error_objects import (
+    MAX_EXCERPT_BYTES,
+    APIError,
+    error_in_list,
+    error_of_object,
+    find_error,
+    redacted,
+)
 from opeai_async._core.http import ResponseHead
 from opeai_async._core.json_types import is_array, is_object
-from opeai_async._core.loose import loads_loosely
+from opeai_async._core.loose import loads_loosely, without_surrogates
 from opeai_async._core.named_waits import limit_headers, named_wait
 from opeai_async._core.redact import redact
 from opeai_async._core.retry import Cause, Failure, parse_should_retry
@@ -34,8 +37,6 @@ from opeai_async.errors import (
 )
 from opeai_async.types.completion import ChatCompletion
 from opeai_async.types.meta import AttemptRecord
-
-MAX_EXCERPT_BYTES = 4096
 
 _BY_STATUS: dict[int, type[APIStatusError]] = {
     400: BadRequestError,
@@ -58,71 +59,10 @@ _WANTS_TLS = re.compile(
     rb"(?i)plain HTTP request was sent to (?:an )?HTTPS|HTTP request to an HTTPS server|speaking plain HTTP to an SSL"
 )
 _TLS_HINT = "the port speaks TLS: write https:// in base_url"
-_PAGE = re.compile(rb"\s*<(?:!doctype html|html|head|body)\b", re.IGNORECASE)
-_TITLE = re.compile(rb"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
-
-_QUOTA_CODES = frozenset({"insufficient_quota", "credit_balance_exhausted"})
-_QUOTA_SUFFIXES = ("_spend_limit_exceeded", "_usage_limit_exceeded")
-
-
-class APIError(NamedTuple):
-    """What an error object says; all but the message may be None."""
-
-    message: str
-    code: str | None = None
-    type: str | None = None
-    param: str | None = None
-
-    def status(self) -> int:
-        """The status the error stands for: its own code where that is one, else 500."""
-        if self.code is not None and len(self.code) == 3 and self.code.isascii() and self.code.isdigit():
-            number = int(self.code)
-            if 400 <= number <= 599:
-                return number
-        return 500
-
-    def is_quota(self) -> bool:
-        """Whether the budget is used up, so that waiting does not help."""
-        return any(
-            word in _QUOTA_CODES or word.endswith(_QUOTA_SUFFIXES)
-            for word in (self.code, self.type)
-            if word is not None
-        )
-
-
-def find_error(body: dict[str, Any]) -> APIError | None:
-    """The error that a JSON object reports, or None. Looked for before anything else is read from it."""
-    error = body.get("error")
-    if is_object(error) and error:
-        return error_of_object(error)
-    if isinstance(error, str) and error:
-        return APIError(redact(error), _text(body.get("code")), _text(body.get("type")), _text(body.get("param")))
-    if error:
-        return error_of_object(body) if isinstance(body.get("message"), str) else APIError(redact(_compact(error)))
-    if body.get("choices") or body.get("usage"):
-        return None
-    if body.get("object") == "error" or ("message" in body and ("code" in body or "type" in body)):
-        return error_of_object(body)
-    return None
-
-
-def error_of_object(error: dict[str, Any]) -> APIError:
-    """The error whose fields *error* holds, whichever of them are there."""
-    message = error.get("message")
-    if not isinstance(message, str) or not message:
-        message = _compact(error)
-    return APIError(redact(message), _text(error.get("code")), _text(error.get("type")), _text(error.get("param")))
-
-
-def _text(value: Any) -> str | None:
-    """*value* as text; None for null and for empty."""
-    if value is None or value == "":
-        return None
-    return redact(value if isinstance(value, str) else _compact(value))
-
-
-def _compact(value: Any) -> str:
-    return msgspec.json.encode(value).decode("utf-8", "replace")[:MAX_EXCERPT_BYTES]
+_PAGE = re.compile(rb"\s*<(?:!doctype|html|head|body|title|h1|p|div|center)\b", re.IGNORECASE)
+_TITLE = re.compile(rb"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL).search
+_NO_TEXT = re.compile(rb"<(script|style)\b.*?(?:</\1\s*>|$)|<!--.*?(?:-->|$)|<[^>]*>?", re.IGNORECASE | re.DOTALL)
+_MAX_TITLE_CHARS = 120
 
 
 def stream_error_from(
@@ -135,6 +75,7 @@ def stream_error_from(
         code=error.code,
         type=error.type,
         param=error.param,
+        body=error.body,
         **facts,
     )
 
@@ -164,7 +105,7 @@ def failure_of(error: OpeAIError, head: ResponseHead, now: float | None = None) 
     """
     if not isinstance(error, StreamServerError):
         return None
-    is_quota = APIError("", code=error.code, type=error.type).is_quota()
+    is_quota = APIError(error.message, code=error.code, type=error.type).is_quota()
     return Failure(
         Cause.IN_STREAM,
         status=error.status_code,
@@ -203,21 +144,21 @@ def status_error(
 
 
 def page_title(body: bytes) -> str:
-    """Return what an HTML page says above itself, for messages; empty if *body* is none, or has no title."""
-    title = _TITLE.search(body) if _PAGE.match(body) else None
-    return f"an HTML page, {excerpt(title[1])!r}" if title else ""
+    """Return what an HTML page calls itself, or its first words, for messages; empty if *body* is none."""
+    page = body[:MAX_EXCERPT_BYTES].removeprefix(b"\xef\xbb\xbf")
+    if not _PAGE.match(page):
+        return ""
+    found = _TITLE(page)
+    text = _NO_TEXT.sub(b" ", (found and found[1].strip()) or page).decode("utf-8", "replace")
+    words = redact(" ".join(html.unescape(text).split())[:_MAX_TITLE_CHARS])
+    return f"an HTML page, {words!r}" if words else ""
 
 
 def _error_of_body(decoded: Any, body: bytes) -> APIError:
     if is_object(decoded):
-        fields = decoded
-        found = find_error(fields)
-        if found is not None:
-            return found
-        if fields.get("detail"):
-            detail = fields["detail"]
-            return APIError(redact(detail if isinstance(detail, str) else _compact(detail)))
-        return error_of_object(fields)
+        return find_error(decoded) or error_of_object(decoded)
+    if (error := error_in_list(decoded)) is not None:
+        return error
     return APIError(excerpt(body))
 
 
@@ -229,7 +170,10 @@ def _decoded(body: bytes) -> Any:
         except (ValueError, RecursionError):
             continue
         is_lone = is_array(decoded) and len(decoded) == 1 and is_object(decoded[0])
-        return _redacted(decoded[0] if is_lone else decoded)
+        try:
+            return redacted(without_surrogates(decoded[0] if is_lone else decoded))
+        except RecursionError:
+            return None
     return None
 
 
@@ -237,16 +181,6 @@ def _first_data(body: bytes) -> bytes:
     sse = SSEDecoder(max_event_bytes=max(1, len(body)))
     events = sse.feed(body) + sse.take_unterminated()
     return events[0].data if events else b""
-
-
-def _redacted(value: Any) -> Any:
-    if isinstance(value, str):
-        return redact(value)
-    if is_array(value):
-        return [_redacted(item) for item in value]
-    if is_object(value):
-        return {redact(name): _redacted(item) for name, item in value.items()}
-    return value
 
 
 def excerpt(body: bytes) -> str:

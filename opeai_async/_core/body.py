@@ -50,6 +50,9 @@ def kind_of(prefix: bytes) -> BodyKind | None:
 
 def invalid_response(head: ResponseHead, body: bytes, why: str) -> InvalidResponseError:
     """The error for a response that is not this API's."""
+    encoding = head.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in _DECODED:
+        why = f"{why} in the encoding {encoding!r}, which was not asked for"
     title = page_title(body)
     content_type = head.content_type or "missing"
     return InvalidResponseError(
@@ -60,6 +63,21 @@ def invalid_response(head: ResponseHead, body: bytes, why: str) -> InvalidRespon
         request_id=head.request_id,
         hint=_PAGE_HINT if kind_of(body) is BodyKind.MARKUP else None,
     )
+
+
+def content_length(head: ResponseHead) -> int:
+    """Return the length that *head* announces, in bytes; 0 if it announces none."""
+    value = head.headers.get("content-length", "")
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else 0
+
+
+def too_large_body(head: ResponseHead, size: int, limit: int) -> InvalidResponseError:
+    """Return the error for a JSON body that is not read, because it is announced to be too large."""
+    return invalid_response(head, b"", f"the body is announced with {size} bytes, expected no more than {limit}")
+
+
+_DECODED = ("", "identity", "gzip", "deflate")
+_DONE_AFTER = re.compile(rb"\s*data:\s*\[DONE\]\s*$")
 
 
 def decode_json(head: ResponseHead, body: bytes, completion_type: type[CompletionT], dialect: Dialect) -> CompletionT:
@@ -73,8 +91,12 @@ def decode_json(head: ResponseHead, body: bytes, completion_type: type[Completio
     if kind is not BodyKind.JSON:
         found = "an empty body" if kind is None else kind.value
         raise invalid_response(head, body, f"expected a JSON object, got {found}")
+    body = body.removeprefix(_BOM)
+    if (done := _DONE_AFTER.search(body)) is not None:
+        dialect.note("done_after_json")
+        body = body[: done.start()]
     try:
-        return decode_completion(body.removeprefix(_BOM), completion_type, dialect)
+        return decode_completion(body, completion_type, dialect)
     except InvalidResponseError as exc:
         raise invalid_response(head, body, exc.message) from None
 

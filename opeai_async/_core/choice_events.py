@@ -7,19 +7,21 @@ from typing import Any
 
 import msgspec
 
-from opeai_async._core.accumulator import MAX_INDEX
+from opeai_async._core.accumulator import MAX_INDEX, gravity
 from opeai_async._core.extras import named_fields, names_vendor_fields
+from opeai_async._core.images import has_images, images_of
 from opeai_async._core.json_types import JSONObject, is_array, is_object
+from opeai_async._core.once import Once
 from opeai_async._core.tool_pieces import ToolPiece, ToolPieces
 from opeai_async.errors import StreamTooLargeError
 from opeai_async.types.chunk import ChoiceDelta, ChunkChoice, FunctionCallDelta, ToolCallDelta
-from opeai_async.types.common import NO_EXTRA, ChoiceLogprobs, WireStruct
+from opeai_async.types.common import NO_EXTRA, Annotation, ChoiceLogprobs, WireStruct
 from opeai_async.types.finish import finish_kind
 
 _encode = msgspec.json.Encoder().encode
 _TEXTS = ("content", "reasoning_content", "refusal")
 # What a server wrote in another form than the API's, and what was read from that is told in the API's: a copy.
-_ALIASES = frozenset({"reasoning", "content_blocks"})
+_ALIASES = frozenset({"reasoning", "reasoning_text", "content_blocks"})
 
 
 class ChoiceEvents:
@@ -36,6 +38,7 @@ class ChoiceEvents:
         self._is_begun = False
         self._calls = _Calls(keep_extra=keep_extra)
         self._old_call: _Calls | None = None
+        self._annotations: Once[Annotation] = Once()
         self._finish_reason: str | None = None
         self._held: JSONObject = {}
 
@@ -56,7 +59,9 @@ class ChoiceEvents:
         delta = self._delta(choice.delta)
         extra = extra_of(choice) if self._keep_extra else {}
         if choice.finish_reason:
-            self._finish_reason = choice.finish_reason
+            before = self._finish_reason
+            if before is None or gravity(choice.finish_reason) >= gravity(before):
+                self._finish_reason = choice.finish_reason
             self._held.update(extra)
             extra = {}
         if choice.logprobs is None and not (delta or extra):
@@ -98,14 +103,16 @@ class ChoiceEvents:
             told["tool_calls"] = pieces
         if delta.function_call is not None:
             told.update(self._add_old_call(delta.function_call))
-        if delta.audio is not None:
-            told["audio"] = wire_object(delta.audio, keep_extra=self._keep_extra)
-        if delta.annotations:
-            told["annotations"] = [wire_object(note, keep_extra=self._keep_extra) for note in delta.annotations]
+        if delta.audio is not None and any((audio := wire_object(delta.audio, keep_extra=self._keep_extra)).values()):
+            told["audio"] = audio
+        if delta.annotations and (notes := self._annotations.new(delta.annotations)):
+            told["annotations"] = [wire_object(note, keep_extra=self._keep_extra) for note in notes]
+        if has_images(delta) and (images := images_of(delta)):
+            told["images"] = images
         return told
 
     def _add_old_call(self, call: FunctionCallDelta) -> JSONObject:
-        self._old_call = self._old_call or _Calls(keep_extra=self._keep_extra)
+        self._old_call = self._old_call or _Calls(keep_extra=self._keep_extra, is_single=True)
         pieces = self._old_call.add([ToolCallDelta(function=call)])
         return {"function_call": pieces[0]["function"]} if pieces else {}
 
@@ -116,8 +123,8 @@ class _Calls:
     A call begins when its name is settled: where its arguments or another call begin, or at the end.
     """
 
-    def __init__(self, *, keep_extra: bool) -> None:
-        self._pieces = ToolPieces(MAX_INDEX)
+    def __init__(self, *, keep_extra: bool, is_single: bool = False) -> None:
+        self._pieces = ToolPieces(MAX_INDEX, is_single=is_single)
         self._keep_extra = keep_extra
         self._calls: dict[int, _Call] = {}
         self._begun = 0
@@ -231,10 +238,18 @@ def _logprobs(logprobs: ChoiceLogprobs, *, keep_extra: bool) -> JSONObject:
     """With all that the API always has, of which our Structs leave out what is zero."""
     told = wire_object(logprobs, keep_extra=keep_extra)
     for name in ("content", "refusal", "reasoning_content"):
-        for token in told.get(name) or ():
-            token.update(_token(token))
-            token["top_logprobs"] = [_token(rival) | rival for rival in token.get("top_logprobs") or ()]
+        if name in told:  # what is of another kind could not be read, and no client could read it
+            told[name] = [_with_rivals(token) for token in _objects(told[name])]
     return {"content": None, "refusal": None, **told}
+
+
+def _with_rivals(token: JSONObject) -> JSONObject:
+    rivals = [_token(rival) for rival in _objects(token.get("top_logprobs"))]
+    return {**_token(token), "top_logprobs": rivals}
+
+
+def _objects(value: Any) -> list[JSONObject]:
+    return [item for item in value if is_object(item)] if is_array(value) else []
 
 
 def _token(token: JSONObject) -> JSONObject:

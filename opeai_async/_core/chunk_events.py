@@ -20,6 +20,7 @@ from opeai_async._core.choice_events import ChoiceEvents, encoded, extra_of, wir
 from opeai_async._core.extras import names_vendor_fields
 from opeai_async._core.framer import error_frame
 from opeai_async._core.json_types import JSONObject
+from opeai_async._core.usage import latest
 from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.common import NO_EXTRA, CompletionUsage
 
@@ -97,8 +98,9 @@ class ChunkEvents:
         """The end of an answer that is whole."""
         events = [self._event([item]) for choice in self._choices.values() for item in choice.rest()]
         if self._include_usage and self._usage is not None:
-            counts = wire_object(self._usage, keep_extra=self._keep_extra)
-            events.append(self._event([], usage={**_ZERO_COUNTS, **counts}))
+            counts = {**_ZERO_COUNTS, **wire_object(self._usage, keep_extra=self._keep_extra)}
+            if None not in [counts[name] for name in _ZERO_COUNTS]:  # the API has no way to say that it does not know
+                events.append(self._event([], usage=counts))
         return b"".join((*events, DONE))
 
     def failed(self, error: BaseException) -> bytes:
@@ -139,7 +141,8 @@ class ChunkEvents:
         return choice if choice is not None and choice.is_content_only(item, is_plain=chunk.is_plain) else None
 
     def _events_of(self, chunk: ChatCompletionChunk) -> bytes:
-        self._usage = chunk.usage or self._usage
+        if chunk.usage is not None:
+            self._usage = latest(self._usage, chunk.usage)
         if self._keep_extra:
             self._held.update(extra_of(chunk))
         items: list[JSONObject] = []

@@ -19,6 +19,7 @@ from msgspec import Struct
 from opeai_async._core.dialect import Dialect
 from opeai_async._core.sse import ServerSentEvent
 from opeai_async._core.template import MIN_EVENTS, Template, template_of
+from opeai_async._core.tool_arguments import is_json_object
 from opeai_async._core.twins import DECODE_ERRORS, plain_twin, strict_twin
 from opeai_async._core.vendor_twins import LIBRARY, VendorFields
 from opeai_async.types.chunk import ChatCompletionChunk, ChoiceDelta
@@ -47,6 +48,7 @@ class ChunkDecoder(Generic[ChunkT]):
     __slots__ = (
         "_chunk_type",
         "_decode",
+        "_decode_before_half",
         "_dialect",
         "_is_plain",
         "_needs_no_care",
@@ -57,7 +59,7 @@ class ChunkDecoder(Generic[ChunkT]):
 
     def __init__(self, chunk_type: type[ChunkT], dialect: Dialect) -> None:
         self._chunk_type = chunk_type
-        self._decode = plain_decode(chunk_type)
+        self._decode = self._decode_before_half = plain_decode(chunk_type)
         self._is_plain = True
         self._vendor_fields: VendorFields | None = None
         self._dialect = dialect
@@ -100,6 +102,8 @@ class ChunkDecoder(Generic[ChunkT]):
             StreamServerError: If the payload reports an error.
             StreamDecodeError: If it is no chunk and cannot be made one.
         """
+        if self._dialect.wants_next:
+            return self._read_odd(payload)
         try:
             chunk = self._decode(payload)
         except DECODE_ERRORS:
@@ -121,15 +125,28 @@ class ChunkDecoder(Generic[ChunkT]):
         if self._vendor_fields is None:
             self._vendor_fields = VendorFields(self._chunk_type, LIBRARY)
         vendor_fields = self._vendor_fields
-        wider = vendor_fields.guess(payload, has_alias=self._dialect.has_reasoning_alias)
+        wider = vendor_fields.guess(
+            payload, has_alias=self._dialect.has_reasoning_alias, has_deltas=self._dialect.has_deltas
+        )
         if wider is not None:
             self._widen(wider, vendor_fields)
             return self.decode(payload)
-        chunk = self._dialect.read_chunk(payload, self._chunk_type)
+        chunk = self._read_odd(payload)
         if chunk is not None:
-            wider = vendor_fields.learn(chunk, has_alias=self._dialect.has_reasoning_alias)
+            wider = vendor_fields.learn(
+                chunk, has_alias=self._dialect.has_reasoning_alias, has_deltas=self._dialect.has_deltas
+            )
             if wider is not None:
                 self._widen(wider, vendor_fields)
+        return chunk
+
+    def _read_odd(self, payload: bytes) -> ChunkT | None:
+        """One payload by the tolerant tier, which then wants the next one too if half a character is missing."""
+        chunk = self._dialect.read_chunk(payload, self._chunk_type)
+        if self._dialect.wants_next and self._decode is not _refuse:
+            self._decode_before_half, self._decode, self.template = self._decode, _refuse, None
+        elif self._decode is _refuse and not self._dialect.wants_next:
+            self._decode = self._decode_before_half
         return chunk
 
     def _widen(self, decode: Callable[[bytes], ChunkT], vendor_fields: VendorFields) -> None:
@@ -181,9 +198,29 @@ def decode_completion(body: bytes, completion_type: type[CompletionT], dialect: 
         InvalidResponseError: If the body is no completion.
     """
     try:
-        return strict_decode(completion_type)(body)
+        completion = strict_decode(completion_type)(body)
     except DECODE_ERRORS:
         return dialect.read_completion(body, completion_type)
+    return dialect.read_completion(body, completion_type) if is_odd(completion) else completion
+
+
+def is_odd(completion: ChatCompletion) -> bool:
+    """Tell whether *completion*, which the strict decode took, has oddities that no type can refuse."""
+    if not completion.choices:
+        return True
+    for message in (choice.message for choice in completion.choices):
+        calls = message.tool_calls or []
+        functions = [call.function for call in calls if call.custom is None]
+        if message.function_call is not None:
+            functions.append(message.function_call)
+        audio = message.audio
+        if (
+            len({call.id for call in calls}) < len(calls)
+            or not all(is_json_object(function.arguments) for function in functions)
+            or (audio is not None and not (audio.id or audio.data or audio.transcript or audio.extra))
+        ):
+            return True
+    return False
 
 
 def decode_chunk(data: bytes | str) -> ChatCompletionChunk:
@@ -211,6 +248,10 @@ def strict_decoder(wire_type: type[StructT]) -> msgspec.json.Decoder[StructT]:
 def plain_decode(chunk_type: type[StructT]) -> Callable[[bytes], StructT]:
     """As ``strict_decode``, but it refuses what few streams carry, too."""
     return _decoder(chunk_type, plain_twin).decode
+
+
+def _refuse(_: bytes) -> Any:
+    raise msgspec.ValidationError("half a character is missing")
 
 
 @functools.lru_cache(maxsize=128)

@@ -17,19 +17,33 @@ from typing import Any, Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
-from opeai_async._core.api_errors import APIError, error_of_object, find_error, stream_error_from
+from opeai_async._core.api_errors import stream_error_from
+from opeai_async._core.error_objects import (
+    APIError,
+    error_in_list,
+    error_inside,
+    error_of_object,
+    find_error,
+    without_error,
+)
 from opeai_async._core.json_types import JSONObject, is_array, is_object
 from opeai_async._core.loose import (
-    is_whole_object,
     keep_number_text,
     loads_loosely,
     move_offender_to_extra,
     move_unknown_to_extra,
     put_extra,
+    without_surrogates,
 )
 from opeai_async._core.reasoning_source import ReasoningSource
 from opeai_async._core.redact import redact
-from opeai_async._core.rules import RULES_BY_LEVEL, text_of, text_of_details
+from opeai_async._core.rules import RULES_BY_LEVEL, is_no_index
+from opeai_async._core.rules_calls import is_blank, is_piece
+from opeai_async._core.rules_text import REASONING_NAMES, is_plain_text, text_of_details
+from opeai_async._core.rules_usage import leave_untold
+from opeai_async._core.surrogates import Halves
+from opeai_async._core.tool_indexes import ToolCallIndexes
+from opeai_async._core.values import text_of
 from opeai_async.errors import InvalidResponseError, StreamDecodeError, StreamServerError
 from opeai_async.types.chunk import ChoiceDelta
 
@@ -37,72 +51,9 @@ StructT = TypeVar("StructT", bound=Struct)
 DialectMode = Literal["repair", "strict"]
 
 _EXCERPT_BYTES = 200
-_MAX_REPAIRS_BY_PATH = 64
-_CONTENT = ("content", "reasoning_content", "reasoning", "tool_calls")
-
-
-class ToolCallIndexes:
-    """Gives an index to tool calls that have none: by id, then as a new call, then as the latest one.
-
-    It sees each delta with an id (``decode.py`` holds none of them for ordinary), so it knows the calls that had an
-    index too.
-    """
-
-    def __init__(self) -> None:
-        self._by_id: dict[str, int] = {}
-        self._latest = -1
-        self._highest = -1
-        self._names: dict[int, object] = {}
-        self._arguments: dict[int, list[str]] = {}
-
-    def index_of(self, call: JSONObject) -> int:
-        """The index of a call that came without one."""
-        call_id = call.get("id")
-        if isinstance(call_id, str) and call_id in self._by_id:
-            index = self._by_id[call_id]
-        elif call_id or self._latest < 0 or self._is_another(_name_of(call)):
-            index = self._highest + 1
-        else:
-            index = self._latest
-        self.note(index, call)
-        return index
-
-    def note(self, index: int, call: JSONObject) -> None:
-        """Remember a call whose index is known."""
-        self._latest, self._highest = index, max(index, self._highest)
-        call_id, name, arguments = call.get("id"), _name_of(call), _arguments_of(call)
-        if name:
-            self._names[index] = name
-        if arguments:
-            self._arguments.setdefault(index, []).append(arguments)
-        if isinstance(call_id, str) and call_id:
-            self._by_id[call_id] = index
-
-    def _is_another(self, name: object) -> bool:
-        """Whether *name* begins another call than the latest; the same name may be repeated in each piece of one."""
-        latest = self._names.get(self._latest)
-        if not name or latest is None:
-            return False
-        if name != latest:
-            return True
-        arguments = self._arguments.get(self._latest, [])
-        # Only what ends like an object is worth a look at all of it.
-        return bool(arguments) and arguments[-1].rstrip().endswith("}") and _is_whole("".join(arguments))
-
-
-def _is_whole(arguments: str) -> bool:
-    return arguments == "{}" or is_whole_object(arguments)
-
-
-def _name_of(call: JSONObject) -> object:
-    names = [tool.get("name") for tool in (call.get("function"), call.get("custom")) if is_object(tool)]
-    return next(filter(None, names), None)
-
-
-def _arguments_of(call: JSONObject) -> str:
-    function = call.get("function")
-    arguments = function.get("arguments") if is_object(function) else None
-    return arguments if isinstance(arguments, str) else ""
+_MAX_REPAIRS_WITHIN = 8
+_CONTENT = ("content", *REASONING_NAMES, "tool_calls")
+_SAID = (*_CONTENT, "refusal", "function_call", "audio")
 
 
 class Dialect:
@@ -113,7 +64,16 @@ class Dialect:
         beside_error: What the payload of the last error said beside it, as a chunk.
     """
 
-    __slots__ = ("_call_indexes", "_has_deltas", "_maybe_reasoning", "beside_error", "mode", "quirks")
+    __slots__ = (
+        "_call_indexes",
+        "_halves",
+        "_has_deltas",
+        "_maybe_reasoning",
+        "_messages",
+        "beside_error",
+        "mode",
+        "quirks",
+    )
 
     def __init__(self, mode: DialectMode = "repair") -> None:
         self.mode: DialectMode = mode
@@ -121,13 +81,34 @@ class Dialect:
         self.beside_error: Struct | None = None
         self._call_indexes: dict[int, ToolCallIndexes] | None = None
         self._maybe_reasoning: ReasoningSource | None = None
+        self._halves: Halves | None = None
+        self._messages: dict[int, str] | None = None
         self._has_deltas = False
 
     def forget(self) -> None:
         """Begin anew, with another stream."""
         self.quirks.clear()
         self._call_indexes = self._maybe_reasoning = self.beside_error = None
+        self._halves = self._messages = None
         self._has_deltas = False
+
+    @property
+    def wants_next(self) -> bool:
+        """Whether the tolerant tier must read the next chunk, however ordinary it looks.
+
+        It may bring the other half of a character, or again what has been read from a ``message``.
+        """
+        return bool(self._halves or self._messages)
+
+    @property
+    def has_deltas(self) -> bool:
+        """Whether any delta of the stream has said something."""
+        return self._has_deltas
+
+    def rest(self, chunk_type: type[StructT]) -> StructT | None:
+        """Return what stands for halves of characters that never came whole, as a chunk; None if there are none."""
+        choices = [] if self._halves is None else self._halves.rest()
+        return msgspec.convert({"choices": choices}, chunk_type) if choices else None
 
     @property
     def _reasoning(self) -> ReasoningSource:
@@ -203,12 +184,19 @@ class Dialect:
             raise _no_chunk(payload, "it is nested too deep") from None
 
     def _read_chunk(self, payload: bytes, chunk_type: type[StructT]) -> StructT | None:
-        body = self._loads(payload)
+        body, is_loose = self._loads(payload)
         if body is None or body == {}:
             self.note("empty_data")
             return None
         if not is_object(body):
+            if (error := error_in_list(body)) is not None:
+                raise stream_error_from(error)
             raise _no_chunk(payload, f"expected a JSON object, got {_kind(body)}")
+        if is_loose or self._halves:
+            self._halves = self._halves or Halves()
+            if self._halves.join(body):
+                self.note("surrogate_split")
+            body = without_surrogates(body)
         if (error := find_error(body)) is not None:
             self._keep_beside_error(payload, body, chunk_type)
             raise stream_error_from(error)
@@ -227,7 +215,7 @@ class Dialect:
         texts = [delta.get(name) for delta in deltas if is_object(delta) for name in _CONTENT]
         if is_object(body.get("usage")) or any(texts):
             try:
-                self.beside_error = self._repaired(payload, {**body, "error": None}, chunk_type)
+                self.beside_error = self._repaired(payload, without_error(body), chunk_type)
             except StreamDecodeError:
                 pass  # the error says more
 
@@ -247,8 +235,10 @@ class Dialect:
         decoded = self._loads_body(body)
         if (error := find_error(decoded)) is not None:
             raise stream_error_from(error)
-        if not is_array(decoded.get("choices")):
+        if not (is_array(choices := decoded.get("choices")) or is_object(choices)):
             raise no_completion(body, "expected an object with `choices`")
+        if not any(map(is_object, choices)) and not is_object(choices):
+            raise no_completion(body, "there is no choice in it, so there is no answer")
         keep_number_text(body, decoded)
         self._repair_envelope(decoded)
         for choice in decoded["choices"]:
@@ -261,6 +251,8 @@ class Dialect:
         body = _maybe_object(data)
         if body is not None:
             return stream_error_from(find_error(body) or error_of_object(body))
+        if (error := error_inside(data)) is not None:
+            return stream_error_from(error)
         text = data.decode("utf-8", "replace").strip()[:_EXCERPT_BYTES]
         return stream_error_from(APIError(redact(text) or "an error event without data"))
 
@@ -275,11 +267,12 @@ class Dialect:
 
     # --- decoding without types ------------------------------------------------------------------------------------
 
-    def _loads(self, payload: bytes) -> Any:
+    def _loads(self, payload: bytes) -> tuple[Any, bool]:
+        """The JSON in *payload*, and whether it was read loosely, so that it may have lone surrogates."""
         try:
-            return msgspec.json.decode(payload)
+            return msgspec.json.decode(payload), False
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            return self._loads_loosely(payload)
+            return self._loads_loosely(payload), True
 
     def _loads_loosely(self, payload: bytes) -> Any:
         try:
@@ -291,14 +284,16 @@ class Dialect:
 
     def _loads_body(self, body: bytes) -> JSONObject:
         try:
-            decoded = self._loads(body)
+            decoded, is_loose = self._loads(body)
         except StreamDecodeError as exc:
             if exc.rule is not None:
                 raise
             raise no_completion(body, exc.message) from None
         if not is_object(decoded):
+            if (error := error_in_list(decoded)) is not None:
+                raise stream_error_from(error)
             raise no_completion(body, f"expected a JSON object, got {_kind(decoded)}")
-        return decoded
+        return without_surrogates(decoded) if is_loose else decoded
 
     # --- walking ---------------------------------------------------------------------------------------------------
 
@@ -307,12 +302,19 @@ class Dialect:
         usage = body.get("usage")
         if is_object(usage):
             self._apply("usage", usage)
+            if leave_untold(usage):
+                self.note("usage_null_count")
 
     def _repair_choice(self, choice: JSONObject) -> None:
         if self._has_deltas and choice.get("delta") is None and "message" in choice:
             put_extra(choice, {"message": choice.pop("message")})  # the whole answer, which the deltas have brought
         delta = choice.get("delta")
-        self._has_deltas = self._has_deltas or (is_object(delta) and any(map(delta.get, _CONTENT)))
+        says = is_object(delta) and any(map(delta.get, _CONTENT))
+        if self._messages and is_object(delta) and isinstance(delta.get("content"), str):
+            self._leave_out_copy(choice.get("index"), delta)
+        if "message" in choice and (self._messages or not self._has_deltas):
+            self._read_message(choice)
+        self._has_deltas = self._has_deltas or says
         self._apply("choice", choice)
         delta = choice.get("delta")
         if is_object(delta):
@@ -321,28 +323,69 @@ class Dialect:
             indexes = self._call_indexes.setdefault(index if isinstance(index, int) else 0, ToolCallIndexes())
             self._repair_message(delta, indexes)
 
+    def _read_message(self, choice: JSONObject) -> None:
+        """Read the answer in ``message`` beside an empty delta, as long as no delta has said anything.
+
+        Where the message so far comes each time, it is what is new of it.
+        """
+        delta, message = choice.get("delta"), choice["message"]
+        is_told_by_delta = is_object(delta) and any(map(delta.get, _CONTENT))
+        if not is_object(message) or not (is_object(delta) or delta in (None, [])) or is_told_by_delta:
+            return
+        if not any(message.get(name) for name in _SAID):
+            return
+        index = choice.get("index")
+        index = index if isinstance(index, int) else 0
+        self._messages = self._messages or {}
+        told, before = dict(message), self._messages.get(index)
+        content = message.get("content")
+        text = content if isinstance(content, str) else ""
+        if before is not None:
+            told = {"content": text.removeprefix(before)}
+        self._messages[index] = text if before is None or text.startswith(before) else before + text
+        del choice["message"]
+        choice["delta"] = {**told, **{name: value for name, value in (delta or {}).items() if value}}
+        self.note("message_for_delta" if is_object(delta) else "delta_missing")
+
+    def _leave_out_copy(self, index: object, delta: JSONObject) -> None:
+        """Leave out of *delta* what was read from a ``message`` before it; when something else comes, that is over."""
+        number = index if isinstance(index, int) else 0
+        if not (content := delta["content"]):
+            return
+        messages = self._messages or {}
+        rest = messages.pop(number, "")
+        if rest.startswith(content):
+            delta["content"] = ""
+            if len(rest) > len(content):
+                messages[number] = rest[len(content) :]
+
     def _repair_whole_choice(self, choice: JSONObject) -> None:
         self._maybe_reasoning = None
         self._apply("whole_choice", choice)
         message: JSONObject = choice["message"]  # the rules saw to it
         self._repair_message(message, None)
+        blocks = message.get("content_blocks")
+        while is_array(blocks) and blocks and is_plain_text(blocks[-1]):
+            blocks.pop()  # it goes back as the text that follows them
         self._apply("message", message)
 
     def _repair_message(self, message: JSONObject, indexes: ToolCallIndexes | None) -> None:
         self._choose_reasoning(message)
         self._apply("delta", message)
         for call in _dicts(message.get("tool_calls")):
+            if indexes is None and is_no_index(call.get("index", 0)):
+                del call["index"]
             self._apply("tool_call", call)
             if is_object(function := call.get("function")):
                 self._apply("function", function)
-            if indexes is not None:
-                self._index_call(call, indexes)
+        if indexes is not None:
+            self._index_calls(message, indexes)
         if is_object(function := message.get("function_call")):
             self._apply("function", function)
 
     def _choose_reasoning(self, message: JSONObject) -> None:
         """What is no copy stays, or becomes, the message's reasoning; a copy is set aside."""
-        texts = {name: text_of(message.get(name)) for name in ("reasoning_content", "reasoning")}
+        texts = {name: text_of(message.get(name)) for name in REASONING_NAMES}
         found = {name: text for name, text in texts.items() if text}
         if details := text_of_details(message):
             found["reasoning_details"] = details
@@ -358,12 +401,24 @@ class Dialect:
             self.note("reasoning_details_only")
             message["reasoning_content"] = details
 
-    def _index_call(self, call: JSONObject, indexes: ToolCallIndexes) -> None:
-        if isinstance(index := call.get("index"), int):
-            indexes.note(index, call)
-        else:
-            self.note("tool_index_missing")
-            call["index"] = indexes.index_of(call)
+    def _index_calls(self, delta: JSONObject, indexes: ToolCallIndexes) -> None:
+        """Give each call an index, and leave out what says nothing of any call."""
+        kept: list[JSONObject] = []
+        calls = _dicts(delta.get("tool_calls"))
+        for call in calls:
+            index = call.get("index")
+            has_index = isinstance(index, int) and index >= 0
+            if is_blank(call) and not is_piece(call) and not indexes.knows(index):
+                self.note("tool_call_empty")
+                continue
+            if has_index:
+                indexes.note(call["index"], call)
+            else:
+                self.note("tool_index_missing")
+                call["index"] = indexes.index_of(call)
+            kept.append(call)
+        if len(kept) < len(calls):
+            delta["tool_calls"] = kept or None
 
     def _apply(self, level: str, target: JSONObject) -> None:
         for rule in RULES_BY_LEVEL[level]:
@@ -374,22 +429,24 @@ class Dialect:
 
     def _converted(self, body: JSONObject, wire_type: type[StructT], refuse: Callable[[str], Exception]) -> StructT:
         """*body* as *wire_type*. A field of the wrong type goes to ``extra``, where it is visible and does no harm."""
-        reason = ""
         move_unknown_to_extra(body, wire_type)
-        for _ in range(_MAX_REPAIRS_BY_PATH):
+        repairs = 0
+        while True:  # each repair takes a field away
             try:
                 return msgspec.convert(body, wire_type)
             except msgspec.ValidationError as exc:
                 reason = str(exc)
-            if not move_offender_to_extra(body, reason):
-                break
+            # What is odd in a list of a hundred is not worth a hundred repairs.
+            if not move_offender_to_extra(body, reason, coarsely=repairs >= _MAX_REPAIRS_WITHIN):
+                raise refuse(reason)
+            repairs += 1
             self.note("field_of_other_type")
-        raise refuse(reason)
 
 
 def _reasoning_of(delta: ChoiceDelta) -> dict[str, str]:
     """The texts of a delta with reasoning under one name, and perhaps in details, by name."""
-    texts = {"reasoning" if "reasoning" in delta.extra else "reasoning_content": delta.reasoning_content or ""}
+    name = next((name for name in REASONING_NAMES[1:] if name in delta.extra), "reasoning_content")
+    texts = {name: delta.reasoning_content or ""}
     if "reasoning_details" in delta.extra and (details := text_of_details(delta.extra)):
         texts["reasoning_details"] = details
     return texts
@@ -403,7 +460,7 @@ def _dicts(value: Any) -> list[JSONObject]:
 
 def _maybe_object(data: bytes) -> JSONObject | None:
     try:
-        decoded = loads_loosely(data)
+        decoded = without_surrogates(loads_loosely(data))
     except (ValueError, RecursionError):
         return None
     return decoded if is_object(decoded) else None

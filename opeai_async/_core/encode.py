@@ -15,6 +15,9 @@ from typing import Any, NoReturn, TypeGuard, cast
 import msgspec
 from msgspec import Struct
 
+from opeai_async._core.json_types import is_object
+from opeai_async._core.rules_text import is_thought
+from opeai_async._core.values import text_of
 from opeai_async.errors import RequestValidationError
 from opeai_async.types.common import WireStruct
 from opeai_async.types.completion import ChatCompletionMessage
@@ -84,27 +87,43 @@ def _sent(value: Any) -> Any:
 def as_it_came(message: WireStruct) -> dict[str, Any]:
     """*message* as its server wrote it: a server that has another name or form for reasoning may refuse ours."""
     fields: dict[str, Any] = flattened(message)
-    for name in message.extra.keys() & {"reasoning", "reasoning_content"}:
-        came, text = message.extra[name], fields.pop("reasoning_content", None)
-        if text is not None:
-            fields[name] = text if isinstance(came, str) else came  # an object may hold a signature
+    for name in _REASONING_NAMES:
+        if name in message.extra:
+            came, text = message.extra[name], fields.pop("reasoning_content", None)
+            if text is not None:
+                fields[name] = text if isinstance(came, str) else came  # an object may hold a signature
     if _is_row(blocks := message.extra.get("content_blocks")):
         del fields["content_blocks"]
         fields["content"] = _content_blocks(fields, blocks)
     return fields
 
 
+_REASONING_NAMES = ("reasoning", "reasoning_text", "reasoning_content")
+
+
 def _content_blocks(fields: dict[str, Any], blocks: Sequence[Any]) -> list[Any]:
-    """The ``content`` that came as a list of *blocks*: thinking, then text, then all else."""
-    thoughts = [block for block in blocks if _is_mapping(block) and "thinking" in block]
-    content = [block for block in blocks if not (_is_mapping(block) and ("thinking" in block or "text" in block))]
-    if text := fields.get("content"):
-        content.insert(0, {"type": "text", "text": text})
-    if thoughts and (thought := fields.pop("reasoning_content", None)):
-        whole = {name: value for block in thoughts for name, value in block.items()}  # a signature comes last
-        is_text = isinstance(whole["thinking"], str)
-        content.insert(0, {**whole, "thinking": thought if is_text else [{"type": "text", "text": thought}]})
-    return content
+    """The ``content`` that came as a list of *blocks*, with what came as text besides; what the user changed counts."""
+    text, told = fields.get("content") or "", text_of_blocks(blocks)
+    thoughts = [block for block in blocks if is_object(block) and is_thought(block)]
+    if thoughts and (thought := fields.pop("reasoning_content", None)) != (text_of(thoughts) or None):
+        replaced = [{**thoughts[-1], "thinking": thought}] if thought else []
+        blocks = [*replaced, *(block for block in blocks if block not in thoughts)]
+    if text.startswith(told):
+        rest = text[len(told) :]
+        return [*blocks, {"type": "text", "text": rest}] if rest else list(blocks)
+    before = [block for block in blocks if is_object(block) and is_thought(block)]
+    others = [block for block in blocks if block not in before and not text_of_blocks([block])]
+    return [*before, {"type": "text", "text": text}, *others]
+
+
+def text_of_blocks(blocks: Sequence[Any]) -> str:
+    """Return what *blocks* of content say to the user."""
+    texts = [
+        block if isinstance(block, str) else block.get("text")
+        for block in blocks
+        if isinstance(block, str) or (is_object(block) and not is_thought(block))
+    ]
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def flattened(value: Any) -> Any:

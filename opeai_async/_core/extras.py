@@ -1,8 +1,20 @@
 """How vendor fields of many chunks become those of one message.
 
-In a delta, text adds up (but not a name or a type), and lists grow: items with an ``index`` are pieces of the item
-with the same (type, index), as in OpenRouter's ``reasoning_details``. Everything else, and everything beside the
-deltas, is a state: the latest value counts, and a null or an empty one never erases it.
+A field adds up as what it is. First its name decides, where it is known:
+
+===========================================  ==========================================================
+``type``, ``id``, ``status``, ``phase``, ..  a state: the latest value
+``token_ids``, ...                           pieces of a list, one after the other
+``images``                                   a list of whole items, all of which stay
+``citations``, ``annotations``, ...          the same, but what comes again counts once
+``reasoning_details``, ``thinking_blocks``,  blocks, see ``blocks.py``; so is each list of objects in a delta
+``content_blocks``, ...                      whose name is not known
+``signature``, ``*_opaque``, ...             a token, which counts once however often it comes
+===========================================  ==========================================================
+
+Then what the stream shows. In a delta, text adds up, unless it is the same word again and again, which is a state;
+lists grow. Beside the deltas the latest value counts, but a list of numbers or texts in a choice grows, unless the next
+one repeats it or begins with it, which is a state too. A null or an empty value never erases anything.
 
 A vendor field is one too if a user's own Struct names it: then it is no part of ``extra`` in the chunk, but it becomes
 one in the message, under its name on the wire.
@@ -11,14 +23,19 @@ one in the message, under its name on the wire.
 from __future__ import annotations
 
 import functools
+import itertools
+import operator
+import re
 import typing
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
+from opeai_async._core.blocks import NAMES, PROSE, STATES, BlockParts, is_empty, is_token
 from opeai_async._core.encode import flattened
 from opeai_async._core.json_types import is_array, is_object, is_wire_type
+from opeai_async._core.rules_text import is_plain_text
 from opeai_async.types.chunk import (
     AudioDelta,
     ChatCompletionChunk,
@@ -42,34 +59,60 @@ _TAKEN_APART: tuple[type[WireStruct], ...] = (
     ToolCallDelta,
 )
 
-# These fields name what a piece belongs to, and do not add up.
-_NAMING_FIELDS = frozenset({"type", "id", "format", "index", "name", "role", "tool_call_id", "channel"})
+_PIECES = frozenset({"token_ids", "output_token_ids", "completion_token_ids", "output_ids", "tokens"})
+_WHOLE_ITEMS = frozenset({"images", "image_urls"})
+_ONCE_EACH = frozenset({"citations", "annotations", "search_results", "web_search", "references", "sources"})
+_BLOCKS = frozenset({"reasoning_details", "thinking_blocks", "content_blocks", "reasoning_content", "reasoning"})
+_WORD = re.compile(r"[A-Za-z][\w.-]{2,63}").fullmatch
 
 
 class ExtraParts:
-    """Collects the ``extra`` of successive Structs; each ``add`` costs what it brings."""
+    """Collects the ``extra`` of successive Structs; each ``add`` costs what it brings.
 
-    __slots__ = ("_latest_wins", "_values")
+    Args:
+        latest_wins: Whether the Structs are no deltas, so that what is not known to add up is a state.
+        lists_grow: Whether lists of numbers or texts grow all the same, as they do right beside a delta.
+    """
 
-    def __init__(self, *, latest_wins: bool = False) -> None:
+    __slots__ = ("_latest_wins", "_lists_grow", "_values")
+
+    def __init__(self, *, latest_wins: bool = False, lists_grow: bool = False) -> None:
         self._latest_wins = latest_wins
+        self._lists_grow = lists_grow
         self._values: dict[str, list[Any]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._values)
 
     def add(self, extra: dict[str, Any]) -> None:
         for name, value in extra.items():
             before = self._values.get(name)
-            if before is not None and (value is None or value in ({}, [], "") or _is_repeated(name, value, before)):
-                continue
-            if self._latest_wins or name in _NAMING_FIELDS:
+            if before is None:
                 self._values[name] = [value]
-            else:
-                self._values.setdefault(name, []).append(value)
+            elif not (is_empty(value) or _is_repeated(name, value, before)):
+                if (self._latest_wins and not isinstance(value, list)) or name in NAMES or name in STATES:
+                    before[:] = (value,)
+                else:
+                    before.append(value)
 
     def build(self) -> dict[str, Any]:
         """What the message's ``extra`` is."""
         if not self._values:
             return NO_EXTRA
-        return {name: _merged(values) for name, values in self._values.items()}
+        built = {
+            name: values[0] if len(values) == 1 else self._merged(name, values) for name, values in self._values.items()
+        }
+        if is_array(blocks := built.get("content_blocks")):
+            count = len(blocks)
+            while count and is_plain_text(blocks[count - 1]):
+                count -= 1  # it goes back as the text that follows them
+            built["content_blocks"] = blocks[:count]
+        return built
+
+    def _merged(self, name: str, values: list[Any]) -> Any:
+        if not self._latest_wins:
+            return _merged(name, values)
+        return _merged_states(name, values, lists_grow=self._lists_grow)
 
 
 @functools.lru_cache(maxsize=128)
@@ -112,31 +155,61 @@ def _default(field: msgspec.structs.FieldInfo) -> Any:
 
 
 def _is_repeated(name: str, value: Any, before: list[Any]) -> bool:
-    """Whether whole arguments come again: Groq sends a tool it runs when it begins, and again with the output."""
-    return name == "arguments" and before == [value] and isinstance(value, str) and value[:1] + value[-1:] == "{}"
+    """Whether a token comes again, or whole arguments: Groq sends a tool it runs when it begins, and at its end."""
+    if not isinstance(value, str) or before[-1] != value:
+        return False
+    return is_token(name) or (name == "arguments" and len(before) == 1 and value[:1] + value[-1:] == "{}")
 
 
-def _merged(values: list[Any]) -> Any:
-    present = [value for value in values if value is not None]
+def _merged(name: str, values: list[Any]) -> Any:
+    """What the values of a delta's field *name* add up to."""
+    present = [value for value in values if not is_empty(value)]
     if len(present) <= 1:
-        return present[0] if present else None
+        return present[0] if present else next((value for value in values if value is not None), None)
     if all(isinstance(value, str) for value in present):
-        return "".join(present)
-    if all(is_array(value) for value in present):
-        return _merged_items([item for value in present for item in value])
-    return present[-1]
+        return present[-1] if name not in PROSE and _is_state(present) else "".join(present)
+    if all(map(is_array, present)):
+        return _merged_lists(name, present)
+    return _merged_blocks(present) if name in _BLOCKS else present[-1]
 
 
-def _merged_items(items: list[Any]) -> list[Any]:
-    whole: list[Any] = []
-    pieces: dict[tuple[Any, Any], ExtraParts] = {}
-    for item in items:
-        if not is_object(item) or not isinstance(item.get("index"), int):
-            whole.append(item)
-            continue
-        key = (str(item.get("type")), item["index"])
-        if key not in pieces:
-            pieces[key] = ExtraParts()
-            whole.append(pieces[key])
-        pieces[key].add(item)
-    return [item.build() if isinstance(item, ExtraParts) else item for item in whole]
+def _merged_states(name: str, values: list[Any], *, lists_grow: bool) -> Any:
+    """What the values of a field beside the deltas add up to."""
+    present = [value for value in values if is_array(value) and value]
+    if len(present) < len(values):
+        return values[-1]
+    if name in _PIECES or name in _ONCE_EACH or name in _WHOLE_ITEMS:
+        return _merged_lists(name, present)
+    is_state = (
+        not lists_grow
+        or any(map(is_object, present[-1]))
+        or any(after[: len(before)] == before for before, after in itertools.pairwise(present))
+    )
+    return present[-1] if is_state else list(itertools.chain.from_iterable(present))
+
+
+def _is_state(texts: list[str]) -> bool:
+    """Whether what comes again and again is a word that tells of a state, and no text."""
+    repeats = sum(map(operator.eq, texts, texts[1:]))
+    return len(texts) > 2 and repeats * 2 >= len(texts) - 1 and all(map(_WORD, set(texts)))
+
+
+def _merged_lists(name: str, lists: list[list[Any]]) -> list[Any]:
+    items = list(itertools.chain.from_iterable(lists))
+    if name in _ONCE_EACH:
+        return list({_key_of(item): item for item in items}.values())
+    return items if name in _PIECES or name in _WHOLE_ITEMS else _merged_blocks([items])
+
+
+def _key_of(item: Any) -> bytes:
+    return msgspec.json.encode(item, order="deterministic")
+
+
+def _merged_blocks(values: list[Any]) -> Any:
+    """Blocks that come in lists, or one at a time; what is one at the end, and always came alone, stays alone."""
+    parts = BlockParts()
+    for value in values:
+        for item in value if is_array(value) else [{"text": value} if isinstance(value, str) else value]:
+            parts.add(item)
+    blocks = parts.build()
+    return blocks[0] if len(blocks) == 1 and not any(map(is_array, values)) else blocks

@@ -12,6 +12,8 @@ from typing import TypeVar
 import msgspec
 
 from opeai_async._core.accumulator import MAX_INDEX
+from opeai_async._core.images import has_images, images_of
+from opeai_async._core.once import Once
 from opeai_async._core.tool_pieces import ToolPiece, ToolPieces
 from opeai_async.errors import (
     APIConnectionError,
@@ -28,7 +30,7 @@ from opeai_async.errors import (
     UnprocessableEntityError,
 )
 from opeai_async.types.chunk import AudioDelta, ChatCompletionChunk, ChoiceDelta, FunctionCallDelta, ToolCallDelta
-from opeai_async.types.common import CompletionUsage
+from opeai_async.types.common import NO_EXTRA, Annotation, CompletionUsage
 from opeai_async.types.frames import (
     FRAMES_VERSION,
     AnnotationsFrame,
@@ -38,6 +40,7 @@ from opeai_async.types.frames import (
     DoneReason,
     ErrorFrame,
     Frame,
+    ImagesFrame,
     PingFrame,
     ReasoningFrame,
     RefusalFrame,
@@ -75,6 +78,7 @@ class Framer:
     """
 
     __slots__ = (
+        "_annotations",
         "_calls",
         "_earlier_calls",
         "_frames",
@@ -93,6 +97,7 @@ class Framer:
         self._frames: list[Frame] = []
         self._kind: tuple[TextFrameType, int] | None = None
         self._texts: list[str] = []
+        self._annotations: dict[int, Once[Annotation]] = {}
         self._calls: dict[int, ToolPieces] = {}
         self._old_calls: dict[int, ToolPieces] = {}
         self._round = 1
@@ -114,7 +119,12 @@ class Framer:
                     self._add_text((RefusalFrame, index), delta.refusal)
                 if delta.tool_calls:
                     self._add_calls(index, delta.tool_calls)
-                if delta.function_call is not None or delta.audio is not None or delta.annotations:
+                if (
+                    delta.function_call is not None
+                    or delta.audio is not None
+                    or delta.annotations
+                    or delta.extra is not NO_EXTRA
+                ):
                     self._add_rare(index, delta)
         return self._taken()
 
@@ -133,7 +143,7 @@ class Framer:
         """What is added from now on is another message, which answers the tools' results."""
         self._round += 1
         self._is_begun = False
-        self._calls, self._old_calls = {}, {}
+        self._calls, self._old_calls, self._annotations = {}, {}, {}
         self._earlier_calls = self._next_call
 
     def tell(self, frame: Frame) -> list[Frame]:
@@ -231,20 +241,23 @@ class Framer:
             self._add_old_call(choice, delta.function_call)
         if delta.audio is not None:
             self._add_audio(choice, delta.audio)
-        if delta.annotations:
-            self._add(AnnotationsFrame(annotations=delta.annotations, choice=choice))
+        if delta.annotations and (new := self._annotations.setdefault(choice, Once()).new(delta.annotations)):
+            self._add(AnnotationsFrame(annotations=new, choice=choice))
+        if has_images(delta) and (images := images_of(delta)):
+            self._add(ImagesFrame(images=images, choice=choice))
 
     def _add_audio(self, choice: int, audio: AudioDelta) -> None:
-        data, transcript, audio_id = audio.data or "", audio.transcript or "", audio.id
+        data, transcript, audio_id = audio.data or "", audio.transcript or "", audio.id or None
+        if not (data or transcript or audio_id or audio.expires_at or audio.extra):
+            return
         for begin in range(0, max(len(data), len(transcript), 1), MAX_FRAME_CHARS):
             part = slice(begin, begin + MAX_FRAME_CHARS)  # of base64, a multiple of 4
             self._add(AudioFrame(id=audio_id, data=data[part], transcript=transcript[part], choice=choice))
             audio_id = None
 
     def _add_old_call(self, choice: int, call: FunctionCallDelta) -> None:
-        calls = self._old_calls.get(choice) or self._old_calls.setdefault(choice, ToolPieces(MAX_INDEX))
-        # There is only one, whatever its pieces look like; what has the same id is the same call.
-        for piece in calls.add(ToolCallDelta(id="function_call", function=call)):
+        calls = self._old_calls.get(choice) or self._old_calls.setdefault(choice, ToolPieces(MAX_INDEX, is_single=True))
+        for piece in calls.add(ToolCallDelta(function=call)):
             self._add_piece(choice, piece, is_old=True)
 
 

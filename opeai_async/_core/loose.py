@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
@@ -22,18 +23,51 @@ def loads_loosely(payload: bytes) -> Any:
 
     That is NaN, lone surrogates, malformed UTF-8, control characters in strings, and numbers of any length.
 
-    No text in the result has a lone surrogate, since no socket can carry one.
+    Lone surrogates stay in it: see ``without_surrogates``, and ``surrogates.py`` for those of a stream.
 
     Raises:
         ValueError: If it is no JSON all the same.
         RecursionError: If it is nested too deep.
     """
-    return without_surrogates(json.loads(payload.decode("utf-8", "replace"), strict=False, parse_int=_integer))
+    return json.loads(payload.decode("utf-8", "replace"), strict=False, parse_int=_integer)
 
 
 def _integer(digits: str) -> int | str:
     """Python refuses to read, and to print, more digits than this."""
     return int(digits) if len(digits) <= _MAX_DIGITS else digits
+
+
+_decode_next = json.JSONDecoder(strict=False).raw_decode
+_BETWEEN = re.compile(r"(?:\s|,|data:)*")
+_THEN_DONE = re.compile(r"\[DONE\]\s*$")
+
+
+def split_objects(payload: bytes) -> list[bytes] | None:
+    """Return each of several objects that stand one after the other in *payload*; None if it is anything else.
+
+    ``[DONE]`` may be the last of them.
+    """
+    text = payload.decode("utf-8", "replace")
+    found: list[bytes] = []
+    at = _end_of(_BETWEEN, text, 0)
+    while at < len(text):
+        if found and _THEN_DONE.match(text, at):
+            found.append(b"[DONE]")
+            break
+        if text[at] != "{":
+            return None
+        try:
+            _, end = _decode_next(text, at)
+        except (ValueError, RecursionError):
+            return None
+        found.append(text[at:end].encode("utf-8", "replace"))
+        at = _end_of(_BETWEEN, text, end)
+    return found if len(found) > 1 else None
+
+
+def _end_of(pattern: re.Pattern[str], text: str, at: int) -> int:
+    match = pattern.match(text, at)
+    return at if match is None else match.end()
 
 
 def without_surrogates(value: Any) -> Any:
@@ -67,13 +101,14 @@ class NumberText(str):
     __slots__ = ()
 
 
-_TEXTS = ("content", "reasoning_content", "reasoning")
+_TEXTS = ("content", "reasoning_content", "reasoning", "reasoning_text")
 
 
 class _Content(Struct):
     content: Raw = Raw(b"null")
     reasoning_content: Raw = Raw(b"null")
     reasoning: Raw = Raw(b"null")
+    reasoning_text: Raw = Raw(b"null")
 
 
 class _Part(Struct):
@@ -210,29 +245,44 @@ def _struct_for(value: JSONObject, structs: list[inspect.StructType]) -> type[St
     return next((item.cls for item in structs if value.get(str(item.tag_field)) == item.tag), None)
 
 
-def move_offender_to_extra(body: JSONObject, reason: str) -> bool:
+def move_offender_to_extra(body: JSONObject, reason: str, *, coarsely: bool = False) -> bool:
     """Move the field msgspec complains of, as in ``... - at `$.choices[0].logprobs` ``, to its object's ``extra``.
 
     The field moved is the last one named on the path, unless an answer would be lost with it. What is wrong in one
     item of a list is wrong in many, so the same field of the other items moves too where it is of the same kind.
+
+    Args:
+        coarsely: Whether to move all of the choice's or the message's field that has anything wrong in it.
     """
     _, marker, path = reason.rpartition(" - at `$")
     steps = path.rstrip("`").replace("[", ".[").split(".")[1:]
     while steps and steps[-1].startswith("["):
         steps.pop()
+    if coarsely:
+        steps = steps[: 4 if steps[2:3] in (["delta"], ["message"]) else 3 if steps[:1] == ["choices"] else 1]
+        path = ""
     if not marker or not steps or "[...]" in path:  # inside a dict, of which msgspec does not name the key
         return False
     name = steps.pop()
     if name in ("choices", "delta", "message"):
         return False
     [owner] = _at(body, steps)
-    offender: object = owner.pop(name)
+    offender: object = _as_sent(owner.pop(name)) if coarsely else owner.pop(name)
     put_extra(owner, {name: offender})
     if not isinstance(offender, (dict, list)):
         for other in _at(body, ["[*]" if step.startswith("[") else step for step in steps]):
             if is_object(other) and name in other and type(other[name]) is type(offender):
                 put_extra(other, {name: other.pop(name)})
     return True
+
+
+def _as_sent(value: Any) -> Any:
+    """*value* with what was moved to ``extra`` in it where it came from."""
+    if is_object(value):
+        moved = value.pop("_extra", None)
+        fields = {name: _as_sent(item) for name, item in value.items()}
+        return {**fields, **moved} if is_object(moved) else fields
+    return [_as_sent(item) for item in value] if is_array(value) else value
 
 
 def _at(value: Any, steps: list[str]) -> list[Any]:

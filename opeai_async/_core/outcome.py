@@ -1,6 +1,7 @@
 """How a stream ended, as a table.
 
-Only ``[DONE]`` or a finish_reason proves that an answer is whole: over HTTP a cut body looks like a finished one
+Only ``[DONE]`` or a finish_reason proves that an answer is whole, and a finish_reason only where it is credible: some
+servers put one on early, and go on (``accumulator.py``). Over HTTP a cut body looks like a finished one
 wherever neither Content-Length nor chunked framing was used (RFC 9112 6.3), and many a proxy ends a broken body
 cleanly.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 from enum import Enum, StrEnum
 
 TRUNCATED = "the stream ended without [DONE] and without a finish_reason: the answer was cut"
+NO_CHOICE = "the stream ended with [DONE], but without a choice: there is no answer in it"
 
 
 class End(Enum):
@@ -47,7 +49,7 @@ class Outcome(StrEnum):
 
 
 _TABLE: dict[tuple[End, bool], Outcome] = {
-    # (what ended it, every choice has a finish_reason)
+    # (what ended it, every choice has a finish_reason: a credible one, unless [DONE] came)
     (End.DONE, True): Outcome.COMPLETE,
     (End.DONE, False): Outcome.UNLABELLED,
     (End.EOF, True): Outcome.COMPLETE,

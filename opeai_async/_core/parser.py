@@ -9,13 +9,25 @@ from __future__ import annotations
 import re
 from typing import Generic, TypeVar
 
-from opeai_async._core.api_errors import MAX_EXCERPT_BYTES
-from opeai_async._core.body import BodyKind, as_one_chunk, decode_json, invalid_response, kind_of
+from opeai_async._core.api_errors import stream_error_from
+from opeai_async._core.body import (
+    BodyKind,
+    as_one_chunk,
+    content_length,
+    decode_json,
+    invalid_response,
+    kind_of,
+    too_large_body,
+)
 from opeai_async._core.decode import DONE, ChunkDecoder
 from opeai_async._core.dialect import Dialect
+from opeai_async._core.error_objects import MAX_EXCERPT_BYTES, error_inside
+from opeai_async._core.growth import GrowthFilter, GrowthWatch
 from opeai_async._core.http import ResponseHead
+from opeai_async._core.loose import split_objects
 from opeai_async._core.sse import DEFAULT_MAX_EVENT_BYTES, ServerSentEvent, SSEDecoder
 from opeai_async._core.think import ReasoningTags, ThinkFilter
+from opeai_async._core.tool_arguments import is_json_object
 from opeai_async.errors import OpeAIError, StreamDecodeError, StreamTooLargeError
 from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.completion import ChatCompletion
@@ -27,6 +39,14 @@ MAX_JSON_BYTES = 64 * 1024 * 1024
 
 _BOM = b"\xef\xbb\xbf"
 _ODD_DONE = rb"""["'\s]*(\[done\]|done["'\s]*$)"""
+# Words, a time, or both.
+_HEARTBEAT = re.compile(
+    rb"""["'\s]*(?:ping|pong|heart[-_ ]?beat|keep[-_ ]?alive|alive)?[-:,\s]*"""
+    rb"""(?:\d{10,13}(?:\.\d+)?|\d{4}-\d\d-\d\d(?:[T\s]\d\d:\d\d(?::\d\d(?:\.\d+)?)?\s*(?:Z|UTC|[-+]\d\d:?\d\d)?)?"""
+    rb"""|\d\d:\d\d:\d\d(?:\.\d+)?)?["'\s]*""",
+    re.IGNORECASE,
+).fullmatch
+_LINE_STARTS = (b"{", b"data:", b"event:", b"id:", b":")
 _FIELDS = (b"data", b"event", b"id", b"retry", b"error")
 
 
@@ -51,12 +71,17 @@ class StreamParser(Generic[ChunkT]):
         "_chunk_type",
         "_decoder",
         "_dialect",
+        "_growth",
+        "_is_plain",
         "_kept",
         "_kept_bytes",
+        "_kept_first",
         "_kind",
         "_max_stream_bytes",
+        "_may_be_lines",
         "_sse",
         "_thinking",
+        "_watch",
         "bytes_fed",
         "done",
         "error",
@@ -76,13 +101,20 @@ class StreamParser(Generic[ChunkT]):
         self.head = head
         self._chunk_type = chunk_type
         self._dialect = dialect
-        self._sse = SSEDecoder(max_event_bytes=max_event_bytes, event_fields=("error",), bare_events=("error",))
+        self._sse = SSEDecoder(
+            max_event_bytes=max_event_bytes, event_fields=("error",), bare_events=("error",), bare_objects=True
+        )
         self._decoder = ChunkDecoder(chunk_type, dialect)
         self._max_stream_bytes = max_stream_bytes
         self._thinking: ThinkFilter[ChunkT] | None = ThinkFilter(reasoning_tags) if reasoning_tags != "none" else None
+        self._watch: GrowthWatch | None = GrowthWatch()
+        self._growth: GrowthFilter[ChunkT] | None = None
+        self._is_plain = False  # whether chunks are handed out as they are decoded
         self._kind: BodyKind | None = None
+        self._may_be_lines = True
         self._kept: list[bytes] = []
         self._kept_bytes = 0
+        self._kept_first: bytes | None = None
         self._begun = False
         self.bytes_fed = 0
         self.done = False
@@ -108,19 +140,49 @@ class StreamParser(Generic[ChunkT]):
                 chunks = self._decoder.decode_sole(payload) or self._decoded([ServerSentEvent(payload)])
         else:
             chunks = self._feed_beginning(data)
-        return chunks if self._thinking is None else self._split(chunks, self._thinking)
+        return chunks if self._is_plain else self._refined(chunks)
 
     def end(self) -> list[ChunkT]:
         """The chunks that the end of the body completes."""
-        chunks = self._end()
-        return chunks if self._thinking is None else self._thinking.split(chunks) + self.rest()
+        chunks = self._refined(self._end())
+        return chunks + self.rest()
 
     def rest(self) -> list[ChunkT]:
-        """Text that was held back because it might have become a tag, where the reading stops before the end."""
-        return self._thinking.rest() if self._thinking is not None else []
+        """What was held back because more might have come, where the reading stops before the end."""
+        chunks = self._with_halves([] if self._growth is None else self._growth.rest())
+        if self._thinking is None:
+            return chunks
+        return self._thinking.split(chunks) + self._thinking.rest()
 
-    def _split(self, chunks: list[ChunkT], thinking: ThinkFilter[ChunkT]) -> list[ChunkT]:
-        return thinking.split(chunks) + (thinking.rest() if self.has_ended else [])
+    def _refined(self, chunks: list[ChunkT]) -> list[ChunkT]:
+        """*chunks* as they are handed out: where each has the text so far, or where the thinking is in the content."""
+        if self._growth is None and self._watch is not None:
+            verdict = self._watch.look_at(chunks)
+            if verdict is None:
+                self._watch, self._is_plain = None, self._thinking is None
+            elif verdict:
+                self._growth, self._watch = GrowthFilter(self._watch), None
+        if self._growth is not None:
+            chunks = self._grown(chunks, self._growth)
+        if self._thinking is not None:
+            chunks = self._thinking.split(chunks)
+        return chunks + self.rest() if self.has_ended and not self._is_plain else chunks
+
+    def _grown(self, chunks: list[ChunkT], growth: GrowthFilter[ChunkT]) -> list[ChunkT]:
+        was_sure = growth.is_sure
+        chunks = growth.read(chunks)
+        if growth.is_sure and not was_sure:
+            self._note("text_so_far")
+            return chunks[: growth.sure_from] if self.error is not None else chunks
+        if growth.is_over:
+            self._growth = None
+            self._is_plain = self._thinking is None
+        return chunks
+
+    def _with_halves(self, chunks: list[ChunkT]) -> list[ChunkT]:
+        """*chunks*, and what stands for characters that will not come whole."""
+        rest = self._dialect.rest(self._chunk_type) if self._dialect.wants_next else None
+        return chunks if rest is None else [*chunks, rest]
 
     def _end(self) -> list[ChunkT]:
         if self.has_ended:
@@ -131,7 +193,7 @@ class StreamParser(Generic[ChunkT]):
 
     def _feed_beginning(self, data: bytes) -> list[ChunkT]:
         """Reads before the first chunk: they tell the kind, and are kept for an error's excerpt."""
-        if self._kind is None or self._kind is BodyKind.JSON:
+        if self._kind is not BodyKind.EVENTS:
             self._kept.append(data)
             if self.bytes_fed > MAX_JSON_BYTES:
                 return self._refuse("max_json_bytes", MAX_JSON_BYTES)
@@ -140,8 +202,12 @@ class StreamParser(Generic[ChunkT]):
         elif self._kept_bytes < MAX_EXCERPT_BYTES:
             self._kept.append(data)
             self._kept_bytes += len(data)
-        if self._kind is BodyKind.MARKUP:
-            self.error = invalid_response(self.head, data, "expected an event stream, got HTML")
+        if self._kind is BodyKind.JSON and self._may_be_lines:
+            data = self._look_for_lines(data)
+        if self._kind is BodyKind.MARKUP and (b"</title" in data.lower() or self.bytes_fed >= MAX_EXCERPT_BYTES):
+            self._refuse_markup()
+        if self._kind is BodyKind.JSON and (length := content_length(self.head)) > MAX_JSON_BYTES:
+            self.error = too_large_body(self.head, length, MAX_JSON_BYTES)
         if self._kind is not BodyKind.EVENTS:
             return []
         chunks = self._feed_events(data)
@@ -160,6 +226,29 @@ class StreamParser(Generic[ChunkT]):
         self._kept = [data]
         self._kept_bytes = len(data)
         return data
+
+    def _look_for_lines(self, data: bytes) -> bytes:
+        """Look whether what began like one JSON object is lines of objects; returns all of it so far if it is."""
+        if self._kept_first is None:
+            end = data.find(b"\n")
+            if end < 0:
+                return data
+            whole = b"".join(self._kept)
+            self._kept = [whole]
+            end = len(whole) - len(data) + end
+            self._kept_first = first = whole[:end].strip()
+            self._may_be_lines = is_json_object(first.removeprefix(_BOM).decode("utf-8", "replace"))
+            data = whole[end:]
+        rest = data.lstrip()
+        if rest and self._may_be_lines:
+            self._may_be_lines = False
+            if rest.startswith(_LINE_STARTS) or any(start.startswith(rest) for start in _LINE_STARTS):
+                self._kind = BodyKind.EVENTS
+                return b"".join(self._kept)
+        return data
+
+    def _refuse_markup(self) -> None:
+        self.error = invalid_response(self.head, b"".join(self._kept), "expected an event stream, got HTML")
 
     # --- an event stream -------------------------------------------------------------------------------------------
 
@@ -201,6 +290,8 @@ class StreamParser(Generic[ChunkT]):
                 self._note("loose_json")
             if not self.has_ended:
                 self._decode(event, chunks)
+            if event.was_bare and self.error is None:
+                self._note("line_without_data")
             if self.has_ended:
                 break
         return chunks
@@ -209,6 +300,7 @@ class StreamParser(Generic[ChunkT]):
         """Add to *chunks* what *event* holds, or note what stops the reading."""
         try:
             chunk = self._decoder.decode_event(event)
+            self._is_plain = self._is_plain and not self._dialect.wants_next
         except StreamDecodeError as exc:
             if exc.rule is not None or not self._decode_odd(event, chunks):
                 self.error = exc
@@ -221,18 +313,36 @@ class StreamParser(Generic[ChunkT]):
                 chunks.append(chunk)
 
     def _decode_odd(self, event: ServerSentEvent, chunks: list[ChunkT]) -> bool:
-        """Whether what is no chunk is ``[DONE]`` in other letters, or several events without blank lines."""
-        if re.match(_ODD_DONE, event.data, re.IGNORECASE):
+        """Whether what is no chunk is something else that servers send: see each line."""
+        data = event.data.strip()
+        if re.match(_ODD_DONE, data, re.IGNORECASE):
             self.done = True
             self._note("done_odd")
             return True
-        lines = [line for line in event.data.split(b"\n") if line.strip()]
+        if data.startswith(b"data:"):
+            self._note("data_twice")
+            self._add_each([re.sub(rb"^(?:data:\s*)+", b"", data)], chunks)
+            return True
+        if (self._begun or chunks) and _HEARTBEAT(data):
+            self._note("heartbeat_in_data")
+            return True
+        if (objects := split_objects(data)) is not None:
+            self._note("events_glued")
+            self._add_each(objects, chunks)
+            return True
+        if (error := error_inside(data)) is not None:
+            self.error = stream_error_from(error)
+            return True
+        lines = [line for line in data.split(b"\n") if line.strip()]
         if len(lines) < 2 or any(not line.lstrip().startswith((b"{", b"[DONE]")) for line in lines):
             return False
         self._note("events_glued")
-        if not self.has_ended:
-            chunks += self._decoded([ServerSentEvent(line) for line in lines])
+        self._add_each(lines, chunks)
         return True
+
+    def _add_each(self, payloads: list[bytes], chunks: list[ChunkT]) -> None:
+        if not self.has_ended:
+            chunks += self._decoded([ServerSentEvent(payload) for payload in payloads])
 
     def _end_of_events(self) -> list[ChunkT]:
         """What an event that lacks its blank line holds, if it was not cut itself."""
@@ -256,6 +366,9 @@ class StreamParser(Generic[ChunkT]):
     def _whole_body(self) -> list[ChunkT]:
         """A body that is one JSON object, replayed as a stream of one chunk; or nothing at all."""
         if self._kind is None:
+            return []
+        if self._kind is BodyKind.MARKUP:
+            self._refuse_markup()
             return []
         try:
             completion = decode_json(self.head, b"".join(self._kept), ChatCompletion, self._dialect)

@@ -46,8 +46,8 @@ class SealedCalls:
             return []
         found = [at for at, call in enumerate(calls[:begun]) if at not in self._sealed and _is_whole(call)]
         self._sealed.update(found)
-        return [(position, calls[position].build(position)) for position in found]
+        return [(position, calls[position].build()) for position in found]
 
 
 def _is_whole(call: CallParts) -> bool:
-    return bool(call.function.name.text) and call.custom is None and is_whole_object("".join(call.function.arguments))
+    return bool(call.function.name.text) and call.custom is None and is_whole_object(call.function.arguments.text())

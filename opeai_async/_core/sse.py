@@ -22,6 +22,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from opeai_async.errors import StreamTooLargeError
@@ -50,12 +51,14 @@ class ServerSentEvent(Struct, frozen=True, gc=False):
         event: The event's type, ``"message"`` if the stream named none.
         id: The last event id in force, ``""`` if there was none.
         was_malformed: Whether anything in the data became U+FFFD.
+        was_bare: Whether some of the data stood on a line without ``data:``.
     """
 
     data: bytes
     event: str = "message"
     id: str = ""
     was_malformed: bool = False
+    was_bare: bool = False
 
 
 class SSEDecoder:
@@ -66,18 +69,22 @@ class SSEDecoder:
         event_fields: Names of fields outside the standard that stand for an event of that type, with the value as
             its data; a standard parser ignores such lines.
         bare_events: Types of events that count without a data line too; a standard parser drops them.
+        bare_objects: Whether a line that begins with a brace counts as data, which a standard parser ignores too, and
+            is an event of its own if it also ends with one.
 
     See https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
     """
 
     __slots__ = (
         "_bare_events",
+        "_bare_objects",
         "_bom_checked",
         "_data_bytes",
         "_data_lines",
         "_event_fields",
         "_event_type",
         "_id_buffer",
+        "_is_bare",
         "_last_event_id",
         "_line",
         "_line_bytes",
@@ -96,12 +103,15 @@ class SSEDecoder:
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
         event_fields: Iterable[str] = (),
         bare_events: Iterable[str] = (),
+        bare_objects: bool = False,
     ) -> None:
         if max_event_bytes < 1:
             raise ValueError(f"max_event_bytes must be at least 1, not {max_event_bytes}")
         self._max_event_bytes = max_event_bytes
         self._event_fields = _encoded(tuple(event_fields))
         self._bare_events = _encoded(tuple(bare_events))
+        self._bare_objects = bare_objects
+        self._is_bare = False
         self._ordinary = True
         self._tail = _NO_PARTS
         self._tail_bytes = 0
@@ -270,6 +280,8 @@ class SSEDecoder:
         if not line:
             self._dispatch(events)
             return
+        if (self._is_bare or line.startswith(b"{")) and self._bare_objects and self._take_bare(line, events):
+            return
         name, _, value = line.partition(b":")
         if not name:
             return  # a comment
@@ -288,6 +300,18 @@ class SSEDecoder:
             self._event_type = name
             self._add_data(value, len(line))
 
+    def _take_bare(self, line: bytes, events: list[ServerSentEvent]) -> bool:
+        """Take *line* as data, unless it is a field that ends an object in several lines; tell whether it was taken."""
+        if self._is_bare and line.partition(b":")[0] in (b"data", b"event", b"id"):
+            self._dispatch(events)
+            return False
+        is_first = not self._data_lines
+        self._is_bare = True
+        self._add_data(line, len(line))
+        if is_first and line.rstrip().endswith(b"}"):
+            self._dispatch(events)
+        return True
+
     def _add_data(self, value: bytes, line_bytes: int) -> None:
         self._data_lines = self._data_lines or []
         self._data_lines.append(value)
@@ -302,7 +326,9 @@ class SSEDecoder:
         self._last_event_id = self._id_buffer
         if self._data_lines or self._event_type.lower() in self._bare_events:
             event_type = self._event_type.decode("utf-8", "replace") or "message"
-            events.append(_event(b"\n".join(self._data_lines), event_type, self._last_event_id))
+            event = _event(b"\n".join(self._data_lines), event_type, self._last_event_id)
+            events.append(msgspec.structs.replace(event, was_bare=True) if self._is_bare else event)
+            self._is_bare = False
             self._data_lines, self._data_bytes = _NO_PARTS, 0
         self._event_type = b""
 

@@ -8,7 +8,9 @@ Tags arrive cut anywhere. What may yet become a tag is held back, never more tha
 the choice or at the end of the stream; so nothing is lost, and nothing said twice. The white space before the opener
 and right after the closer belongs to the tags, and goes with them.
 
-Where a choice has reasoning_content too, the server has split it, and the content is left alone: one source.
+Where a choice has reasoning_content too, the server has split it, and the content is left alone: one source. But a
+server may send the same text both ways; then the tags and what is between them go, and the thinking is told once, as
+far as either of the two has come (``think_twice.py``).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
+from opeai_async._core.think_twice import TwoTexts
 from opeai_async.types.chunk import ChatCompletionChunk, ChunkChoice
 from opeai_async.types.common import WireStruct
 from opeai_async.types.completion import ChatCompletion
@@ -56,6 +59,16 @@ class ThinkSplitter:
         self._at = _At.BEGINNING
         self._white: list[str] = []
         self._held = ""  # what may be the beginning of a tag, at most one character less than it
+
+    @property
+    def is_thinking(self) -> bool:
+        """Whether the content so far has not come to the closer."""
+        return self._at is _At.THINKING
+
+    @property
+    def is_in_answer(self) -> bool:
+        """Whether the answer has begun, so that all that follows belongs to it."""
+        return self._at is _At.ANSWER
 
     def feed(self, text: str) -> tuple[str, str]:
         """What *text* adds to the reasoning, and to the content."""
@@ -117,8 +130,7 @@ class ThinkFilter(Generic[ChunkT]):
 
     def __init__(self, tags: InContent) -> None:
         self._tags: InContent = tags
-        self._splitters: dict[int, ThinkSplitter] = {}
-        self._split_by_server: set[int] = set()
+        self._choices: dict[int, _Choice] = {}
         self._last: ChunkT | None = None
 
     def split(self, chunks: list[ChunkT]) -> list[ChunkT]:
@@ -126,13 +138,13 @@ class ThinkFilter(Generic[ChunkT]):
         for chunk in chunks:
             for choice in chunk.choices:
                 self._last = chunk
-                if choice.index not in self._split_by_server:
-                    self._split(choice)
+                parts = self._choices.get(choice.index) or self._choices.setdefault(choice.index, _Choice(self._tags))
+                parts.split(choice)
         return chunks
 
     def rest(self) -> list[ChunkT]:
         """What was held back of choices that did not finish, as one more chunk; for the end of the stream."""
-        flushed = {index: splitter.flush() for index, splitter in self._splitters.items()}
+        flushed = {index: parts.flush() for index, parts in self._choices.items()}
         held = {index: texts for index, texts in flushed.items() if any(texts)}
         if self._last is None or not held:
             return []
@@ -145,36 +157,89 @@ class ThinkFilter(Generic[ChunkT]):
         ]
         return [msgspec.structs.replace(self._last, choices=choices, usage=None)]
 
-    def _split(self, choice: ChunkChoice) -> None:
+
+class _Choice:
+    """One choice: its content taken apart, and what its reasoning_content says of the same."""
+
+    __slots__ = ("_is_left_alone", "_raw", "_splitter", "_tags", "_texts")
+
+    def __init__(self, tags: InContent) -> None:
+        self._tags = tags
+        self._splitter = ThinkSplitter(tags)
+        self._texts = TwoTexts()
+        self._raw: list[str] = []  # content of which nothing was told as such
+        self._is_left_alone = False
+
+    def split(self, choice: ChunkChoice) -> None:
+        """Move the texts of *choice* where they belong."""
         delta = choice.delta
-        splitter = self._splitters.get(choice.index)
-        if splitter is None:
-            splitter = self._splitters[choice.index] = ThinkSplitter(self._tags)
-        reasoning, content = "", delta.content or ""
-        if delta.reasoning_content:
-            self._split_by_server.add(choice.index)
-            reasoning, held = splitter.flush()
-            reasoning, content = reasoning + delta.reasoning_content, held + content
-        elif content:
-            reasoning, content = splitter.feed(content)
+        reasoning, content = self._feed(delta.reasoning_content or "", delta.content or "")
         if choice.finish_reason:
-            more_reasoning, more_content = splitter.flush()
+            more_reasoning, more_content = self.flush()
             reasoning, content = reasoning + more_reasoning, content + more_content
-        if reasoning:
-            delta.reasoning_content = reasoning
+        if reasoning or delta.reasoning_content:
+            delta.reasoning_content = reasoning or None
         if content or delta.content:
             delta.content = content or None
 
+    def _feed(self, field: str, content: str) -> tuple[str, str]:
+        reasoning = self._texts.add("field", field)
+        reasoning = field if reasoning is None else reasoning
+        if self._is_left_alone:
+            return reasoning, content
+        if not content:
+            return reasoning, ""
+        between, content = self._take(content)
+        told = self._texts.add("tags", between)
+        if told is None and "tags" not in self._texts.told:
+            return reasoning, self._leave_alone()
+        if content:
+            self._raw.clear()
+            self._is_left_alone = self._splitter.is_in_answer
+        return reasoning + (between if told is None else told), content
+
+    def _take(self, content: str) -> tuple[str, str]:
+        if "tags" not in self._texts.told:
+            self._raw.append(content)
+        return self._splitter.feed(content)
+
+    def _leave_alone(self) -> str:
+        """The server has split it: what looks like thinking is part of the answer."""
+        self._is_left_alone = True
+        raw, self._raw = "".join(self._raw), []
+        self._splitter.flush()
+        return raw
+
+    def flush(self) -> tuple[str, str]:
+        """What was held back, as reasoning and content, because no more text is expected."""
+        if self._is_left_alone:
+            return "", ""
+        is_unclosed = self._splitter.is_thinking
+        if is_unclosed and self._tags == "open" and "field" in self._texts.has and "tags" not in self._texts.told:
+            return "", self._leave_alone()
+        between, content = self._splitter.flush()
+        told = self._texts.add("tags", between)
+        if told is None and "tags" not in self._texts.told:
+            return "", self._leave_alone()
+        return between if told is None else told, content
+
 
 def split_completion(completion: ChatCompletion, tags: InContent) -> None:
-    """Move the thinking in each message's content to its reasoning_content, unless the server did so."""
+    """Move the thinking in each message's content to its reasoning_content, unless the server did so.
+
+    Where it is in both, it goes from the content.
+    """
     for choice in completion.choices:
         message = choice.message
-        if message.content and not message.reasoning_content:
+        if message.content:
             splitter = ThinkSplitter(tags)
-            reasoning, content = map("".join, zip(splitter.feed(message.content), splitter.flush(), strict=True))
-            message.reasoning_content = reasoning or message.reasoning_content
-            message.content = content or None
+            fed, is_closed = splitter.feed(message.content), not splitter.is_thinking
+            reasoning, content = map("".join, zip(fed, splitter.flush(), strict=True))
+            if not message.reasoning_content:
+                message.reasoning_content = reasoning or message.reasoning_content
+                message.content = content or None
+            elif (is_closed or tags == "think") and reasoning.strip() == message.reasoning_content.strip():
+                message.content = content or None
 
 
 def _bare(like: StructT, **values: Any) -> StructT:

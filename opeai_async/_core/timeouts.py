@@ -93,6 +93,9 @@ def _seconds(value: Limit, default: float) -> float:
     return math.inf if value is None else float(value)
 
 
+_GRACES_UNLESS_SURE = 3
+
+
 class Expiry(NamedTuple):
     """When which clock runs out: *at* in loop time, *phase* its name, *limit_s* the limit."""
 
@@ -111,6 +114,7 @@ class StreamClocks:
 
     __slots__ = (
         "_finished",
+        "_graces",
         "_limits",
         "_seen_content",
         "_silent_bytes_s",
@@ -127,6 +131,7 @@ class StreamClocks:
         self._silent_content_s = 0.0
         self._seen_content = False
         self._finished = False
+        self._graces = 1
 
     def begin_wait(self, now: float) -> None:
         """A read waits from now on."""
@@ -157,11 +162,12 @@ class StreamClocks:
         self._silent_content_s = 0.0
         self._finished = False
 
-    def saw_finish(self) -> None:
-        """Every choice has ended."""
+    def saw_finish(self, *, is_sure: bool = True) -> None:
+        """Every choice has ended; where that is not sure, because the first words said so, the grace is longer."""
         self._seen_content = True
         self._silent_content_s = 0.0
         self._finished = True
+        self._graces = 1 if is_sure else _GRACES_UNLESS_SURE
 
     def expiry(self) -> Expiry | None:
         """Which clock runs out first if nothing happens; None while no read waits."""
@@ -177,7 +183,6 @@ class StreamClocks:
             Expiry(self._started_at + limits.total_s, "total", limits.total_s),
         ]
         if self._finished:
-            candidates.append(
-                Expiry(wait_at + limits.finish_grace_s - self._silent_content_s, "finish_grace", limits.finish_grace_s)
-            )
+            grace_s = limits.finish_grace_s * self._graces
+            candidates.append(Expiry(wait_at + grace_s - self._silent_content_s, "finish_grace", grace_s))
         return min(candidates)

@@ -1,8 +1,8 @@
 """What each delta adds to a tool call, told by the call's place in the final message.
 
-Which call a delta belongs to is decided by ``ToolCallParts``, as it is for the message itself. An id and a name are
-told as soon as they are there, and again if more of them comes; arguments are only ever appended to, so a lone ``{}``
-is held back: it may stand for "none yet".
+Which call a delta belongs to is decided by ``ToolCallParts``, as it is for the message itself. A call is told of once
+it has a name or arguments; its id and name then, and again if more of them comes. Arguments are only ever appended to,
+so a lone ``{}`` is held back, which may stand for "none yet", and so is what ``ArgumentParts`` doubts.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from opeai_async._core.rules import SYNTHETIC_ID_PREFIX
+from opeai_async._core.tool_arguments import NONE_YET
 from opeai_async._core.tool_calls import CallParts, ToolCallParts
+from opeai_async._core.values import SYNTHETIC_ID_PREFIX
 from opeai_async.types.chunk import ToolCallDelta
 
 
@@ -48,10 +49,11 @@ class ToolPieces:
 
     Args:
         max_index: Bound on indexes and on the number of calls.
+        is_single: As for ``ToolCallParts``.
     """
 
-    def __init__(self, max_index: int) -> None:
-        self._calls = ToolCallParts(max_index, lambda _: None)
+    def __init__(self, max_index: int, *, is_single: bool = False) -> None:
+        self._calls = ToolCallParts(max_index, lambda _: None, is_single=is_single)
         self._told: dict[int, _Told] = {}
 
     def add(self, delta: ToolCallDelta) -> list[ToolPiece]:
@@ -60,8 +62,7 @@ class ToolPieces:
         Raises:
             StreamTooLargeError: If an index is out of bounds.
         """
-        self._calls.add(delta)
-        piece = self._piece_of(self._calls.by_index[delta.index], is_whole=False)
+        piece = self._piece_of(self._calls.add(delta), is_whole=False)
         return [piece] if piece is not None else []
 
     def rest(self) -> list[ToolPiece]:
@@ -70,18 +71,22 @@ class ToolPieces:
         return [piece for piece in pieces if piece is not None]
 
     def _piece_of(self, call: CallParts, *, is_whole: bool) -> ToolPiece | None:
-        told = self._told.get(id(call))
+        if call.position < 0:
+            return None
+        told = self._told.get(call.position)
         if told is None:
-            told = self._told[id(call)] = _Told(self._calls.in_order.index(call))
+            told = self._told[call.position] = _Told(call.position)
         function, custom = call.function, call.custom
-        fragments = function.arguments if custom is None else custom.input
+        if is_whole:
+            function.arguments.settle()
+        fragments = function.arguments.pieces if custom is None else custom.input
         name = (function if custom is None else custom).name.text
         new = ""
-        if is_whole or fragments != ["{}"]:
+        if is_whole or fragments != [NONE_YET]:
             new = "".join(fragments[told.pieces :])
             told.pieces = len(fragments)
         if is_whole and custom is None and not fragments:
-            new = "{}"  # as the message has it
+            new = NONE_YET  # as the message has it
         call_id = call.id
         if not call_id and (fragments or is_whole):  # it will not come any more, or late
             call_id = f"{SYNTHETIC_ID_PREFIX}{told.position}"

@@ -22,9 +22,23 @@ import msgspec
 from msgspec import Struct
 
 from opeai_async._core.json_types import is_wire_type
-from opeai_async.types.chunk import ChatCompletionChunk, ChoiceDelta, ChunkChoice, ToolCallDelta
+from opeai_async.types.chunk import (
+    ChatCompletionChunk,
+    ChoiceDelta,
+    ChunkChoice,
+    CustomCallDelta,
+    FunctionCallDelta,
+    ToolCallDelta,
+)
 from opeai_async.types.common import CompletionUsage, WireStruct
-from opeai_async.types.completion import ChatCompletion, ChatCompletionMessage, Choice, FunctionCall, ToolCall
+from opeai_async.types.completion import (
+    ChatCompletion,
+    ChatCompletionMessage,
+    Choice,
+    CustomCall,
+    FunctionCall,
+    ToolCall,
+)
 
 # msgspec raises the last two as they are (seen on 0.22): malformed UTF-8 in a string, and nesting too deep.
 DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -40,14 +54,28 @@ NEEDED_WHEN_ORDINARY: dict[type, frozenset[str]] = {
     CompletionUsage: frozenset({"prompt_tokens", "completion_tokens", "total_tokens"}),
 }
 
-_NOT_EMPTY = Annotated[str, msgspec.Meta(min_length=1)]
+_NOT_EMPTY: Any = Annotated[str, msgspec.Meta(min_length=1)]
+_NO_BLANK: Any = _NOT_EMPTY | None
+_INDEX: Any = Annotated[int, msgspec.Meta(ge=0)]
+# Evaluated where there is a finish_reason only: not the words that stand for none.
+_REASON: Any = Annotated[str, msgspec.Meta(pattern="^(?!\\s*(?i:null|none|undefined|nil)\\s*$)")]
+_WHOLE_REASON: Any = Annotated[str, msgspec.Meta(pattern="^(?!\\s*(?i:null|none|undefined|nil)?\\s*$)")]
 _SOME_CALLS: Any = Annotated[list[ToolCall], msgspec.Meta(min_length=1)]
 
 # Fields whose type is wider for users than what needs no repair, unless a user's Struct gives them another.
 _NARROWED: dict[type, dict[str, Any]] = {
-    ToolCallDelta: {"id": None},  # the tolerant tier wants to know each tool call, to tell apart those without index
+    ChunkChoice: {"index": _INDEX, "finish_reason": _REASON | None},
+    Choice: {"index": _INDEX, "finish_reason": _WHOLE_REASON | None},
+    CompletionUsage: {"prompt_tokens": int, "completion_tokens": int, "total_tokens": int},
+    FunctionCallDelta: {"name": _NO_BLANK},
+    CustomCallDelta: {"name": _NO_BLANK},
+    CustomCall: {"name": _NOT_EMPTY},
+    ToolCallDelta: {
+        "index": _INDEX,
+        "id": None,
+    },  # the tolerant tier wants to know each tool call, to tell apart those without index
     ToolCall: {"id": _NOT_EMPTY, "type": _NOT_EMPTY},
-    FunctionCall: {"arguments": _NOT_EMPTY},
+    FunctionCall: {"name": _NOT_EMPTY, "arguments": _NOT_EMPTY},
     ChatCompletionMessage: {"role": _NOT_EMPTY, "tool_calls": _SOME_CALLS | None},
 }
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from opeai_async._core.images import url_of
 from opeai_async.types.finish import FinishKind, finish_kind
 from opeai_async.types.frames import (
     AnnotationsFrame,
@@ -24,6 +25,7 @@ from opeai_async.types.frames import (
     DoneFrame,
     ErrorFrame,
     Frame,
+    ImagesFrame,
     ReasoningFrame,
     RefusalFrame,
     RoundFrame,
@@ -120,6 +122,8 @@ class UIMessageEncoder:
             return [*begun, *(self._text("text", frame.transcript) if frame.transcript else ())]
         if isinstance(frame, ToolCallFrame):
             return [*begun, *self._closed(), *self._call(frame)]
+        if isinstance(frame, ImagesFrame):
+            return [*begun, *_files(frame)]
         assert isinstance(frame, AnnotationsFrame)
         return [*begun, *self._citations(frame)]
 
@@ -224,3 +228,11 @@ class _Call:
 
     def _deltas(self, text: str) -> list[Part]:
         return [{"type": "tool-input-delta", "toolCallId": self._id, "inputTextDelta": text}] if text else []
+
+
+def _files(frame: ImagesFrame) -> list[Part]:
+    parts: list[Part] = []
+    for url in filter(None, map(url_of, frame.images)):
+        kind = url.removeprefix("data:").partition(";")[0] if url.startswith("data:") else ""
+        parts.append({"type": "file", "url": url, "mediaType": kind if "/" in kind else "image/png"})
+    return parts

@@ -1,4 +1,4 @@
-"""Token counts of several answers, added up: those that are documented, and a vendor's own, such as a price."""
+"""Token counts: of several answers, added up; of one answer, told in parts; a vendor's own, such as a price, too."""
 
 from __future__ import annotations
 
@@ -7,13 +7,39 @@ from typing import Any
 import msgspec
 
 from opeai_async._core.json_types import is_object
-from opeai_async.types.common import CompletionUsage, WireStruct
+from opeai_async.types.common import NO_EXTRA, CompletionUsage, WireStruct
 
 
 def added(first: CompletionUsage | None, second: CompletionUsage | None) -> CompletionUsage | None:
     """The sum of two counts; one alone where the other is not known."""
     total: CompletionUsage | None = _added(first, second)
     return total
+
+
+def latest(known: CompletionUsage | None, told: CompletionUsage) -> CompletionUsage:
+    """Return *told*, with what it does not say taken from *known*, which the same answer told before."""
+    if known is None or (
+        told.prompt_tokens is not None
+        and told.completion_tokens is not None
+        and (told.prompt_tokens_details is not None or known.prompt_tokens_details is None)
+        and (told.completion_tokens_details is not None or known.completion_tokens_details is None)
+        and not known.extra
+    ):
+        return told
+    whole = msgspec.structs.replace(
+        told,
+        **{
+            name: _kept(getattr(known, name), getattr(told, name)) for name in told.__struct_fields__ if name != "extra"
+        },
+        extra={**known.extra, **{name: value for name, value in told.extra.items() if value is not None}} or NO_EXTRA,
+    )
+    if told.total_tokens is None and whole.prompt_tokens is not None and whole.completion_tokens is not None:
+        whole.total_tokens = whole.prompt_tokens + whole.completion_tokens
+    return whole
+
+
+def _kept(known: Any, told: Any) -> Any:
+    return known if told is None else told
 
 
 def _added(first: Any, second: Any) -> Any:

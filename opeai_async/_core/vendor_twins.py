@@ -32,14 +32,14 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Annotated, Any, NamedTuple, TypeAlias, cast
 
 import msgspec
 from msgspec import UNSET, Struct
 
 from opeai_async._core.json_types import is_array, is_wire_type
 from opeai_async._core.twins import DECODE_ERRORS, NEEDED_WHEN_ORDINARY, redefined, strict_twin
-from opeai_async.types.chunk import ChatCompletionChunk, ChoiceDelta, ToolCallDelta
+from opeai_async.types.chunk import ChatCompletionChunk, ChoiceDelta, ChunkChoice, ToolCallDelta
 from opeai_async.types.common import NO_EXTRA, WireStruct
 
 Vocabulary: TypeAlias = frozenset[tuple[type[WireStruct], tuple[str, ...]]]
@@ -61,9 +61,27 @@ _LEARNABLE = r"[A-Za-z0-9_.\-]{1,64}"
 
 # What the dialect looks at although no Struct names it: errors, and calls without a function.
 _LOOKED_AT: dict[type[WireStruct], frozenset[str]] = {
-    ChatCompletionChunk: frozenset({"error", "message", "code", "type"}),
+    ChatCompletionChunk: frozenset(
+        {
+            "error",
+            "message",
+            "code",
+            "type",
+            "base_resp",
+            "success",
+            "errors",
+            "msg",
+            "detail",
+            "error_msg",
+            "error_code",
+        }
+        | {"modality"}
+    ),
+    ChunkChoice: frozenset({"error", "usage"}),
+    ChoiceDelta: frozenset({"reasoning_text"}),
     ToolCallDelta: frozenset({"name", "arguments"}),
 }
+_MESSAGE = "message"  # beside a delta: looked at until a delta has said something
 
 
 # --- what a chunk teaches --------------------------------------------------------------------------------------------
@@ -104,12 +122,15 @@ def _parts_of(part: WireStruct, above: tuple[type[WireStruct], ...] = ()) -> Ite
                     yield from _parts_of(item, above)
 
 
-def _extended(vocabulary: Vocabulary, chunk: WireStruct, *, has_alias: bool) -> Vocabulary:
+def _extended(vocabulary: Vocabulary, chunk: WireStruct, *, has_alias: bool, has_deltas: bool) -> Vocabulary:
     """*vocabulary*, and what *chunk* has in each ``extra``; with ``reasoning`` too, of which that keeps only text."""
     names = dict(vocabulary)
     for part in _parts_of(chunk):
         cls = type(part)
-        known = _in_order(names.get(cls, ()), [name for name in part.extra if _is_learnable(cls, name)])
+        learnable = [name for name in part.extra if _is_learnable(cls, name)]
+        if not has_deltas and issubclass(cls, ChunkChoice):
+            learnable = [name for name in learnable if name != _MESSAGE]
+        known = _in_order(names.get(cls, ()), learnable)
         if has_alias and isinstance(part, ChoiceDelta) and _ALIAS not in known and _is_learnable(cls, _ALIAS):
             known = (_ALIAS, *known)
         names[cls] = known
@@ -211,6 +232,8 @@ def _slots_for(cls: type[WireStruct], names: tuple[str, ...]) -> dict[str, str]:
 
 
 def _type_of(cls: type[WireStruct], name: str) -> Any:
+    if name == "x_groq":  # which may hold the token counts
+        return dict[Annotated[str, msgspec.Meta(pattern="^(?!usage$)")], Any]
     return str | None if name == _ALIAS and issubclass(cls, ChoiceDelta) else Any
 
 
@@ -355,15 +378,18 @@ class VendorFields:
         """Whether reasoning that comes as ``reasoning`` is decoded, too."""
         return _has_alias(self._decoded)
 
-    def guess(self, payload: bytes, *, has_alias: bool) -> Decode | None:
+    def guess(self, payload: bytes, *, has_alias: bool, has_deltas: bool) -> Decode | None:
         """What decoded the latest stream with vendor fields, if it decodes *payload*, which was refused, too.
 
         Args:
             payload: A chunk.
             has_alias: Whether the tolerant tier has met the reasoning's other name, and noted it.
+            has_deltas: Whether a delta has said something, so that no answer is looked for beside it.
         """
         latest = self._library.latest(self._chunk_type) if self._may_guess else None
         if latest is None or (_has_alias(latest[0]) and not has_alias):
+            return None
+        if not has_deltas and any(issubclass(cls, ChunkChoice) and _MESSAGE in names for cls, names in latest[0]):
             return None
         self._may_guess = False
         vocabulary, decode = latest
@@ -374,12 +400,12 @@ class VendorFields:
         self._met = self._decoded = vocabulary
         return decode
 
-    def learn(self, chunk: WireStruct, *, has_alias: bool) -> Decode | None:
+    def learn(self, chunk: WireStruct, *, has_alias: bool, has_deltas: bool) -> Decode | None:
         """What decodes more than before, after *chunk* was refused, and read by the tolerant tier."""
         if self._lessons_left == 0:
             return None
         self._lessons_left -= 1
-        self._met = _extended(self._met, chunk, has_alias=has_alias)
+        self._met = _extended(self._met, chunk, has_alias=has_alias, has_deltas=has_deltas)
         if self._met == self._decoded or (decode := self._library.decode_for(self._chunk_type, self._met)) is None:
             return None
         self._decoded = self._met

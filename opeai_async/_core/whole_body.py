@@ -12,8 +12,9 @@ from opeai_async._core.body import BodyKind, decode_json, invalid_response, kind
 from opeai_async._core.decode import decode_completion
 from opeai_async._core.dialect import Dialect
 from opeai_async._core.http import ResponseHead
-from opeai_async._core.outcome import TRUNCATED, End, Outcome, outcome_of
+from opeai_async._core.outcome import NO_CHOICE, TRUNCATED, End, Outcome, outcome_of
 from opeai_async._core.parser import StreamParser
+from opeai_async._core.tool_arguments import is_json_object
 from opeai_async.errors import InvalidResponseError, OpeAIError, StreamError, StreamTruncatedError
 from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.completion import ChatCompletion
@@ -22,9 +23,11 @@ CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
 
 
 def read_completion(
-    head: ResponseHead, body: bytes, completion_type: type[CompletionT], dialect: Dialect
+    head: ResponseHead, body: bytes, completion_type: type[CompletionT], dialect: Dialect, *, choices: int = 1
 ) -> CompletionT:
     """The answer in a whole body, be it JSON as asked for or an event stream.
+
+    *choices* is how many answers were asked for.
 
     Raises:
         StreamServerError: If the body reports an error, or its finish_reason says that the answer broke.
@@ -34,8 +37,8 @@ def read_completion(
         StreamTooLargeError: If an event of it has an index out of bounds.
     """
     body = _after_comments(body)
-    if kind_of(body) is BodyKind.EVENTS:
-        completion = _completion_of_events(head, body, completion_type, dialect)
+    if kind_of(body) is BodyKind.EVENTS or _has_lines(body):
+        completion = _completion_of_events(head, body, completion_type, dialect, choices)
     else:
         completion = decode_json(head, body, completion_type, dialect)
     if (error := failed_answer(completion)) is not None:
@@ -51,19 +54,31 @@ def _after_comments(body: bytes) -> bytes:
     return body[at:] if body[at : at + 1] == b"{" else body
 
 
+def _has_lines(body: bytes) -> bool:
+    """Whether *body* is chunks, each on a line of its own, without ``data:``."""
+    first, _, rest = body.strip().partition(b"\n")
+    if not rest.lstrip().startswith((b"{", b"data:")) or not first.rstrip().endswith(b"}"):
+        return False
+    return rest.strip() != b"data: [DONE]" and is_json_object(first.decode("utf-8", "replace"))
+
+
 def _completion_of_events(
-    head: ResponseHead, body: bytes, completion_type: type[CompletionT], dialect: Dialect
+    head: ResponseHead, body: bytes, completion_type: type[CompletionT], dialect: Dialect, choices: int
 ) -> CompletionT:
     parser = StreamParser(head, ChatCompletionChunk, dialect, max_event_bytes=len(body))
-    accumulator = Accumulator(note=dialect.note)
+    accumulator = Accumulator(note=dialect.note, choices=choices)
     accumulator.extend(parser.feed(body) + parser.end())
     if not accumulator.chunks and (parser.error is None or isinstance(parser.error, InvalidResponseError)):
         raise invalid_response(head, body, "expected a JSON object, got text")
     dialect.note("events_for_json")
+    end = End.DONE if parser.done else End.EOF
+    if parser.done:
+        accumulator.settle()
+    if not accumulator.begun:
+        raise parser.error or StreamTruncatedError(NO_CHOICE if parser.done else TRUNCATED)
     completion = decode_completion(msgspec.json.encode(on_the_wire(accumulator.completion())), completion_type, dialect)
     error: OpeAIError | None = parser.error
-    end = End.DONE if parser.done else End.EOF
-    if error is None and outcome_of(end, labelled=accumulator.finished) is Outcome.TRUNCATED:
+    if error is None and outcome_of(end, labelled=accumulator.is_labelled(end)) is Outcome.TRUNCATED:
         error = StreamTruncatedError(TRUNCATED)
     if isinstance(error, StreamError) and accumulator.chunks:
         error.partial, error.usage, error.events = completion, completion.usage, accumulator.chunks

@@ -32,6 +32,9 @@ from opeai_async.errors import (
 # The first is raised by aiohttp's Python parser only.
 BODY_ERRORS = (HttpProcessingError, aiohttp.ClientError, OSError, RuntimeError)
 
+# What aiohttp says of one for which it lacks a library, such as "brotli (br)".
+_UNKNOWN_ENCODING = re.compile(r"content-encoding: ([\w ()-]+)", re.IGNORECASE)
+
 _LOCAL_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL})
 
 _NO_THREAD = "can't start new thread"
@@ -114,6 +117,9 @@ def _unanswered(exc: Exception, sending: Sending) -> tuple[OpeAIError, Cause]:
     if found := hints.odd_beginning(sending.beginning()):  # whatever aiohttp made of it
         return InvalidResponseError(f"{where} {found[0]}", hint=found[1]), Cause.FINAL
     if isinstance(exc, (aiohttp.ClientResponseError, HttpProcessingError)):
+        if (encoding := _UNKNOWN_ENCODING.search(exc.message)) is not None:
+            message = f"{where} answered in the encoding {encoding[1]}, which was not asked for and cannot be decoded"
+            return InvalidResponseError(message), Cause.FINAL
         return _malformed(exc.message, sending), Cause.FINAL
     if isinstance(exc, (aiohttp.InvalidURL, ValueError)):
         return ConfigurationError(f"the request to {where} cannot be sent: {type(exc).__name__}"), Cause.FINAL

@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from opeai_async._core.api_errors import failure_of
+from opeai_async._core.body import content_length, too_large_body
 from opeai_async._core.dialect import Dialect, DialectMode
 from opeai_async._core.parser import MAX_JSON_BYTES
 from opeai_async._core.retry import Cause, Failure
@@ -41,17 +42,19 @@ async def complete(
     *,
     on_truncated: Literal["raise", "return"] = "raise",
     reasoning_tags: ReasoningTags = "none",
+    choices: int = 1,
 ) -> CompletionT:
     """The completion that *exchange* brings, with its ``meta``, and with the thinking apart from the content.
 
-    *on_truncated* is for servers that stream although they were not asked to.
+    *on_truncated* is for servers that stream although they were not asked to, and so is *choices*, how many answers
+    were asked for.
 
     Raises:
         OpeAIError: If no attempt brought one.
     """
     call = _Call(exchange)
     try:
-        result, quirks = await call.run(completion_type, mode, on_truncated)
+        result, quirks = await call.run(completion_type, mode, on_truncated, choices)
     except OpeAIError as exc:
         call.log_end("failed", exc)
         raise
@@ -73,13 +76,17 @@ class _Call:
         self._reader: BodyReader | None = None
 
     async def run(
-        self, completion_type: type[CompletionT], mode: DialectMode, on_truncated: Literal["raise", "return"]
+        self,
+        completion_type: type[CompletionT],
+        mode: DialectMode,
+        on_truncated: Literal["raise", "return"],
+        choices: int,
     ) -> tuple[CompletionT, tuple[str, ...]]:
         """The first answer that can be used, and its quirks."""
         reader = self._reader = await self._exchange.open()
         while True:
             dialect = Dialect(mode)  # what an attempt that failed has taught does not count
-            result = await _result(reader, completion_type, dialect, on_truncated)
+            result = await _result(reader, completion_type, dialect, on_truncated, choices)
             if not isinstance(result, OpeAIError):
                 return result, tuple(dialect.quirks)
             if isinstance(result, StreamError):
@@ -111,10 +118,11 @@ async def _result(
     completion_type: type[CompletionT],
     dialect: Dialect,
     on_truncated: Literal["raise", "return"],
+    choices: int,
 ) -> CompletionT | OpeAIError:
     is_good = False
     try:
-        completion = read_completion(reader.head, await _whole_body(reader), completion_type, dialect)
+        completion = read_completion(reader.head, await _whole_body(reader), completion_type, dialect, choices=choices)
         is_good = True
         return completion
     except StreamTruncatedError as exc:
@@ -131,6 +139,8 @@ async def _result(
 
 
 async def _whole_body(reader: BodyReader) -> bytes:
+    if (length := content_length(reader.head)) > MAX_JSON_BYTES:
+        raise too_large_body(reader.head, length, MAX_JSON_BYTES)
     parts: list[bytes] = []
     try:
         while data := await reader.read():

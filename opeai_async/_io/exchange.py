@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from opeai_async._core.api_errors import excerpt, status_error
+from opeai_async._core.api_errors import status_error
 from opeai_async._core.body import invalid_response
 from opeai_async._core.config import IDEMPOTENCY_HEADER
 from opeai_async._core.http import Request, ResponseHead
@@ -318,13 +318,15 @@ class Exchange:
         head = response.head
         if has_ambiguous_length(head):
             reader.abort()
-            error = invalid_response(head, b"", "malformed HTTP, its body has more than one length")
-            return _Failed(error, Failure(Cause.FINAL), head.status)
+            # Nothing of such a head is to be believed, its status neither.
+            error = InvalidResponseError(f"{head.host} answered with malformed HTTP: its body has more than one length")
+            return _Failed(error, Failure(Cause.FINAL))
         if 200 <= head.status < 300:
             return reader
-        body = await _error_body(reader)
         if head.status < 400:
-            return _Failed(_not_followed(head, body), Failure(Cause.FINAL), head.status)
+            reader.abort()  # told at once: the body has nothing to say, and may never come
+            return _Failed(_not_followed(head), Failure(Cause.FINAL), head.status)
+        body = await _error_body(reader)
         refusal = status_error(head, body, now=time.time())
         failure = Failure(
             Cause.STATUS,
@@ -446,7 +448,7 @@ async def _error_body(reader: BodyReader) -> bytes:
         async with asyncio.timeout(ERROR_BODY_S):
             while len(body) < MAX_ERROR_BODY_BYTES and (data := await reader.read()):
                 body += data
-        keeps = reader.head.status >= 400 and "json" in (reader.head.content_type or "")
+        keeps = "json" in (reader.head.content_type or "")
     except (TimeoutError, BodyError, ReadExpired):
         pass
     finally:
@@ -464,16 +466,16 @@ def _netloc(location: str) -> str:
         return ""
 
 
-def _not_followed(head: ResponseHead, body: bytes) -> InvalidResponseError:
+def _not_followed(head: ResponseHead) -> InvalidResponseError:
     location = head.headers.get("location", "")
     if not location:
-        return invalid_response(head, body, "expected an answer")
+        return invalid_response(head, b"", "expected an answer")
     host = _netloc(location).rpartition("@")[2] or head.host
     return InvalidResponseError(
         f"HTTP {head.status} from {head.host}: a redirect to {host!r} was not followed",
         status_code=head.status,
         content_type=head.content_type,
-        excerpt=excerpt(body),
+        excerpt="",
         request_id=head.request_id,
         hint="set base_url to where the API really is; the prompt and the key are not sent to another place",
     )

@@ -128,10 +128,10 @@ class BodyReader:
             self._disarm()  # another clock counts from now on, perhaps a shorter one than the timer was armed for
         self._clocks.saw_content()
 
-    def saw_finish(self) -> None:
-        """Every choice has ended, which starts the clock for ``[DONE]``."""
+    def saw_finish(self, *, is_sure: bool) -> None:
+        """Every choice has ended, which starts the clock for ``[DONE]``; a longer one if that is not sure."""
         self._disarm()
-        self._clocks.saw_finish()
+        self._clocks.saw_finish(is_sure=is_sure)
 
     def _arm(self) -> None:
         expiry = self._clocks.expiry()

@@ -32,7 +32,7 @@ from opeai_async._io.tool_tasks import ToolEvent, ToolJob, ToolTasks, Work, aske
 from opeai_async.errors import ClientClosedError, ConcurrentReadError, ConfigurationError, OpeAIError
 from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.common import CompletionUsage
-from opeai_async.types.completion import ChatCompletion, ToolCall
+from opeai_async.types.completion import ChatCompletion, ChatCompletionMessage, ToolCall
 from opeai_async.types.request import MessageParam, ToolMessage
 from opeai_async.types.run_events import RoundFinishedEvent, RoundStartedEvent, RunReason, ToolApprovalEvent
 from opeai_async.types.run_options import Approvals, NextRound, RoundChanges
@@ -292,14 +292,19 @@ class Rounds:
         finish = None
         for choice in completion.choices[:1]:
             finish, self._calls = choice.finish, choice.message.tool_calls or []
-            self._messages.append(choice.message)
+            self._messages.append(_sent_back(choice.message))
         if stream.outcome is Outcome.TRUNCATED:
             self._finish_round("truncated")
         elif finish in _CUT_OFF:
             self._finish_round(_CUT_OFF[finish])
         else:
-            for index, call in enumerate(self._calls):
+            for index, call in self._named_calls:
                 self._start(index, call)
+
+    @property
+    def _named_calls(self) -> list[tuple[int, ToolCall]]:
+        """The calls with their places; one without a name is nobody's, and the model is told nothing of it."""
+        return [(index, call) for index, call in enumerate(self._calls) if _is_named(call)]
 
     def _start(self, index: int, call: ToolCall, *, is_approved: bool = False) -> None:
         """Run *call*, unless that was begun when it was sealed."""
@@ -357,7 +362,7 @@ class Rounds:
 
     def _reason(self) -> RunReason:
         """Tell whether the run goes on after this round, all of whose tools have run; if not, why."""
-        if not self._calls:
+        if not self._named_calls:
             return "tool_calls" if _calls_in_old_form(self.completions[-1]) else "completed"
         if self._unapproved:
             return "approval"
@@ -467,13 +472,25 @@ class Rounds:
         return functools.reduce(added, counts, None)
 
     def _answered(self) -> list[tuple[ToolCall, ToolAnswer | None]]:
-        jobs = [self._jobs.get(index) for index in range(len(self._calls))]
-        return [(call, job.answer if job is not None else None) for call, job in zip(self._calls, jobs, strict=True)]
+        jobs = [(call, self._jobs.get(index)) for index, call in self._named_calls]
+        return [(call, job.answer if job is not None else None) for call, job in jobs]
 
 
 def _calls_in_old_form(completion: ChatCompletion) -> bool:
     """Whether it wants a ``function_call``, which is always the caller's."""
-    return any(choice.message.function_call is not None for choice in completion.choices[:1])
+    calls = [choice.message.function_call for choice in completion.choices[:1]]
+    return any(call is not None and bool(call.name) for call in calls)
+
+
+def _is_named(call: ToolCall) -> bool:
+    return bool(call.function.name if call.custom is None else call.custom.name)
+
+
+def _sent_back(message: ChatCompletionMessage) -> ChatCompletionMessage:
+    """*message* without calls that have no name: there will be no results of them."""
+    calls = message.tool_calls or []
+    named = list(filter(_is_named, calls))
+    return message if len(named) == len(calls) else msgspec.structs.replace(message, tool_calls=named or None)
 
 
 async def _first(batches: AsyncIterator[Chunks]) -> Chunks | None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self
 from opeai_async._core.accumulator import Accumulator
 from opeai_async._core.api_errors import failed_answer, failure_of
 from opeai_async._core.dialect import Dialect
-from opeai_async._core.outcome import TRUNCATED, End, Outcome, outcome_of, quirk_of
+from opeai_async._core.outcome import NO_CHOICE, TRUNCATED, End, Outcome, outcome_of, quirk_of
 from opeai_async._core.parser import StreamParser
 from opeai_async._core.retry import Cause, Failure
 from opeai_async._io import log
@@ -76,7 +76,7 @@ class ChunkStream(Generic[ChunkT]):
         self._opening: Opening | None = None
         self._dialect = Dialect(options.dialect)
         self._parser: StreamParser[ChunkT] | None = None
-        self._accumulator = Accumulator(note=self._dialect.note)
+        self._accumulator = Accumulator(note=self._dialect.note, choices=options.choices)
         self._batch: list[ChunkT] = _NO_BATCH
         self._ready: Iterator[ChunkT] = _NONE_READY
         self._accumulated = 0
@@ -263,12 +263,8 @@ class ChunkStream(Generic[ChunkT]):
             # It counts for more than an end that the same read brought: the answer cannot be rebuilt.
             self._batch, self._ready, self._accumulated, self._end = _NO_BATCH, _NONE_READY, 0, None
             self._will_end(End.ERROR, exc)
-        if self._accumulator.ended and self._reader is not None and self._is_finished():
-            self._reader.saw_finish()
-
-    def _is_finished(self) -> bool:
-        """Whether as many choices as were asked for have ended, so that only usage and ``[DONE]`` may follow."""
-        return self._accumulator.finished and self._accumulator.ended >= self._options.choices
+        if self._accumulator.ended and self._reader is not None and self._accumulator.has_credible_end:
+            self._reader.saw_finish(is_sure=self._accumulator.has_sure_end)
 
     # --- opening, and opening again --------------------------------------------------------------------------------
 
@@ -307,7 +303,9 @@ class ChunkStream(Generic[ChunkT]):
     async def _settle(self, end: End) -> None:
         """End by *end*; or, as long as nothing was handed out, let the exchange decide whether to try again."""
         exchange, error, failure = self._exchange, self._end_error, self._end_failure
-        if error is None and end is End.EOF and not self._accumulator.finished:
+        if error is None and end is End.DONE and not self._accumulator.begun:
+            error, failure = StreamTruncatedError(NO_CHOICE), Failure(Cause.AMBIGUOUS)
+        elif error is None and end is End.EOF and not self._accumulator.has_credible_end:
             error, failure = StreamTruncatedError(TRUNCATED), Failure(Cause.AMBIGUOUS)
         if error is None or failure is None or exchange is None or self._accumulator.chunks:
             self._finish(end, error)
@@ -386,15 +384,18 @@ class ChunkStream(Generic[ChunkT]):
             return
         self._end, self._end_error, self._end_failure, self._finished_at = end, error, failure, self._now()
         if self._reader is not None:
-            if end is End.DONE or (end is End.CLOSED and self._is_finished()):
+            if end is End.DONE or (end is End.CLOSED and self._accumulator.has_credible_end):
                 self._reader.release()
             elif end is not End.EOF:
                 self._reader.abort()
 
     def _finish(self, end: End, error: OpeAIError | None = None) -> None:
         """Fix the outcome, and let go of the response."""
-        labelled = self._is_finished() if end is End.CLOSED else self._accumulator.finished
-        outcome = outcome_of(end, labelled=labelled)
+        if end is End.DONE:
+            self._accumulator.settle()
+        outcome = outcome_of(end, labelled=self._accumulator.is_labelled(end))
+        if end is End.DONE and not self._accumulator.begun:
+            outcome = Outcome.TRUNCATED
         if quirk := quirk_of(end, outcome):
             try:
                 self._dialect.note(quirk)

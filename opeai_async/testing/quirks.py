@@ -12,11 +12,12 @@ from opeai_async.testing.quirks_calls import CALLS
 from opeai_async.testing.quirks_delta import DELTA
 from opeai_async.testing.quirks_envelope import CHOICES, ENDS, ENVELOPE, USAGE
 from opeai_async.testing.quirks_framing import FRAMING
+from opeai_async.testing.quirks_reported import REPORTED
 
 QUIRKS: Mapping[str, Quirk] = MappingProxyType(
     {
         quirk.name: quirk
-        for quirk in (*FRAMING, *ERRORS, *BODIES, *ENDS, *ENVELOPE, *USAGE, *CHOICES, *DELTA, *CALLS)
+        for quirk in (*FRAMING, *ERRORS, *BODIES, *ENDS, *ENVELOPE, *USAGE, *CHOICES, *DELTA, *CALLS, *REPORTED)
     }
 )  # fmt: skip
 """Every quirk by its name."""

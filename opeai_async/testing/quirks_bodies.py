@@ -77,7 +77,7 @@ ERRORS = (
     _fail_with("error_field", b"error: " + dumps(_FIELDS) + b"\n\n", "a field named error", "llama.cpp until late 2025",
                rule="error_event", code="overloaded", type="server_error", status_code=500),
     _fail_with("error_event", b"event: error\ndata: " + dumps(_ANTHROPIC) + b"\n\n", "an event named error",
-               "Anthropic style", rule="error_event", type="overloaded_error", status_code=500),
+               "Anthropic style", rule="error_event", type="overloaded_error", status_code=529),
     _fail_with("error_event_text", b"event: error\ndata: upstream timed out\n\n",
                "an event named error, with plain text", "gateways", rule="error_event", status_code=500),
     _fail_with("error_event_empty", b"event: error\ndata: \n\n", "an event named error, with nothing in it", "gateways",

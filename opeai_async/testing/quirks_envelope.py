@@ -192,7 +192,7 @@ def _in_usage(change: Change) -> Change:
     return lambda completion: change(completion["usage"]) if is_object(completion.get("usage")) else None
 
 
-_NO_COMPLETION_TOKENS = _in_usage(put(completion_tokens=0))
+_NO_COMPLETION_TOKENS = _in_usage(put(completion_tokens=None))
 
 USAGE = (
     Quirk("usage_on_every_chunk", "chunks", _usage_everywhere, "growing token counts on every chunk",

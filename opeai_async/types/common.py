@@ -93,14 +93,14 @@ class CompletionTokensDetails(WireStruct):
 
 
 class CompletionUsage(WireStruct):
-    """Token counts of one request, as billed.
+    """Token counts of one request, as billed; None is a count that the server did not tell.
 
     See https://platform.openai.com/docs/api-reference/chat/object#chat/object-usage
     """
 
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    total_tokens: int = 0
+    prompt_tokens: int | None = 0
+    completion_tokens: int | None = 0
+    total_tokens: int | None = 0
     prompt_tokens_details: PromptTokensDetails | None = None
     completion_tokens_details: CompletionTokensDetails | None = None
 

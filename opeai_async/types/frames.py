@@ -106,6 +106,13 @@ class AnnotationsFrame(BaseFrame, tag="annotations"):
     choice: int = 0
 
 
+class ImagesFrame(BaseFrame, tag="images"):
+    """Images that the model made, each as its server sent it, such as ``{"type": "image_url", "image_url": {...}}``."""
+
+    images: list[dict[str, Any]]
+    choice: int = 0
+
+
 class RoundFrame(BaseFrame, tag="round"):
     """The model goes on, with the results of its calls: another message begins.
 
@@ -194,6 +201,7 @@ Frame = (
     | ToolCallFrame
     | AudioFrame
     | AnnotationsFrame
+    | ImagesFrame
     | RoundFrame
     | ToolApprovalFrame
     | ToolStartedFrame

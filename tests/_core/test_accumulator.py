@@ -306,7 +306,10 @@ CALLS: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str, str]]]] = {
         [call(0, *TIME[:2], "{}"), call(0, None, None, '{"c":1}')],
         [(*TIME[:2], '{"c":1}')],
     ),
-    "another name under the same id": ([call(0, *WEATHER), call(0, "a", "other", "")], [WEATHER]),
+    "another name under the same id": (
+        [call(0, *WEATHER), call(0, "a", "other", "")],
+        [WEATHER, ("a_2", "other", "{}")],
+    ),
     "arguments null": ([call(0, "b", "time")], [TIME]),
     "arguments empty": ([call(0, "b", "time", "")], [TIME]),
     "function missing": ([{"index": 0, "id": "b"}, call(0, None, "time")], [TIME]),
@@ -422,7 +425,7 @@ def test_fields_that_a_message_has_and_a_delta_has_not() -> None:
 # --- bounds ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("index", [-1, 129, 10**9])
+@pytest.mark.parametrize("index", [129, 10**9])
 def test_a_choice_index_out_of_bounds(index: int) -> None:
     """Nothing is padded, and what was there stays."""
     accumulator = Accumulator()
@@ -433,7 +436,7 @@ def test_a_choice_index_out_of_bounds(index: int) -> None:
     assert [choice.message.content for choice in accumulator.snapshot.choices] == ["a"]
 
 
-@pytest.mark.parametrize("index", [-1, 4])
+@pytest.mark.parametrize("index", [4, 10**9])
 def test_a_tool_call_index_out_of_bounds(index: int) -> None:
     """The bound is the caller's to choose, and holds for calls too."""
     accumulator = Accumulator(max_index=3)

@@ -366,7 +366,6 @@ WHOLE: dict[str, tuple[str, tuple[str, str, str] | None, tuple[str, ...]]] = {
         ("a", "function", '{"x":1}'),
         ("arguments_object",),
     ),
-    "no function": (_CALLS % ('"a"', '"function"', "null"), ("a", "function", "{}"), ("call_incomplete",)),
     "function beside the id": (
         '"tool_calls":[{"id":"a","type":"function","name":"f","arguments":"{}"}]',
         ("a", "function", "{}"),

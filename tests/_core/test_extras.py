@@ -61,12 +61,13 @@ def test_names_do_not_add_up() -> None:
 
 
 def test_pieces_of_indexed_items() -> None:
-    """Pieces with the same (type, index) are one item; others, and those without index, stay apart."""
+    """A piece goes on with the latest item of its index, if that has its type; whole items stay apart."""
     first = [{"type": "a", "index": 0, "text": "x"}, {"type": "b", "index": 0, "data": "D"}]
     second = [{"type": "a", "index": 0, "text": "y"}, {"type": "a", "index": 1, "text": "z"}, {"type": "a"}, 5]
     assert merged(first, second) == [
-        {"type": "a", "index": 0, "text": "xy"},
+        {"type": "a", "index": 0, "text": "x"},
         {"type": "b", "index": 0, "data": "D"},
+        {"type": "a", "index": 0, "text": "y"},
         {"type": "a", "index": 1, "text": "z"},
         {"type": "a"},
         5,

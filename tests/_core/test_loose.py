@@ -62,7 +62,7 @@ class Tagged(WireStruct, tag_field="kind", tag="t", kw_only=True):
 )
 def test_almost_json(payload: bytes, value: object) -> None:
     """Read as it was meant."""
-    assert loads_loosely(payload) == value
+    assert without_surrogates(loads_loosely(payload)) == value
 
 
 @pytest.mark.parametrize("payload", [b"", b"{", b"{'a':1}", b"\xef\xbb\xbf{}"])

@@ -167,7 +167,7 @@ def test_fields_of_a_delta() -> None:
     assert message.extra == {
         "x-thought": "ab",
         "citations": [1, 2],
-        "sources": [{"index": 0, "url": "ab", "rank": 1}, {"index": 1, "url": "c"}],
+        "sources": [{"index": 0, "url": "a", "rank": 1}, {"index": 1, "url": "c"}, {"index": 0, "url": "b"}],
         "other": "d",
         "stamp": {"at": 1.5},
     }

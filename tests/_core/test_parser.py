@@ -379,7 +379,7 @@ def test_json_for_a_stream_with_everything_in_it() -> None:
         (b'{"error":{"message":"no","code":429}}', StreamServerError),
         (b'{"choices":[{"message":{"role":"assistant","content":"cut', InvalidResponseError),
         (b"[]", InvalidResponseError),
-        (b'{"detail":"Not Found"}', InvalidResponseError),
+        (b'{"detail":"Not Found"}', StreamServerError),
         (b"<!DOCTYPE html><html>Bad gateway</html>", InvalidResponseError),
         (b"\n<html>", InvalidResponseError),
         (b"upstream connect error: reset", InvalidResponseError),

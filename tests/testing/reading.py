@@ -67,7 +67,11 @@ def read_stream(parts: Iterable[bytes], mode: DialectMode = "repair") -> Reading
     except StreamError as exc:
         error = exc
     end = End.ERROR if error else End.DONE if parser.done else End.EOF
-    outcome = outcome_of(end, labelled=accumulator.finished)
+    if end is End.DONE:
+        accumulator.settle()
+    outcome = outcome_of(end, labelled=accumulator.is_labelled(end))
+    if end is End.DONE and not accumulator.begun:
+        outcome = Outcome.TRUNCATED
     if quirk := quirk_of(end, outcome):
         try:
             dialect.note(quirk)

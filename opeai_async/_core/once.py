@@ -1,0 +1,37 @@
+"""Items that count once, although a server sends them again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Generic, TypeVar
+
+import msgspec
+
+ItemT = TypeVar("ItemT")
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+class Once(Generic[ItemT]):
+    """Items in the order of their first coming; constant time for each.
+
+    Attributes:
+        items: All so far.
+    """
+
+    __slots__ = ("_seen", "items")
+
+    def __init__(self) -> None:
+        self._seen: set[bytes] = set()
+        self.items: list[ItemT] = []
+
+    def new(self, items: Iterable[ItemT]) -> list[ItemT]:
+        """Add *items*; return those that had not come before."""
+        added: list[ItemT] = []
+        for item in items:
+            key = _encode(item)
+            if key not in self._seen:
+                self._seen.add(key)
+                added.append(item)
+        self.items += added
+        return added

@@ -1,0 +1,237 @@
+"""The arguments of one tool call, put together from pieces that some servers do not send as pieces.
+
+A call's arguments are one JSON object. Three facts about JSON decide what a piece is, and nothing is guessed from
+pieces that merely overlap (``1`` and ``12`` are ``112``):
+
+* After a whole object nothing can come but white space. What comes all the same, mostly the object again, is left out.
+* A piece that begins with *all* that came before it is the text so far. As ``{"a":`` may also go on with
+  ``{"a":1}}``, such a piece is kept aside until the next one, or the end, shows which of the two it was.
+* A lone ``{}`` stands for "none yet": what follows takes its place.
+
+The end of an object is found by counting brackets outside of strings; only new text is looked at, so that all pieces
+of a call together cost linear time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import msgspec
+
+Note = Callable[[str], None]
+
+NONE_YET = "{}"
+
+_MARKS = re.compile(r'["\\{}\[\]]').finditer
+_is_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+class ArgumentParts:
+    """The arguments of one call.
+
+    Attributes:
+        pieces: What counts, in order. It only grows, but for a lone ``{}`` that is replaced.
+    """
+
+    __slots__ = ("_doubtful", "_end", "_note", "_so_far", "joint", "pieces")
+
+    def __init__(self, note: Note) -> None:
+        self._note = note
+        self.pieces: list[str] = []
+        self.joint = Joint()
+        self._end = _ObjectEnd()
+        self._doubtful: list[str] = []
+        self._so_far = False
+
+    def __bool__(self) -> bool:
+        return bool(self.pieces)
+
+    def add(self, piece: str) -> None:
+        """Take *piece*, which is not empty."""
+        if self._doubtful:
+            self._resolve(piece)
+        elif self.pieces == [NONE_YET] and not piece.isspace():
+            if piece != NONE_YET:
+                self._begin_again(piece)
+        elif self.pieces and self.is_whole():
+            self._add_after_end(piece)
+        elif self.pieces and self._may_be_so_far(piece):
+            self._doubtful.append(piece)
+            if self._so_far:
+                self.settle()
+        else:
+            self._append(piece)
+
+    def is_whole(self) -> bool:
+        """Tell whether they are a whole JSON object already; an empty one may stand for "none yet"."""
+        self._end.look(self.pieces)
+        return self._end.is_found
+
+    def flows(self) -> bool:
+        """Tell whether a piece without braces can only be appended."""
+        return bool(self.pieces) and not self._doubtful and self.pieces != [NONE_YET] and not self.is_whole()
+
+    def text(self) -> str:
+        """Return what there is so far, as one text."""
+        text = self.joint.of(self.pieces)
+        if not self._doubtful:
+            return text
+        return self._doubtful[-1] if self._is_so_far(text) else text + "".join(self._doubtful)
+
+    def settle(self) -> None:
+        """Decide what is in doubt: nothing more comes."""
+        doubtful, self._doubtful = self._doubtful, []
+        if not doubtful:
+            return
+        text = self.joint.of(self.pieces)
+        if self._so_far or _is_so_far(text, doubtful):
+            self._note("tool_arguments_so_far")
+            self._so_far = True
+            self._append(doubtful[-1][len(text) :])
+        else:
+            for piece in doubtful:
+                self._append(piece)
+
+    def _may_be_so_far(self, piece: str) -> bool:
+        return piece[0] == "{" and len(piece) >= len(text := self.joint.of(self.pieces)) and piece.startswith(text)
+
+    def _is_so_far(self, text: str) -> bool:
+        return self._so_far or _is_so_far(text, self._doubtful)
+
+    def _resolve(self, piece: str) -> None:
+        """See what the doubtful piece was, now that *piece* follows it."""
+        if piece.startswith(self._doubtful[-1]):
+            self._so_far = True  # twice in a row
+            self._doubtful.append(piece)
+            self.settle()
+            return
+        if piece.isspace():
+            self.settle()
+        else:
+            doubtful, self._doubtful = self._doubtful, []
+            for one in doubtful:
+                self._append(one)
+        self.add(piece)
+
+    def _begin_again(self, piece: str) -> None:
+        self.pieces.clear()
+        self.joint = Joint()
+        self._end = _ObjectEnd()
+        self._append(piece)
+
+    def _add_after_end(self, piece: str) -> None:
+        if piece.isspace():
+            self.pieces.append(piece)
+        else:
+            self._note("tool_arguments_repeated")
+
+    def _append(self, piece: str) -> None:
+        if not piece:
+            return
+        self.pieces.append(piece)
+        if not self.is_whole():
+            return
+        rest = piece[self._end.at :]
+        if rest and not rest.isspace():
+            self.pieces[-1] = piece[: self._end.at]
+            if self.pieces == [NONE_YET]:
+                self._begin_again(rest)
+            else:
+                self._note("tool_arguments_repeated")
+
+
+def whole_arguments(text: str) -> tuple[str, str | None]:
+    """Return what *text*, the arguments of a whole call, says once, and the name of the quirk if it said more."""
+    quirks: list[str] = []
+    parts = ArgumentParts(quirks.append)
+    parts.add(text)
+    return parts.text(), quirks[0] if quirks else None
+
+
+def _is_so_far(text: str, doubtful: list[str]) -> bool:
+    """Tell whether the last of *doubtful* is the text so far, if nothing more comes after *text* and them."""
+    return is_json_object(doubtful[-1]) or not is_json_object(text + "".join(doubtful))
+
+
+def is_json_object(text: str) -> bool:
+    """Tell whether *text* is a JSON object from beginning to end, be it empty."""
+    try:
+        _is_object(text)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return False
+    return True
+
+
+class _ObjectEnd:
+    """Finds where the object ends that pieces of text begin with.
+
+    Attributes:
+        is_found: Whether the pieces so far hold all of it.
+        at: Where in the last piece looked at it ended.
+    """
+
+    __slots__ = ("_depth", "_escaped_at", "_in_string", "_is_none", "_looked_at", "at", "is_found")
+
+    def __init__(self) -> None:
+        self._looked_at = 0
+        self._depth = 0
+        self._in_string = False
+        self._escaped_at = -1
+        self._is_none = False
+        self.is_found = False
+        self.at = 0
+
+    def look(self, pieces: list[str]) -> None:
+        """Look at those of *pieces* that were not looked at."""
+        while self._looked_at < len(pieces) and not self.is_found and not self._is_none:
+            piece = pieces[self._looked_at]
+            self._looked_at += 1
+            if self._depth == 0 and not piece.isspace() and not piece.lstrip().startswith("{"):
+                self._is_none = True
+            elif self._ends_in(piece):
+                # Brackets are counted, not matched, and a string may hold what JSON does not allow.
+                head = [*pieces[: self._looked_at - 1], piece[: self.at]]
+                self.is_found = is_json_object("".join(head))
+                self._is_none = not self.is_found
+
+    def _ends_in(self, piece: str) -> bool:
+        for mark in _MARKS(piece):
+            at, char = mark.start(), mark[0]
+            if at == self._escaped_at:
+                continue
+            if self._in_string:
+                if char == '"':
+                    self._in_string = False
+                elif char == "\\":
+                    self._escaped_at = at + 1
+            elif char == '"':
+                self._in_string = True
+            elif char in "{[":
+                self._depth += 1
+            else:
+                self._depth -= 1
+                if self._depth <= 0:
+                    self.at = at + 1
+                    return True
+        # An escape at the end of this piece escapes the first character of the next.
+        self._escaped_at = 0 if self._escaped_at == len(piece) else -1
+        return False
+
+
+class Joint:
+    """The text of a list of pieces to which some are appended, joined as far as somebody has asked for it."""
+
+    __slots__ = ("_count", "_text")
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._count = 0
+
+    def of(self, pieces: list[str]) -> str:
+        """All of *pieces* as one text. CPython grows it in place where no earlier snapshot holds it."""
+        if len(pieces) > self._count:
+            text, self._text = self._text, ""  # the only reference
+            text += "".join(pieces[self._count :])
+            self._text, self._count = text, len(pieces)
+        return self._text
