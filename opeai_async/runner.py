@@ -358,7 +358,7 @@ class RunFrames(FrameReader):
     def __init__(self, run: Run[Any], rounds: Rounds, *, results: bool) -> None:
         self._run = run
         self._rounds = rounds
-        self._framer = Framer()
+        self._framer = Framer(earlier_calls=rounds.resumed)
         self._with_results = results
         self._earlier_calls = rounds.resumed
         self._is_amid_answer = False
@@ -408,18 +408,22 @@ class RunFrames(FrameReader):
         return self._framer.tell(self._tool_frame(item))
 
     def _tool_frame(self, event: ToolApprovalEvent | ToolStartedEvent | ToolFinishedEvent) -> Frame:
-        index = event.index + (self._earlier_calls if event.round else 0)
+        resumed = not event.round
+        index = event.index + (0 if resumed else self._earlier_calls)
         if isinstance(event, ToolApprovalEvent):
-            return ToolApprovalFrame(index=index, id=event.id, name=event.name)
+            return ToolApprovalFrame(index=index, id=event.id, name=event.name, resumed=resumed)
         if isinstance(event, ToolStartedEvent):
-            return ToolStartedFrame(index=index, id=event.id, name=event.name)
+            return ToolStartedFrame(index=index, id=event.id, name=event.name, resumed=resumed)
+        told = event.content if self._with_results else None
         return ToolFinishedFrame(
             index=index,
             id=event.id,
             name=event.name,
+            resumed=resumed,
             duration_s=event.duration_s,
             error=event.error,
-            result=event.content if self._with_results else None,
+            result=told,
+            is_json=isinstance(told, str) and event.error is None and not isinstance(event.result, str),
         )
 
     def _end(self, error: Exception | None) -> list[Frame]:
