@@ -23,8 +23,8 @@ from __future__ import annotations
 import base64
 import binascii
 import urllib.parse
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -77,14 +77,12 @@ def messages_from_ui(body: object) -> UIConversation:
     """
     messages = _list_of(body)
     made: list[MessageParam] = []
-    approvals: dict[str, bool | str] = {}
     for position, message in enumerate(messages):
         where = f"messages[{position}]"
         reader = _Reader(where)
         rows = list(reader.rows_of(_object(message, where)))
         if position == len(messages) - 1 and reader.approvals:
-            approvals = reader.approvals
-            return UIConversation([*sendable(made), *rows], approvals)
+            return UIConversation([*sendable(made), *rows], reader.approvals)
         made += rows
     return UIConversation(sendable(made), None)
 
@@ -174,21 +172,18 @@ class _Reader:
         return None
 
 
-def _list_of(body: object) -> list[Any]:
+def _list_of(body: Any) -> list[Any]:
     """Return the list of UI messages in *body*."""
-    if isinstance(body, (bytes, bytearray, memoryview, str)):
+    if isinstance(body, (bytes, bytearray, str)):
         try:
             body = msgspec.json.decode(body)
         except (ValueError, RecursionError) as exc:  # msgspec's own errors are such
             raise _error(f"the body is no JSON: {exc}", "messages") from None
-    if isinstance(body, Mapping):
-        fields: Mapping[str, object] = body
-        body = [fields["message"]] if "message" in fields and "messages" not in fields else fields.get("messages")
-    if isinstance(body, tuple):
-        body = list[object](body)
-    if not is_array(body):
+    if is_object(body):
+        body = [body["message"]] if "message" in body and "messages" not in body else body.get("messages")
+    if not isinstance(body, (list, tuple)):
         raise _error(f"messages is a {type(body).__name__}, expected a list of UI messages", "messages")
-    return body
+    return list(cast("Iterable[Any]", body))
 
 
 def _texts(parts: Iterable[tuple[JSONObject, str]], kind: str) -> Iterator[str]:

@@ -296,8 +296,10 @@ class _Call:
 
 def json_object(text: str) -> dict[str, Any] | None:
     """Return the arguments that *text* is, none if it is blank; None if it is no JSON object."""
+    if not text.strip():
+        return {}
     try:
-        value = msgspec.json.decode(text) if text.strip() else {}
+        value: object = msgspec.json.decode(text)
     except (ValueError, RecursionError):  # msgspec's own errors are such
         return None
     return value if is_object(value) else None
