@@ -88,7 +88,12 @@ class RunOptions(RunLimits):
             raise ConfigurationError(f"call_timeout is {self.call_timeout!r}, expected seconds, more than 0, or None")
         if self.on_error not in ("tell", "raise") and not callable(self.on_error):
             raise ConfigurationError(f"on_error is {self.on_error!r}, expected 'tell', 'raise' or a function")
-        verdicts: Mapping[str, object] = self.approvals or {}
+        verdicts: Mapping[str, object] = {} if self.approvals is None else self.approvals
+        if not isinstance(verdicts, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            message = (
+                f"approvals is a {type(verdicts).__name__}, expected a dict of call ids and True, False, or why not"
+            )
+            raise ConfigurationError(message)
         for call_id, verdict in verdicts.items():
             if not isinstance(verdict, (bool, str)):
                 message = f"approvals[{call_id!r}] is a {type(verdict).__name__}, expected True, False, or why not"

@@ -10,6 +10,7 @@ import pytest
 
 from opeai_async import (
     AsyncOpeAI,
+    ConfigurationError,
     Conversation,
     RequestValidationError,
     Tool,
@@ -113,6 +114,29 @@ async def test_a_function_of_the_call(server: OpeAIServer, client: AsyncOpeAI, t
 
     result = await asked(server, client, [Tool.from_function(till.pay, needs_approval=is_dear), look])
     assert (result.reason, till.paid, len(result.pending_calls)) == ("approval", [5], 1)
+
+
+@pytest.mark.parametrize("arguments", ['{"euros":', "[5]", '{"euros": "five"}', "{}"])
+async def test_arguments_that_do_not_fit(server: OpeAIServer, client: AsyncOpeAI, till: Till, arguments: str) -> None:
+    """Nobody is asked about a call that cannot run: the model is told, and the function of the call does not see it."""
+
+    def is_dear(call: ToolCall) -> bool:
+        return bool(json.loads(call.function.arguments)["euros"] > 6)
+
+    for needs_approval in (True, is_dear):
+        server.reply(tool_calls=[("pay", arguments)])
+        server.reply("Sorry.")
+        tools = [Tool.from_function(till.pay, needs_approval=needs_approval)]
+        result = await client.chat.completions.run(**BODY, tools=tools)
+        assert (result.reason, till.paid, result.pending_calls) == ("completed", [], [])
+        assert "do not fit" in server.requests[-1].json["messages"][-1]["content"]
+
+
+@pytest.mark.parametrize("approvals", [["call_1"], "call_1", True])
+async def test_approvals_that_are_no_dict(client: AsyncOpeAI, tools: list[Any], approvals: Any) -> None:
+    """A list of ids does not say what was decided."""
+    with pytest.raises(ConfigurationError, match="expected a dict of call ids"):
+        client.chat.completions.run(**BODY, tools=tools, approvals=approvals)
 
 
 async def test_a_function_of_the_call_that_raises(server: OpeAIServer, client: AsyncOpeAI, till: Till) -> None:
