@@ -88,16 +88,7 @@ class RunOptions(RunLimits):
             raise ConfigurationError(f"call_timeout is {self.call_timeout!r}, expected seconds, more than 0, or None")
         if self.on_error not in ("tell", "raise") and not callable(self.on_error):
             raise ConfigurationError(f"on_error is {self.on_error!r}, expected 'tell', 'raise' or a function")
-        verdicts: Mapping[str, object] = {} if self.approvals is None else self.approvals
-        if not isinstance(verdicts, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
-            message = (
-                f"approvals is a {type(verdicts).__name__}, expected a dict of call ids and True, False, or why not"
-            )
-            raise ConfigurationError(message)
-        for call_id, verdict in verdicts.items():
-            if not isinstance(verdict, (bool, str)):
-                message = f"approvals[{call_id!r}] is a {type(verdict).__name__}, expected True, False, or why not"
-                raise ConfigurationError(message)
+        _check_verdicts({} if self.approvals is None else self.approvals)
 
 
 class Output(Protocol):
@@ -489,6 +480,16 @@ def later_tool_choice(choice: Any) -> Any:
     if is_object(choice) and is_object(allowed := choice.get("allowed_tools")):
         return {**choice, "allowed_tools": {**allowed, "mode": "auto"}}
     return None
+
+
+def _check_verdicts(approvals: object) -> None:
+    if not isinstance(approvals, Mapping):
+        kind = type(approvals).__name__
+        raise ConfigurationError(f"approvals is a {kind}, expected a dict of call ids and True, False, or why not")
+    for call_id, verdict in cast("Mapping[object, object]", approvals).items():
+        if not isinstance(verdict, (bool, str)):
+            message = f"approvals[{call_id!r}] is a {type(verdict).__name__}, expected True, False, or why not"
+            raise ConfigurationError(message)
 
 
 def _check_approvals(approvals: Approvals, messages: list[MessageParam]) -> None:
