@@ -9,7 +9,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import nox
 from nox.command import CommandFailed
@@ -151,6 +153,16 @@ def browser(session: nox.Session) -> None:
 
 
 @nox.session(python=ONE_PYTHON)
+def ui(session: nox.Session) -> None:
+    """The protocols of browsers, read by the npm packages `ai` and `@ag-ui/client` in node; skipped without."""
+    version = _install_wheel(session, "test")
+    if not all(map(shutil.which, ("node", "npm"))):
+        session.skip("there is no node with npm here; nodejs.org has it")
+    _pytest(session, "tests/ui", *session.posargs, env={"OPEAI_ASYNC_TEST_UI": "1"})
+    session.log(f"PASSED: the readers of other people's browsers, with the wheel of opeai_async {version}")
+
+
+@nox.session(python=ONE_PYTHON)
 def bench(session: nox.Session) -> None:
     """The benchmarks; arguments after -- go to `python -m benchmarks`."""
     _install_wheel(session, "bench")
@@ -191,10 +203,12 @@ def _install_wheel(session: nox.Session, *groups: str) -> str:
     return wheel.name.split("-")[1]
 
 
-def _pytest(session: nox.Session, *args: str, under: tuple[str, ...] = ()) -> None:
+def _pytest(
+    session: nox.Session, *args: str, under: tuple[str, ...] = (), env: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Run pytest so that neither the working directory nor a script's directory comes before the installed wheel."""
     # Without bytecode each worker, and each program that a test starts, would compile all tests again.
-    env = {"PYTHONSAFEPATH": "1", "OPEAI_ASYNC_TEST_WHEEL": "1", "PYTHONDONTWRITEBYTECODE": ""}
+    env = {"PYTHONSAFEPATH": "1", "OPEAI_ASYNC_TEST_WHEEL": "1", "PYTHONDONTWRITEBYTECODE": "", **env}
     session.run(*under, f"{session.bin}/pytest", *args, env=env)
 
 

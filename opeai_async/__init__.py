@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from opeai_async._core.sse import ServerSentEvent, SSEDecoder
     from opeai_async._core.timeouts import Timeouts
     from opeai_async._core.tool_results import ToolError
+    from opeai_async._core.ui_history import UIConversation, messages_from_ui
     from opeai_async._core.ui_messages import UIMessageEncoder
     from opeai_async._io.transport import Response, Transport
+    from opeai_async.ag_ui import AGUIEncoder
     from opeai_async.client import AsyncOpeAI
     from opeai_async.conversation import Conversation
     from opeai_async.draining import drain, drain_on_sigterm
@@ -204,8 +206,10 @@ _MODULES = {
     "_core.retry": "RetryPolicy",
     "_core.sse": "SSEDecoder ServerSentEvent",
     "_core.timeouts": "Timeouts",
+    "_core.ui_history": "UIConversation messages_from_ui",
     "_core.ui_messages": "UIMessageEncoder",
     "_io.transport": "Response Transport",
+    "ag_ui": "AGUIEncoder",
     "client": "AsyncOpeAI",
     "conversation": "Conversation",
     "draining": "drain drain_on_sigterm",
@@ -266,36 +270,37 @@ _MODULE_OF = {name: module for module, names in _MODULES.items() for name in nam
 
 # fmt: off
 __all__ = [
-    "APIConnectionError", "APIStatusError", "APITimeoutError", "Accumulator", "Annotation", "AnnotationsFrame",
-    "AssistantMessage", "AsyncOpeAI", "AttemptRecord", "Audio", "AudioDelta", "AudioFrame", "AuthenticationError",
-    "BadRequestError", "ChatCompletion", "ChatCompletionChunk", "ChatCompletionMessage", "ChatCompletionRequest",
-    "ChatCompletionStream", "Choice", "ChoiceDelta", "ChoiceLogprobs", "ChunkChoice", "ChunkEvent", "ClientClosedError",
-    "CompletionParams", "CompletionTokensDetails", "CompletionUsage", "ConcurrentReadError", "ConfigurationError",
-    "ConflictError", "ContentDeltaEvent", "ContentDoneEvent", "ContentFrame", "ContentPart", "ContentPartParam",
-    "Conversation", "CustomCall", "CustomCallDelta", "CustomInputDeltaEvent", "CustomInputDoneEvent", "CustomTool",
-    "CustomToolDefinition", "DeveloperMessage", "DoneFrame", "ErrorFrame", "FileData", "FilePart", "FinishEvent",
-    "FinishKind", "Frame", "FrameEncoder", "FrameSource", "FunctionArgumentsDeltaEvent", "FunctionArgumentsDoneEvent",
-    "FunctionCall", "FunctionCallDelta", "FunctionDefinition", "FunctionMessage", "FunctionName", "FunctionTool",
-    "ImagePart", "ImageURL", "ImagesFrame", "InputAudio", "InputAudioPart", "InternalServerError", "InvalidJSONError",
-    "InvalidOutputError", "InvalidResponseError", "JSONObjectFormat", "JSONSchema", "JSONSchemaFormat",
-    "LocalResourceError", "LogprobsContentDeltaEvent", "LogprobsContentDoneEvent", "LogprobsRefusalDeltaEvent",
-    "LogprobsRefusalDoneEvent", "MemoryStore", "Message", "MessageParam", "NamedToolChoice", "NextRound",
-    "NotFoundError", "OnToolError", "OpeAIError", "Outcome", "OutputFilteredError", "OutputTruncatedError",
-    "ParsedChatCompletion", "ParsedChatCompletionMessage", "ParsedChatCompletionStream", "ParsedChoice", "PartialJSON",
-    "PermissionDeniedError", "PingFrame", "PoolTimeoutError", "PromptTokensDetails", "QuotaExceededError",
-    "RateLimitError", "ReasoningDeltaEvent", "ReasoningDoneEvent", "ReasoningFrame", "RefusalDeltaEvent",
-    "RefusalDoneEvent", "RefusalFrame", "RefusalPart", "RelayOptions", "RelayResult", "RelayTiming",
-    "RequestValidationError", "Response", "ResponseFormatParam", "ResponseMeta", "RetryPolicy", "RoundFinishedEvent",
-    "RoundFrame", "RoundStartedEvent", "Run", "RunEvent", "RunFrames", "RunReason", "RunResult", "RunTool",
-    "SSEDecoder", "SSE_HEADERS", "ServerSentEvent", "SessionLog", "SessionStore", "StartFrame", "StreamDecodeError",
-    "StreamError", "StreamEvent", "StreamFrames", "StreamInterruptedError", "StreamOptions", "StreamServerError",
-    "StreamSession", "StreamTimeoutError", "StreamTiming", "StreamTooLargeError", "StreamTruncatedError",
-    "Subscription", "SystemMessage", "TLSError", "TextFormat", "TextPart", "Timeouts", "TokenLogprob", "Tool",
-    "ToolApprovalEvent", "ToolApprovalFrame", "ToolCall", "ToolCallDelta", "ToolCallFrame", "ToolChoiceParam",
-    "ToolError", "ToolFinishedEvent", "ToolFinishedFrame", "ToolMessage", "ToolParam", "ToolStartedEvent",
-    "ToolStartedFrame", "TopLogprob", "Transport", "UIMessageEncoder", "UI_MESSAGE_HEADERS", "UnprocessableEntityError",
-    "UrlCitation", "UsageEvent", "UserMessage", "WireStruct", "__version__", "decode_chunk", "drain",
-    "drain_on_sigterm", "encode_json", "race", "sse", "sse_chunks", "tool",
+    "AGUIEncoder", "APIConnectionError", "APIStatusError", "APITimeoutError", "Accumulator", "Annotation",
+    "AnnotationsFrame", "AssistantMessage", "AsyncOpeAI", "AttemptRecord", "Audio", "AudioDelta", "AudioFrame",
+    "AuthenticationError", "BadRequestError", "ChatCompletion", "ChatCompletionChunk", "ChatCompletionMessage",
+    "ChatCompletionRequest", "ChatCompletionStream", "Choice", "ChoiceDelta", "ChoiceLogprobs", "ChunkChoice",
+    "ChunkEvent", "ClientClosedError", "CompletionParams", "CompletionTokensDetails", "CompletionUsage",
+    "ConcurrentReadError", "ConfigurationError", "ConflictError", "ContentDeltaEvent", "ContentDoneEvent",
+    "ContentFrame", "ContentPart", "ContentPartParam", "Conversation", "CustomCall", "CustomCallDelta",
+    "CustomInputDeltaEvent", "CustomInputDoneEvent", "CustomTool", "CustomToolDefinition", "DeveloperMessage",
+    "DoneFrame", "ErrorFrame", "FileData", "FilePart", "FinishEvent", "FinishKind", "Frame", "FrameEncoder",
+    "FrameSource", "FunctionArgumentsDeltaEvent", "FunctionArgumentsDoneEvent", "FunctionCall", "FunctionCallDelta",
+    "FunctionDefinition", "FunctionMessage", "FunctionName", "FunctionTool", "ImagePart", "ImageURL", "ImagesFrame",
+    "InputAudio", "InputAudioPart", "InternalServerError", "InvalidJSONError", "InvalidOutputError",
+    "InvalidResponseError", "JSONObjectFormat", "JSONSchema", "JSONSchemaFormat", "LocalResourceError",
+    "LogprobsContentDeltaEvent", "LogprobsContentDoneEvent", "LogprobsRefusalDeltaEvent", "LogprobsRefusalDoneEvent",
+    "MemoryStore", "Message", "MessageParam", "NamedToolChoice", "NextRound", "NotFoundError", "OnToolError",
+    "OpeAIError", "Outcome", "OutputFilteredError", "OutputTruncatedError", "ParsedChatCompletion",
+    "ParsedChatCompletionMessage", "ParsedChatCompletionStream", "ParsedChoice", "PartialJSON", "PermissionDeniedError",
+    "PingFrame", "PoolTimeoutError", "PromptTokensDetails", "QuotaExceededError", "RateLimitError",
+    "ReasoningDeltaEvent", "ReasoningDoneEvent", "ReasoningFrame", "RefusalDeltaEvent", "RefusalDoneEvent",
+    "RefusalFrame", "RefusalPart", "RelayOptions", "RelayResult", "RelayTiming", "RequestValidationError", "Response",
+    "ResponseFormatParam", "ResponseMeta", "RetryPolicy", "RoundFinishedEvent", "RoundFrame", "RoundStartedEvent",
+    "Run", "RunEvent", "RunFrames", "RunReason", "RunResult", "RunTool", "SSEDecoder", "SSE_HEADERS", "ServerSentEvent",
+    "SessionLog", "SessionStore", "StartFrame", "StreamDecodeError", "StreamError", "StreamEvent", "StreamFrames",
+    "StreamInterruptedError", "StreamOptions", "StreamServerError", "StreamSession", "StreamTimeoutError",
+    "StreamTiming", "StreamTooLargeError", "StreamTruncatedError", "Subscription", "SystemMessage", "TLSError",
+    "TextFormat", "TextPart", "Timeouts", "TokenLogprob", "Tool", "ToolApprovalEvent", "ToolApprovalFrame", "ToolCall",
+    "ToolCallDelta", "ToolCallFrame", "ToolChoiceParam", "ToolError", "ToolFinishedEvent", "ToolFinishedFrame",
+    "ToolMessage", "ToolParam", "ToolStartedEvent", "ToolStartedFrame", "TopLogprob", "Transport", "UIConversation",
+    "UIMessageEncoder", "UI_MESSAGE_HEADERS", "UnprocessableEntityError", "UrlCitation", "UsageEvent", "UserMessage",
+    "WireStruct", "__version__", "decode_chunk", "drain", "drain_on_sigterm", "encode_json", "messages_from_ui", "race",
+    "sse", "sse_chunks", "tool",
 ]
 # fmt: on
 

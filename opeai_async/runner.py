@@ -88,11 +88,7 @@ class RunOptions(RunLimits):
             raise ConfigurationError(f"call_timeout is {self.call_timeout!r}, expected seconds, more than 0, or None")
         if self.on_error not in ("tell", "raise") and not callable(self.on_error):
             raise ConfigurationError(f"on_error is {self.on_error!r}, expected 'tell', 'raise' or a function")
-        verdicts: Mapping[str, object] = self.approvals or {}
-        for call_id, verdict in verdicts.items():
-            if not isinstance(verdict, (bool, str)):
-                message = f"approvals[{call_id!r}] is a {type(verdict).__name__}, expected True, False, or why not"
-                raise ConfigurationError(message)
+        _check_verdicts({} if self.approvals is None else self.approvals)
 
 
 class Output(Protocol):
@@ -358,7 +354,7 @@ class RunFrames(FrameReader):
     def __init__(self, run: Run[Any], rounds: Rounds, *, results: bool) -> None:
         self._run = run
         self._rounds = rounds
-        self._framer = Framer()
+        self._framer = Framer(earlier_calls=rounds.resumed)
         self._with_results = results
         self._earlier_calls = rounds.resumed
         self._is_amid_answer = False
@@ -408,18 +404,22 @@ class RunFrames(FrameReader):
         return self._framer.tell(self._tool_frame(item))
 
     def _tool_frame(self, event: ToolApprovalEvent | ToolStartedEvent | ToolFinishedEvent) -> Frame:
-        index = event.index + (self._earlier_calls if event.round else 0)
+        resumed = not event.round
+        index = event.index + (0 if resumed else self._earlier_calls)
         if isinstance(event, ToolApprovalEvent):
-            return ToolApprovalFrame(index=index, id=event.id, name=event.name)
+            return ToolApprovalFrame(index=index, id=event.id, name=event.name, resumed=resumed)
         if isinstance(event, ToolStartedEvent):
-            return ToolStartedFrame(index=index, id=event.id, name=event.name)
+            return ToolStartedFrame(index=index, id=event.id, name=event.name, resumed=resumed)
+        told = event.content if self._with_results else None
         return ToolFinishedFrame(
             index=index,
             id=event.id,
             name=event.name,
+            resumed=resumed,
             duration_s=event.duration_s,
             error=event.error,
-            result=event.content if self._with_results else None,
+            result=told,
+            is_json=isinstance(told, str) and event.error is None and not isinstance(event.result, str),
         )
 
     def _end(self, error: Exception | None) -> list[Frame]:
@@ -480,6 +480,16 @@ def later_tool_choice(choice: Any) -> Any:
     if is_object(choice) and is_object(allowed := choice.get("allowed_tools")):
         return {**choice, "allowed_tools": {**allowed, "mode": "auto"}}
     return None
+
+
+def _check_verdicts(approvals: object) -> None:
+    if not isinstance(approvals, Mapping):
+        kind = type(approvals).__name__
+        raise ConfigurationError(f"approvals is a {kind}, expected a dict of call ids and True, False, or why not")
+    for call_id, verdict in cast("Mapping[object, object]", approvals).items():
+        if not isinstance(verdict, (bool, str)):
+            message = f"approvals[{call_id!r}] is a {type(verdict).__name__}, expected True, False, or why not"
+            raise ConfigurationError(message)
 
 
 def _check_approvals(approvals: Approvals, messages: list[MessageParam]) -> None:

@@ -219,6 +219,14 @@ class Tool(Mapping[str, object], Generic[P, R_co]):
             raise answer.exception
         return answer
 
+    def takes(self, call: ToolCall) -> bool:
+        """Tell whether the arguments of *call* fit."""
+        try:
+            self._decode(call.custom.input if call.custom is not None else call.function.arguments)
+        except Mismatch:
+            return False
+        return True
+
     async def _result(self, arguments: dict[str, Any]) -> Any:
         function: Callable[..., Any] = self.function
         if _is_async(function):
@@ -304,11 +312,14 @@ class Toolbox:
         return functools.partial(self._tools[name].answer, call, on_error=on_error, limit_s=limit_s)
 
     def needs_approval(self, call: ToolCall) -> bool:
-        """Tell whether somebody has to approve *call* before it is run."""
+        """Tell whether somebody has to approve *call* before it is run.
+
+        Nobody is asked about a call whose arguments do not fit: it does not run, and the model is told.
+        """
         made = self._tools.get((call.custom if call.custom is not None else call.function).name)
-        if made is None or isinstance(made.needs_approval, bool):
-            return made is not None and bool(made.needs_approval)
-        return bool(made.needs_approval(call))
+        if made is None or made.needs_approval is False or not made.takes(call):
+            return False
+        return made.needs_approval is True or bool(made.needs_approval(call))
 
     def _add(self, item: RunTool) -> None:
         if _is_tool(item):

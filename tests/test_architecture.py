@@ -38,6 +38,7 @@ FLOORS = (
     ("_io.transport",),
     ("_io.*",),
     (
+        "ag_ui",
         "call_options",
         "client",
         "completions",

@@ -10,6 +10,7 @@ import pytest
 
 from opeai_async import (
     AsyncOpeAI,
+    ConfigurationError,
     Conversation,
     RequestValidationError,
     Tool,
@@ -115,6 +116,29 @@ async def test_a_function_of_the_call(server: OpeAIServer, client: AsyncOpeAI, t
     assert (result.reason, till.paid, len(result.pending_calls)) == ("approval", [5], 1)
 
 
+@pytest.mark.parametrize("arguments", ['{"euros":', "[5]", '{"euros": "five"}', "{}"])
+async def test_arguments_that_do_not_fit(server: OpeAIServer, client: AsyncOpeAI, till: Till, arguments: str) -> None:
+    """Nobody is asked about a call that cannot run: the model is told, and the function of the call does not see it."""
+
+    def is_dear(call: ToolCall) -> bool:
+        return bool(json.loads(call.function.arguments)["euros"] > 6)
+
+    for needs_approval in (True, is_dear):
+        server.reply(tool_calls=[("pay", arguments)])
+        server.reply("Sorry.")
+        tools = [Tool.from_function(till.pay, needs_approval=needs_approval)]
+        result = await client.chat.completions.run(**BODY, tools=tools)
+        assert (result.reason, till.paid, result.pending_calls) == ("completed", [], [])
+        assert "do not fit" in server.requests[-1].json["messages"][-1]["content"]
+
+
+@pytest.mark.parametrize("approvals", [["call_1"], "call_1", True])
+async def test_approvals_that_are_no_dict(client: AsyncOpeAI, tools: list[Any], approvals: Any) -> None:
+    """A list of ids does not say what was decided."""
+    with pytest.raises(ConfigurationError, match="expected a dict of call ids"):
+        client.chat.completions.run(**BODY, tools=tools, approvals=approvals)
+
+
 async def test_a_function_of_the_call_that_raises(server: OpeAIServer, client: AsyncOpeAI, till: Till) -> None:
     """The run ends with that, and nothing has run."""
 
@@ -173,7 +197,8 @@ async def test_events_and_frames(server: OpeAIServer, client: AsyncOpeAI, till: 
         model="m", messages=result.messages, tools=tools, approvals=dict.fromkeys(ids, True)
     )
     done = [frame async for frame in again.frames() if isinstance(frame, ToolFinishedFrame)]
-    assert [(frame.index, frame.name) for frame in done] == [(0, "pay"), (1, "pay"), (2, "look")]
+    # Those that run side by side end in any order.
+    assert sorted((frame.index, frame.name) for frame in done) == [(0, "pay"), (1, "pay"), (2, "look")]
 
     server.reply("Nothing to do.")
     run = client.chat.completions.run(**BODY, tools=tools)

@@ -21,6 +21,7 @@ from opeai_async import (
     StreamInterruptedError,
     StreamSession,
     TextPart,
+    Tool,
     ToolCallFrame,
     ToolFinishedFrame,
     ToolStartedFrame,
@@ -105,6 +106,43 @@ async def test_results_are_shown_where_that_is_wished(server: OpeAIServer, clien
         (1, [{"type": "text", "text": "a map"}]),
         (2, "12:00 utc"),
     ]
+
+
+async def test_a_result_that_is_json_is_marked(server: OpeAIServer, client: AsyncOpeAI) -> None:
+    """A text that a tool returned stays one, even if it looks like JSON."""
+
+    def number() -> int:
+        return 20
+
+    def text() -> str:
+        return "20"
+
+    server.reply(tool_calls=[("number", {}), ("text", {}), ("fail", {}), ("draw", {})])
+    server.reply("Done.")
+    run = client.chat.completions.run(tools=[number, text, fail, draw], **BODY)
+    finished = [frame async for frame in run.frames(results=True) if isinstance(frame, ToolFinishedFrame)]
+    assert {frame.name: (frame.result, frame.is_json) for frame in finished if frame.name != "fail"} == {
+        "number": ("20", True),
+        "text": ("20", False),
+        "draw": ([TextPart(text="a map")], False),
+    }
+    assert not any(frame.is_json for frame in finished if frame.error)
+
+
+async def test_calls_of_an_earlier_run_are_counted_first(server: OpeAIServer, client: AsyncOpeAI) -> None:
+    """They are marked, because no frame announces them; those that are new come behind them, calls and tools alike."""
+    server.reply(tool_calls=[("clock", {"zone": "cet"})])
+    asked = await client.chat.completions.run(tools=[Tool.from_function(clock, needs_approval=True)], **BODY)
+    server.reply(tool_calls=[("clock", {"zone": "utc"})])
+    server.reply("Noon.")
+    body = {**BODY, "messages": asked.messages}
+    run = client.chat.completions.run(tools=TOOLS, approvals={asked.pending_calls[0].id: True}, **body)
+    frames = [frame async for frame in run.frames()]
+    assert [(frame.index, frame.resumed) for frame in frames if isinstance(frame, ToolFinishedFrame)] == [
+        (0, True),
+        (1, False),
+    ]
+    assert {frame.index for frame in frames if isinstance(frame, ToolCallFrame)} == {1}
 
 
 async def test_the_json_of_tools(server: OpeAIServer, client: AsyncOpeAI) -> None:

@@ -22,7 +22,7 @@ _encode = msgspec.json.Encoder().encode
 def encode_json(frame: Frame) -> str:
     """*frame* as a JSON object, as ``types/frames.py`` describes it; vendor fields are beside those of the API."""
     if isinstance(frame, (DoneFrame, AnnotationsFrame)):
-        return _encode(_with_extra(msgspec.to_builtins(frame))).decode()
+        return _encode(with_extra(msgspec.to_builtins(frame))).decode()
     return _encode(frame).decode()
 
 
@@ -31,9 +31,9 @@ def encode_text(frame: Frame) -> str | None:
     return frame.text if isinstance(frame, ContentFrame) and frame.choice == 0 else None
 
 
-def _with_extra(value: Any) -> Any:
+def with_extra(value: Any) -> Any:
     """*value* with what is in ``_extra`` at each level moved up beside it; what has a name there stays."""
     if is_object(value):
-        fields = {name: _with_extra(item) for name, item in value.items() if name != "_extra"}
+        fields = {name: with_extra(item) for name, item in value.items() if name != "_extra"}
         return {**value.get("_extra", {}), **fields}
-    return [_with_extra(item) for item in value] if is_array(value) else value
+    return [with_extra(item) for item in value] if is_array(value) else value

@@ -73,6 +73,9 @@ _ERRORS: tuple[tuple[type[OpeAIError], str, str], ...] = (
 class Framer:
     """Makes the frames of one answer.
 
+    Args:
+        earlier_calls: How many tool calls were there before those of the answer, which are counted from there.
+
     Attributes:
         offset: The position in the answer after the last frame that was made.
     """
@@ -91,7 +94,7 @@ class Framer:
         "offset",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, earlier_calls: int = 0) -> None:
         self.offset: int = 0
         self._is_begun = False
         self._frames: list[Frame] = []
@@ -101,7 +104,7 @@ class Framer:
         self._calls: dict[int, ToolPieces] = {}
         self._old_calls: dict[int, ToolPieces] = {}
         self._round = 1
-        self._earlier_calls = self._next_call = 0
+        self._earlier_calls = self._next_call = earlier_calls
 
     def add(self, chunks: Iterable[ChatCompletionChunk]) -> list[Frame]:
         """The frames of *chunks*, which may be none: not all chunks say something."""

@@ -186,6 +186,14 @@ def _check_kind(name: str, parameter: inspect.Parameter) -> None:
             pass
 
 
+def _check_alias(name: str, parameter: inspect.Parameter) -> None:
+    """Refuse an alias: pydantic reads it in its models, but a function is called by the names of its parameters."""
+    items = getattr(parameter.annotation, "__metadata__", ())
+    if any(is_field_info(item) and (item.alias or item.validation_alias) for item in items):
+        hint = "give the parameter that name, or put it into a model"
+        _refuse(name, f"the parameter {parameter.name!r} has an alias, which a function does not know", hint)
+
+
 def _refuse(name: str, reason: str, hint: str | None) -> NoReturn:
     raise RequestValidationError(f"{name} cannot be a tool: {reason}", field=name, hint=hint) from None
 
@@ -196,6 +204,7 @@ def _described_arguments(name: str, parameters: list[inspect.Parameter]) -> Desc
     properties: JSONObject = {}
     decoders: dict[str, Callable[[str], Any]] = {}
     for parameter in parameters:
+        _check_alias(name, parameter)
         try:
             schema, more, decoders[parameter.name] = described(parameter.annotation)
         except RequestValidationError as exc:

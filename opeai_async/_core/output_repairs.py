@@ -5,8 +5,8 @@ the strict dialect refuses it. Nothing is guessed: prose around bare JSON, or JS
 
 | quirk | what the model wrote |
 |---|---|
-| ``output_after_thinking`` | thinking up to ``</think>``, then the JSON |
-| ``output_fenced`` | the JSON in a code fence (three backticks), perhaps with words around it |
+| ``output_after_thinking`` | thinking up to ``</think>`` (or thinking, thought, reasoning), then the JSON |
+| ``output_fenced`` | the JSON in a code fence (three backticks), perhaps never closed, or with words around it |
 | ``output_unescaped`` | line breaks, tabs or other control characters inside strings |
 | ``output_in_reasoning`` | the JSON in ``reasoning_content``, and no content |
 """
@@ -25,15 +25,15 @@ UNESCAPED = "output_unescaped"
 IN_REASONING = "output_in_reasoning"
 
 WHERE = {
-    AFTER_THINKING: "after </think>: reasoning_tags='think' takes the thinking out of the content",
+    AFTER_THINKING: "after the thinking: dialect='repair' reads it there, and reasoning_tags='think' takes <think> out",
     FENCED: "in a code fence: dialect='repair' reads it there",
     UNESCAPED: "with control characters in its strings: dialect='repair' escapes them",
     IN_REASONING: "in reasoning_content: dialect='repair' reads it there",
 }
 """Where the text is, and which option reads it, by quirk."""
 
-_FENCE = re.compile(r"^[ \t]*```([^\n`]*)\n(.*?)(?:^[ \t]*```[ \t]*$|```\s*\Z)", re.DOTALL | re.MULTILINE)
-_THINK_END = "</think>"
+_FENCE = re.compile(r"^[ \t]*```([^\n`]*)\n(.*?)(?:^[ \t]*```[ \t]*$|```\s*\Z|\Z)", re.DOTALL | re.MULTILINE)
+_THINK_END = re.compile(r"</(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 
 
 class Candidate(NamedTuple):
@@ -58,8 +58,9 @@ def candidates(content: str, reasoning: str | None) -> Iterator[Candidate]:
 
 def _inside(source: Candidate) -> Iterator[Candidate]:
     yield source
-    if _THINK_END in source.text and not source.text.lstrip().startswith(("{", "[", '"')):
-        source = Candidate(source.text.rpartition(_THINK_END)[2], (*source.quirks, AFTER_THINKING))
+    ends = list(_THINK_END.finditer(source.text))
+    if ends and not source.text.lstrip().startswith(("{", "[", '"')):
+        source = Candidate(source.text[ends[-1].end() :], (*source.quirks, AFTER_THINKING))
         yield source
     for fence in _FENCE.finditer(source.text):
         language = fence[1].strip()

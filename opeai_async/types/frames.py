@@ -126,19 +126,25 @@ class RoundFrame(BaseFrame, tag="round"):
 
 
 class ToolStartedFrame(BaseFrame, tag="tool_started"):
-    """A tool runs; ``index`` is that of its ``tool_call``."""
+    """A tool runs; ``index`` is that of its ``tool_call``.
+
+    Attributes:
+        resumed: Whether an earlier run has left the call open, so that no ``tool_call`` tells of it.
+    """
 
     index: int
     id: str
     name: str
+    resumed: bool = False
 
 
 class ToolApprovalFrame(BaseFrame, tag="tool_approval"):
-    """A tool call of a run waits for somebody's approval; ``index`` is that of its ``tool_call`` frame."""
+    """A tool call of a run waits for somebody's approval; the fields are those of ``tool_started``."""
 
     index: int
     id: str
     name: str
+    resumed: bool = False
 
 
 class ToolFinishedFrame(BaseFrame, tag="tool_finished"):
@@ -148,14 +154,17 @@ class ToolFinishedFrame(BaseFrame, tag="tool_finished"):
         duration_s: How long it ran.
         error: Why it failed; None if it did not.
         result: What the model is told, text or parts; None where that is not for everybody's eyes.
+        is_json: Whether that text is the JSON of what the tool returned, and not a text that it returned.
     """
 
     index: int
     id: str
     name: str
+    resumed: bool = False
     duration_s: float = 0.0
     error: ToolErrorCode | None = None
     result: str | list[Any] | None = None
+    is_json: bool = False
 
 
 class DoneFrame(BaseFrame, tag="done"):

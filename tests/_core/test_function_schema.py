@@ -310,6 +310,21 @@ def test_what_cannot_be_a_tool(function, message):
     assert caught.value.__cause__ is None
 
 
+def test_an_alias_of_a_parameter():
+    """A function is called by the names of its parameters, so it is refused and not passed over."""
+    pydantic = pytest.importorskip("pydantic")
+
+    def in_annotated(days: Annotated[int, pydantic.Field(alias="n")]):
+        pass
+
+    def in_default(days: int = pydantic.Field(3, validation_alias="n")):
+        pass
+
+    for function in (in_annotated, in_default):
+        with pytest.raises(RequestValidationError, match="the parameter 'days' has an alias"):
+            function_schema(function)
+
+
 def test_pydantic_models_as_arguments():
     """Where pydantic is used, its models are arguments like any other."""
     pydantic = pytest.importorskip("pydantic")

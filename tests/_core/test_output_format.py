@@ -251,6 +251,9 @@ class TestReading:
         [
             ('<think>Hm. {"name":"no"}</think>\n{"name":"Oulu"}', [AFTER_THINKING]),
             ('Hm, so:</think>{"name":"Oulu"}', [AFTER_THINKING]),
+            ('<Thinking>Hm.</Thinking>{"name":"Oulu"}', [AFTER_THINKING]),
+            ('<thought>a</thought><reasoning>b</reasoning>{"name":"Oulu"}', [AFTER_THINKING]),
+            ('Here you are:\n```json\n{"name":"Oulu"}', [FENCED]),
             ('Here you are:\n```json\n{"name":"Oulu"}\n```\nAnything else?', [FENCED]),
             ('Not ```this```, but:\n```\n[]\n```\nor\n  ```json\n{"name":"Oulu"}\n  ```', [FENCED]),
             ('<think>\n</think>\n```json\n{"name":"Oulu"}\n```', [AFTER_THINKING, FENCED]),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opeai_async import UIMessageEncoder
+from opeai_async import ConfigurationError, UIMessageEncoder
 from opeai_async._core.framer import Framer
 from opeai_async.testing import speak
 from opeai_async.types.common import Annotation, CompletionUsage, UrlCitation
@@ -21,6 +21,7 @@ from opeai_async.types.frames import (
     RefusalFrame,
     RoundFrame,
     StartFrame,
+    ToolApprovalFrame,
     ToolCallFrame,
     ToolFinishedFrame,
     ToolStartedFrame,
@@ -152,7 +153,7 @@ def test_an_answer_with_reasoning() -> None:
     """Each text is opened, told in deltas, and closed before the next one is opened."""
     parts, message = parts_of(START, ReasoningFrame(text="Hm"), ContentFrame(text="Hel"), ContentFrame(text="lo"), DONE)
     assert parts == [
-        {"type": "start", "messageId": "chatcmpl-1"},
+        {"type": "start"},
         {"type": "start-step"},
         {"type": "reasoning-start", "id": "reasoning-1"},
         {"type": "reasoning-delta", "id": "reasoning-1", "delta": "Hm"},
@@ -167,9 +168,11 @@ def test_an_answer_with_reasoning() -> None:
     assert message.parts == [["reasoning", "Hm"], ["text", "Hello"]]
 
 
-def test_an_answer_without_id_is_no_message_with_an_empty_one() -> None:
-    """The SDK makes up its own."""
-    assert parts_of(StartFrame(v=1), DONE)[0][0] == {"type": "start"}
+def test_a_message_has_the_id_that_the_application_gives_it() -> None:
+    """None is sent by default: a message that goes on would be another one under another id."""
+    assert parts_of(START, DONE)[0][0] == {"type": "start"}
+    assert parts_of(START, DONE, message_id="m1")[0][0] == {"type": "start", "messageId": "m1"}
+    assert parts_of(ContentFrame(text="lo"), message_id="m1")[0][0] == {"type": "start", "messageId": "m1"}
 
 
 def test_a_reader_who_comes_in_later_gets_a_start_all_the_same() -> None:
@@ -259,10 +262,168 @@ def test_a_run_of_tools_is_told_in_steps_with_their_outputs() -> None:
     assert message.ended_by["finishReason"] == "stop"
 
 
-def test_a_reader_who_comes_in_after_a_call_hears_of_its_output_all_the_same() -> None:
-    """The call itself was told to it before it left."""
-    parts = [json.loads(text) for text in UIMessageEncoder()(ToolFinishedFrame(index=0, id="a", name="f")) or ()]
-    assert parts[-1] == {"type": "tool-output-available", "toolCallId": "a", "output": None}
+def test_a_reader_who_comes_in_after_a_call_hears_nothing_of_it() -> None:
+    """Neither its output nor the rest of its input: the SDK stops at a call that it was not told of."""
+    parts, message = parts_of(
+        ToolCallFrame(index=0, arguments='": 1}'),
+        ToolCallFrame(index=1, id="b", name="g", arguments="{}"),
+        *(ToolStartedFrame(index=index, id="ab"[index], name="f") for index in range(2)),
+        *(ToolFinishedFrame(index=index, id="ab"[index], name="f", result="x") for index in range(2)),
+        RoundFrame(round=2),
+        ToolCallFrame(index=2, id="c", arguments="{}"),
+        DONE,
+    )
+    assert "a" not in json.dumps([part.get("toolCallId") for part in parts])
+    assert {call_id: call["name"] for call_id, call in message.calls.items()} == {"b": "g", "c": ""}
+
+
+def test_the_calls_that_a_run_goes_on_with_are_in_the_readers_message() -> None:
+    """So their outputs are told, although no frame announces them; new calls are counted behind them."""
+    encode = UIMessageEncoder()
+    frames = (
+        ToolStartedFrame(index=0, id="a", name="pay", resumed=True),
+        ToolFinishedFrame(index=0, id="a", name="pay", resumed=True, result="paid"),
+        ToolFinishedFrame(index=1, id="b", name="pay", resumed=True, error="not_approved"),
+        ToolApprovalFrame(index=2, id="c", name="pay", resumed=True),
+        DONE,
+    )
+    parts = [json.loads(text) for frame in frames for text in encode(frame) or ()]
+    assert parts[2:5] == [
+        {"type": "tool-output-available", "toolCallId": "a", "output": "paid"},
+        {"type": "tool-output-denied", "toolCallId": "b"},
+        {"type": "tool-approval-request", "approvalId": "c", "toolCallId": "c"},
+    ]
+
+
+def test_a_call_that_waits_for_approval() -> None:
+    """It is whole before; version 5 has no word for it, and so gets data of the application's kind."""
+    frames = (
+        START,
+        ToolCallFrame(index=0, id="a", name="pay", arguments="{}"),
+        ToolApprovalFrame(index=0, id="a", name="pay"),
+        DoneFrame(reason="completed", finish_reason="tool_calls"),
+    )
+
+    def asked(version: str):
+        encode = UIMessageEncoder(ai_version=version)
+        parts = [json.loads(text) for frame in frames for text in encode(frame) or ()]
+        return [parts[types_of(parts).index("tool-input-available") + 1], parts[-1]]
+
+    request = {"type": "tool-approval-request", "approvalId": "a", "toolCallId": "a"}
+    assert asked("6.0.1") == [request, {"type": "finish", "finishReason": "tool-calls"}]
+    data = {"approvalId": "a", "toolCallId": "a", "toolName": "pay"}
+    assert asked("5.0.91") == [{"type": "data-tool-approval", "id": "a", "data": data}, {"type": "finish"}]
+
+
+@pytest.mark.parametrize(("version", "is_told"), [("5.0.0", False), ("5.0.91", False), ("5.0.92", True), ("5", True)])
+def test_older_readers_get_no_finish_reason(version, is_told) -> None:
+    """They refuse the whole stream for it."""
+    assert ("finishReason" in parts_of(START, DONE, ai_version=version)[1].ended_by) is is_told
+
+
+@pytest.mark.parametrize("version", ["4.3.19", "newest", ""])
+def test_a_version_that_reads_another_protocol(version) -> None:
+    """Or that is none."""
+    with pytest.raises(ConfigurationError, match="expected a version of the npm package"):
+        UIMessageEncoder(ai_version=version)
+
+
+@pytest.mark.parametrize(
+    ("result", "is_json", "told"),
+    [
+        ('{"a":[1]}', True, {"a": [1]}),
+        ("20", True, 20),
+        ("null", True, None),
+        ("20", False, "20"),
+        ("null", False, "null"),
+        (' {"by": "hand"}', False, {"by": "hand"}),
+        ("[1] see below", False, "[1] see below"),
+        ("[" * 5000, False, "[" * 5000),
+        ([{"type": "text", "text": "x"}], False, [{"type": "text", "text": "x"}]),
+    ],
+)
+def test_outputs_are_json_values(result, is_json, told) -> None:
+    """A page wants to show a table, and not its source; a text that a tool returns stays a text."""
+    call = ToolCallFrame(index=0, id="a", name="f", arguments="{}")
+    parts, _ = parts_of(START, call, ToolFinishedFrame(index=0, id="a", name="f", result=result, is_json=is_json), DONE)
+    assert next(part["output"] for part in parts if part["type"] == "tool-output-available") == told
+
+
+def test_what_a_failure_is_told_as() -> None:
+    """As the model was told, where the reader may see that; else by a sentence that gives nothing away."""
+
+    def told(error, result=None):
+        call = ToolCallFrame(index=0, id="a", name="f", arguments="{}")
+        done = ToolFinishedFrame(index=0, id="a", name="f", error=error, result=result)
+        return parts_of(START, call, done, DONE, ai_version="5")[1].calls["a"]["tool-output-error"]
+
+    assert told("failed", '{"error":"There is no such city."}') == "There is no such city."
+    assert told("failed", '{"error":1}') == told("failed", "broken {") == told("failed") == "The tool failed."
+    assert told("timeout") == "The tool took too long."
+    assert told("not_approved") == "The call was not approved."
+
+
+def test_ids_that_come_twice_or_not_at_all() -> None:
+    """Each call has an id of its own in the whole run, and keeps it whatever comes later; outputs find it."""
+    _, message = parts_of(
+        START,
+        ToolCallFrame(index=0, id="f:0", name="f", arguments="{}"),
+        ToolCallFrame(index=1, id="f:0", name="f", arguments="{}"),
+        ToolCallFrame(index=2, id="call_synthetic_2", name="f", arguments="{"),
+        ToolCallFrame(index=2, id="late", arguments="}"),
+        *(
+            ToolFinishedFrame(index=i, id=call_id, name="f", result=str(i))
+            for i, call_id in enumerate(["f:0", "f:0", "late"])
+        ),
+        RoundFrame(round=2),
+        ToolCallFrame(index=3, id="f:0", name="f", arguments="{}"),
+        ToolFinishedFrame(index=3, id="f:0", name="f", result="3"),
+        DONE,
+    )
+    assert [call["tool-output-available"] for call in message.calls.values()] == ["0", "1", "2", "3"]
+    assert list(message.calls) == ["f:0", "call_chatcmpl-1_1", "call_chatcmpl-1_2", "call_3"]
+
+
+def test_a_made_up_id_that_is_taken() -> None:
+    """Nothing keeps a server from using it."""
+    _, message = parts_of(
+        START,
+        ToolCallFrame(index=0, id="call_chatcmpl-1_1", name="f", arguments="{}"),
+        ToolCallFrame(index=1, id="call_synthetic_1", name="f", arguments="{}"),
+        DONE,
+    )
+    assert list(message.calls) == ["call_chatcmpl-1_1", "call_chatcmpl-1_1_"]
+
+
+def test_a_call_that_was_run_early_and_went_on() -> None:
+    """Its input is told again when it is whole once more."""
+    encode = UIMessageEncoder()
+    frames = (
+        START,
+        ToolCallFrame(index=0, id="a", name="f", arguments="{}"),
+        ToolStartedFrame(index=0, id="a", name="f"),
+        ToolCallFrame(index=0, arguments=" "),
+        ToolStartedFrame(index=0, id="a", name="f"),
+    )
+    parts = [json.loads(text) for frame in frames for text in encode(frame) or ()]
+    assert types_of(parts)[3:] == ["tool-input-delta", "tool-input-available"] * 2
+
+
+def test_a_call_without_arguments_has_none() -> None:
+    """As a run reads it."""
+    assert parts_of(START, ToolCallFrame(index=0, id="a", name="f"), DONE)[1].calls["a"]["tool-input-available"] == {}
+
+
+@pytest.mark.parametrize("text", ["[1]", "7", "[" * 5000])
+def test_arguments_that_are_no_object(text) -> None:
+    """The tool is not run with them, and that is told once."""
+    _, message = parts_of(
+        START,
+        ToolCallFrame(index=0, id="a", name="f", arguments=text),
+        ToolFinishedFrame(index=0, id="a", name="f", error="invalid_arguments"),
+        DONE,
+    )
+    assert message.calls["a"] == {"name": "f", "text": text, "tool-input-error": text}
 
 
 def test_a_name_in_pieces_is_whole_when_it_is_told() -> None:
@@ -305,7 +466,7 @@ def test_a_custom_call_has_text_for_input() -> None:
 def test_the_old_form_of_a_call_gets_an_id() -> None:
     """It has none, and is another call than the first in the new form."""
     _, message = parts_of(START, ToolCallFrame(index=0, name="f", kind="function_call", arguments="{}"), DONE)
-    assert message.calls == {"call_0": {"name": "f", "text": "{}", "tool-input-available": {}}}
+    assert message.calls == {"call_chatcmpl-1_0": {"name": "f", "text": "{}", "tool-input-available": {}}}
 
 
 def test_calls_of_an_answer_that_broke_off_are_not_made_whole() -> None:
