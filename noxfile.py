@@ -38,16 +38,16 @@ SIDE_BY_SIDE = ("-n", str(3 * (os.cpu_count() or 2)), "--dist", "worksteal")
 LOOPS = ["asyncio", "uvloop", "eager"]
 # What runs on uvloop in each check: its tests see the loop, all others see it only through these.
 OF_THE_LOOP = (
-    "tests/_io",
-    "tests/endings",
-    "tests/faults",
+    "tests/io",
+    "tests/promises/endings",
+    "tests/promises/faults",
     "tests/relay",
-    "tests/testing/test_endpoint.py",
+    "tests/testing/server/test_endpoint.py",
     "tests/testing/test_faults.py",
-    "tests/testing/test_lifetime.py",
-    "tests/test_cancellation_scopes.py",
-    "tests/test_event_stream.py",
-    "tests/test_leaks.py",
+    "tests/testing/server/test_lifetime.py",
+    "tests/promises/endings/test_cancellation_scopes.py",
+    "tests/relay/test_event_stream.py",
+    "tests/promises/endings/test_leaks.py",
 )
 
 
@@ -148,7 +148,7 @@ def browser(session: nox.Session) -> None:
             session.run("playwright", "install", "chromium", silent=True)
         except CommandFailed:
             session.skip("there is no Chromium here; `apt-get install chromium` brings one")
-    _pytest(session, "tests/browser", *session.posargs)
+    _pytest(session, "tests/relay/browser", *session.posargs)
     session.log(f"PASSED: the chat page in Chromium, with the wheel of opeai_async {version}")
 
 
@@ -158,7 +158,7 @@ def ui(session: nox.Session) -> None:
     version = _install_wheel(session, "test")
     if not all(map(shutil.which, ("node", "npm"))):
         session.skip("there is no node with npm here; nodejs.org has it")
-    _pytest(session, "tests/ui", *session.posargs, env={"OPEAI_ASYNC_TEST_UI": "1"})
+    _pytest(session, "tests/relay/ui", *session.posargs, env={"OPEAI_ASYNC_TEST_UI": "1"})
     session.log(f"PASSED: the readers of other people's browsers, with the wheel of opeai_async {version}")
 
 

@@ -8,36 +8,29 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import (
+from benchmarks import picture
+from benchmarks.crowds import memory, open_streams, paced
+from benchmarks.lab import loops
+from benchmarks.lab.lab import Question
+from benchmarks.lab.measure import MIN_REPEATS, ask
+from benchmarks.lab.peers import PEERS
+from benchmarks.lab.report import Answered, Report, load, table
+from benchmarks.reading import (
     accumulate,
     big_events,
     burst,
-    construct,
     decode,
-    encode,
     events,
-    first_chunk,
     frames,
-    imports,
     length,
-    loops,
-    memory,
-    open_streams,
-    paced,
     partial_json,
-    picture,
     read_buffer,
-    relay,
-    request,
     segments,
-    short,
     sse,
 )
-from benchmarks import tools as tool_calls
-from benchmarks.lab import Question
-from benchmarks.measure import MIN_REPEATS, ask
-from benchmarks.peers import PEERS
-from benchmarks.report import Answered, Report, load, table
+from benchmarks.reading import tools as tool_calls
+from benchmarks.relay import relay
+from benchmarks.requests import construct, encode, first_chunk, imports, request, short
 
 QUESTIONS: dict[str, Question] = {
     module.QUESTION.name: module.QUESTION

@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.loops import ASYNCIO, LOOPS, UVLOOP
-from benchmarks.peers import PEERS
-from benchmarks.report import Answered, Report
+from benchmarks.lab.loops import ASYNCIO, LOOPS, UVLOOP
+from benchmarks.lab.peers import PEERS
+from benchmarks.lab.report import Answered, Report
 
 OURS = "opeai_async"
 ON_UVLOOP = "on uvloop"

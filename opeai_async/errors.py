@@ -8,6 +8,9 @@
     +-- ConcurrentReadError             you: two tasks read one stream at once (also a RuntimeError)
     +-- ClientClosedError               you: the client or the stream was closed already (also a RuntimeError)
     +-- InvalidJSONError                the model's text is not the JSON it should be (also a ValueError)
+    +-- InvalidOutputError              the answer is not of the type that was asked for (also a ValueError)
+    |   +-- OutputTruncatedError        because it was cut: the limit of tokens was reached
+    |   +-- OutputFilteredError         because a content filter ended it
     +-- APIConnectionError              never answered: try again later
     |   +-- TLSError                    the certificate or the handshake was refused: fix the trust, do not retry
     |   +-- LocalResourceError          this process is out of file descriptors, ports or memory
@@ -34,16 +37,20 @@
 
 Every error pickles, carries its facts as attributes, and has a ``hint``: what to do next, also shown as a note below
 the traceback. No error holds a key, a header, a prompt or a live object.
+A refusal is an answer, in ``message.refusal``, and not an error.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from opeai_async._public import claim
+
 if TYPE_CHECKING:
     from opeai_async.types.common import CompletionUsage
     from opeai_async.types.completion import ChatCompletion
     from opeai_async.types.meta import AttemptRecord
+
 
 __all__ = [
     "APIConnectionError",
@@ -75,6 +82,9 @@ __all__ = [
     "StreamTruncatedError",
     "TLSError",
     "UnprocessableEntityError",
+    "InvalidOutputError",
+    "OutputFilteredError",
+    "OutputTruncatedError",
 ]
 
 
@@ -500,3 +510,56 @@ class StreamServerError(StreamError):
         self.type = type
         self.param = param
         self.body = body
+
+
+class InvalidOutputError(OpeAIError, ValueError):
+    """The answer is not of the type that was asked for.
+
+    Attributes:
+        reason: What is wrong with it.
+        path: Where, such as ``$.items[0].price``; ``$`` for the whole.
+        text: What the model gave, as it gave it; empty if nothing.
+        choice: The index of the choice.
+        completion: The whole answer.
+        rejected: The answers before this one, where ``retries_on_invalid`` sent errors back.
+        usage: What all of them cost together, as far as the server said.
+    """
+
+    default_hint = "models err: pass retries_on_invalid=1, describe the field better, or use a stronger model"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str = "",
+        path: str = "$",
+        text: str = "",
+        choice: int = 0,
+        completion: ChatCompletion | None = None,
+        rejected: tuple[ChatCompletion, ...] = (),
+        usage: CompletionUsage | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
+        self.path = path
+        self.text = text
+        self.choice = choice
+        self.completion = completion
+        self.rejected = rejected
+        self.usage = usage
+
+
+class OutputTruncatedError(InvalidOutputError):
+    """The answer was cut before its JSON was complete: the limit of tokens was reached."""
+
+    default_hint = "raise max_tokens or max_completion_tokens, or ask for less; `text` holds what arrived"
+
+
+class OutputFilteredError(InvalidOutputError):
+    """A content filter ended the answer before its JSON was complete."""
+
+    default_hint = "the provider's content filter objects: change the prompt; `text` holds what arrived"
+
+
+claim(__name__)

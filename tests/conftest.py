@@ -17,8 +17,8 @@ from opeai_async.testing import OpeAIServer
 # Appended, not inserted: `tests.*` and `benchmarks.*` are found here, but an installed opeai_async goes first.
 sys.path.append(str(Path(__file__).parents[1]))
 
-from tests.support import loops
 from tests.support.leaks import no_leaks
+from tests.support.loops import loops
 
 DEFAULT_TIME_LIMIT_S = 30
 
@@ -47,7 +47,7 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> tuple[str, dict[str, bool]]:
-    """aiohttp knows asyncio only; without a name, it is the loop that was chosen (tests/support/loops.py)."""
+    """aiohttp knows asyncio only; without a name, it is the loop that was chosen (tests/support/loops/loops.py)."""
     return "asyncio", {"use_uvloop": False}
 
 

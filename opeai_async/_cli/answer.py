@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from opeai_async import ChatCompletionStream
 from opeai_async._cli.terminal import Terminal
-from opeai_async.stream import ChatCompletionStream
 from opeai_async.types.chunk import ChatCompletionChunk
 
 REASONING_LABEL = "[reasoning] "

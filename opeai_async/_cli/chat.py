@@ -16,6 +16,7 @@ import io
 import sys
 from typing import TextIO
 
+from opeai_async import AsyncOpeAI, ChatCompletionStream
 from opeai_async._cli.answer import AnswerWriter
 from opeai_async._cli.terminal import (
     EXIT_FAILED,
@@ -26,9 +27,7 @@ from opeai_async._cli.terminal import (
     show_error,
     standard_streams,
 )
-from opeai_async.client import AsyncOpeAI
 from opeai_async.errors import OpeAIError
-from opeai_async.stream import ChatCompletionStream
 from opeai_async.types.completion import ChatCompletion
 from opeai_async.types.request import MessageParam
 

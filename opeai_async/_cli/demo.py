@@ -12,13 +12,13 @@ from collections.abc import Mapping
 
 import msgspec
 
+from opeai_async import AsyncOpeAI
 from opeai_async._cli.answer import AnswerWriter
 from opeai_async._cli.terminal import EXIT_FAILED, EXIT_OK, Terminal, show_error, standard_streams
-from opeai_async._core.json_types import is_object
+from opeai_async._core.json import is_object
 from opeai_async._version import __version__
-from opeai_async.client import AsyncOpeAI
 from opeai_async.errors import OpeAIError
-from opeai_async.testing.server import OpeAIServer
+from opeai_async.testing.server.server import OpeAIServer
 from opeai_async.types.common import CompletionUsage
 from opeai_async.types.completion import ChatCompletion, ChatCompletionMessage
 from opeai_async.types.meta import AttemptRecord, StreamTiming

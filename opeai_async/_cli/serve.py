@@ -7,7 +7,7 @@ import asyncio
 import shlex
 
 from opeai_async._cli.terminal import EXIT_FAILED, EXIT_OK, Terminal, standard_streams
-from opeai_async.testing.server import OpeAIServer
+from opeai_async.testing.server.server import OpeAIServer
 
 
 def run(options: argparse.Namespace) -> int:

@@ -15,8 +15,6 @@ Kept bytes stay in lists of parts, and only new bytes are searched: a byte is co
 event of many MB in small reads costs linear time.
 """
 
-from __future__ import annotations
-
 import functools
 import re
 from collections.abc import Callable, Iterable
@@ -25,11 +23,12 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
+from opeai_async._core.limits import DEFAULT_MAX_EVENT_BYTES
+from opeai_async._public import claim
 from opeai_async.errors import StreamTooLargeError
 
 T = TypeVar("T")
 
-DEFAULT_MAX_EVENT_BYTES = 16 * 1024 * 1024
 
 # Anchored: without it, a line full of "data: " would be searched to its end from each of them.
 _find_ordinary = re.compile(rb"^data: (.*)\n\n", re.MULTILINE).findall
@@ -374,3 +373,6 @@ def as_utf8(data: bytes) -> bytes:
     except UnicodeDecodeError:
         return data.decode("utf-8", "replace").encode()
     return data
+
+
+claim(__name__)

@@ -19,17 +19,18 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from opeai_async._core.api_errors import status_error
-from opeai_async._core.body import invalid_response
-from opeai_async._core.config import IDEMPOTENCY_HEADER
-from opeai_async._core.http import Request, ResponseHead
-from opeai_async._core.redact import Secret, masked_values, redact, scrub
-from opeai_async._core.retry import Cause, Failure, RetryBudget, RetryPolicy, parse_should_retry
-from opeai_async._core.timeouts import Limits
-from opeai_async._io import log
+from opeai_async._core.call.http import Request, ResponseHead
+from opeai_async._core.call.named_waits import parse_should_retry
+from opeai_async._core.call.redact import Secret, masked_values, redact, scrub
+from opeai_async._core.call.retry import Cause, Failure, RetryBudget, RetryPolicy
+from opeai_async._core.call.settings import IDEMPOTENCY_HEADER
+from opeai_async._core.call.timeouts import Limits
+from opeai_async._core.decode.body_kind import invalid_response
+from opeai_async._core.dialect.api_errors import status_error
+from opeai_async._io import observe as log
 from opeai_async._io.gate import Gate, Gates, Leave, Place
-from opeai_async._io.loop import running_loop
-from opeai_async._io.patience import Cut, Patience
+from opeai_async._io.loops import running_loop
+from opeai_async._io.patience import Patience, Pauses
 from opeai_async._io.reader import BodyReader, ReadExpired
 from opeai_async._io.reasons import NoTurn, no_budget, too_long_a_wait
 from opeai_async._io.transport import (
@@ -56,30 +57,6 @@ MAX_ERROR_BODY_BYTES = 64 * 1024
 ERROR_BODY_S = 10.0
 ATTEMPT_HEADER = "X-Opeai-Attempt"
 _NO_HEADERS: dict[str, str] = {}
-
-
-class Pauses:
-    """The waits between attempts of a client's calls, which its end cuts short."""
-
-    def __init__(self) -> None:
-        self._cuts: dict[Cut, asyncio.AbstractEventLoop] = {}
-
-    async def make(self, waiting: Awaitable[None]) -> None:
-        """Await *waiting*, unless ``end`` comes first."""
-        with Cut() as cut:
-            self._cuts[cut] = asyncio.get_running_loop()
-            try:
-                await waiting
-            finally:
-                del self._cuts[cut]
-
-    def end(self) -> None:
-        """Cut short those of the running loop."""
-        if not self._cuts:
-            return
-        here = running_loop()
-        for cut in [cut for cut, loop in self._cuts.items() if loop is here]:
-            cut.now()
 
 
 class Wiring(msgspec.Struct, frozen=True, kw_only=True):

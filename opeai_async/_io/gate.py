@@ -16,9 +16,9 @@ import math
 from collections.abc import Awaitable, Callable
 from enum import Enum
 
-from opeai_async._core.http import Request
-from opeai_async._core.redact import HiddenStr
-from opeai_async._core.throttle import Throttle
+from opeai_async._core.call.http import Request
+from opeai_async._core.call.redact import HiddenStr
+from opeai_async._core.policy.throttle import Throttle
 
 Sleep = Callable[[float], Awaitable[None]]
 

@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Awaitable
 from types import TracebackType
 from typing import Self
+
+from opeai_async._io.loops import running_loop
 
 LATE_S = 0.05
 
@@ -127,3 +130,27 @@ class Patience(_Block):
             self._timer = None
             self.is_over = not self.was_cut
             self.now()
+
+
+class Pauses:
+    """The waits between attempts of a client's calls, which its end cuts short."""
+
+    def __init__(self) -> None:
+        self._cuts: dict[Cut, asyncio.AbstractEventLoop] = {}
+
+    async def make(self, waiting: Awaitable[None]) -> None:
+        """Await *waiting*, unless ``end`` comes first."""
+        with Cut() as cut:
+            self._cuts[cut] = asyncio.get_running_loop()
+            try:
+                await waiting
+            finally:
+                del self._cuts[cut]
+
+    def end(self) -> None:
+        """Cut short those of the running loop."""
+        if not self._cuts:
+            return
+        here = running_loop()
+        for cut in [cut for cut, loop in self._cuts.items() if loop is here]:
+            cut.now()

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
 
-from opeai_async._core.http import ResponseHead
-from opeai_async._core.timeouts import Expiry, Limits, StreamClocks
+from opeai_async._core.call.clocks import Expiry, StreamClocks
+from opeai_async._core.call.http import ResponseHead
+from opeai_async._core.call.timeouts import Limits
+from opeai_async._io.loops import on_loop
 from opeai_async._io.patience import TURNS
 from opeai_async._io.transport import BodyError, Response
 
@@ -185,23 +186,3 @@ class BodyReader:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-def on_loop(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:
-    """Call *act* on *loop*: now, if that is running here or closed for good; else as soon as it gets round to it."""
-    if not loop.is_closed() and not is_running_here(loop):
-        try:
-            loop.call_soon_threadsafe(act)
-        except RuntimeError:  # closed this very moment, by its own thread
-            pass
-        else:
-            return
-    act()
-
-
-def is_running_here(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether the caller is a task or a callback of *loop*."""
-    try:
-        return asyncio.get_running_loop() is loop
-    except RuntimeError:
-        return False

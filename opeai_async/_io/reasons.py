@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from opeai_async._core.http import Request
-from opeai_async._core.retry import Failure, RetryBudget, RetryPolicy
-from opeai_async._core.timeouts import Limits
+from opeai_async._core.call.http import Request
+from opeai_async._core.call.retry import Failure, RetryBudget, RetryPolicy
+from opeai_async._core.call.timeouts import Limits
 from opeai_async._io.gate import Leave
 from opeai_async.errors import APITimeoutError, InternalServerError, OpeAIError, RateLimitError
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Protocol
 
-from opeai_async._core.http import Request, ResponseHead
-from opeai_async._core.retry import Cause
+from opeai_async._core.call.http import Request, ResponseHead
+from opeai_async._core.call.retry import Cause
+from opeai_async._public import claim
 from opeai_async.errors import APITimeoutError, OpeAIError
 
 
@@ -117,3 +118,6 @@ def has_ambiguous_length(head: ResponseHead) -> bool:
     if length is None:
         return False
     return "transfer-encoding" in head.headers or ("," in length and len(set(length.split(", "))) > 1)
+
+
+claim(__name__)

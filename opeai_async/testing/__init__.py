@@ -30,15 +30,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from opeai_async.testing.endpoint import Endpoint
-    from opeai_async.testing.fault import Fault, Verdict
     from opeai_async.testing.faults import FAULTS
-    from opeai_async.testing.quirk import Quirk
+    from opeai_async.testing.faults.fault import Fault, Verdict
     from opeai_async.testing.quirks import QUIRKS
-    from opeai_async.testing.record import Headers, Outcome, RecordedRequest
-    from opeai_async.testing.reply import Answer, Drop, Failure, Faulty, Raw, Reply
-    from opeai_async.testing.server import Handler, OpeAIServer
-    from opeai_async.testing.speech import Expected, expected, speak
+    from opeai_async.testing.quirks.quirk import Quirk
+    from opeai_async.testing.script.reply import Answer, Drop, Failure, Faulty, Raw, Reply
+    from opeai_async.testing.script.speech import Expected, expected, speak
+    from opeai_async.testing.server.endpoint import Endpoint
+    from opeai_async.testing.server.record import Headers, Outcome, RecordedRequest
+    from opeai_async.testing.server.server import Handler, OpeAIServer
     from opeai_async.testing.transport import Break, Pause, ScriptedResponse, ScriptedTransport
 
 __all__ = [
@@ -70,16 +70,42 @@ __all__ = [
 
 # Resolved on first use, so that a test run which only loads the pytest plugin does not pay for aiohttp.
 _HOMES = {
-    "endpoint": ("Endpoint",),
-    "fault": ("Fault", "Verdict"),
     "faults": ("FAULTS",),
-    "quirk": ("Quirk",),
+    "faults.fault": (
+        "Fault",
+        "Verdict",
+    ),
     "quirks": ("QUIRKS",),
-    "record": ("Headers", "Outcome", "RecordedRequest"),
-    "reply": ("Answer", "Drop", "Failure", "Faulty", "Raw", "Reply"),
-    "server": ("Handler", "OpeAIServer"),
-    "speech": ("Expected", "expected", "speak"),
-    "transport": ("Break", "Pause", "ScriptedResponse", "ScriptedTransport"),
+    "quirks.quirk": ("Quirk",),
+    "script.reply": (
+        "Answer",
+        "Drop",
+        "Failure",
+        "Faulty",
+        "Raw",
+        "Reply",
+    ),
+    "script.speech": (
+        "Expected",
+        "expected",
+        "speak",
+    ),
+    "server.endpoint": ("Endpoint",),
+    "server.record": (
+        "Headers",
+        "Outcome",
+        "RecordedRequest",
+    ),
+    "server.server": (
+        "Handler",
+        "OpeAIServer",
+    ),
+    "transport": (
+        "Break",
+        "Pause",
+        "ScriptedResponse",
+        "ScriptedTransport",
+    ),
 }
 
 

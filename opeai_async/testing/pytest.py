@@ -27,14 +27,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from opeai_async.client import AsyncOpeAI
-    from opeai_async.testing.server import OpeAIServer
+    from opeai_async import AsyncOpeAI
+    from opeai_async.testing.server.server import OpeAIServer
 
 
 @pytest.fixture
 def opeai_server() -> Iterator[OpeAIServer]:
     """A running server, new for each test."""
-    from opeai_async.testing.server import OpeAIServer
+    from opeai_async.testing.server.server import OpeAIServer
 
     with OpeAIServer() as server:
         yield server

@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from opeai_async._core.http import Request, ResponseHead
-from opeai_async._core.retry import Cause
+from opeai_async._core.call.http import Request, ResponseHead
+from opeai_async._core.call.retry import Cause
 from opeai_async._io.transport import BodyError, SendError, headers_timeout
 from opeai_async.errors import APIConnectionError, ClientClosedError, OpeAIError
 

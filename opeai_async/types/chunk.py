@@ -6,6 +6,7 @@ See https://platform.openai.com/docs/api-reference/chat/streaming
 # Annotations are no strings here: msgspec would compile each of them by itself, when the first request is made.
 import msgspec
 
+from opeai_async._public import claim
 from opeai_async.types.common import Annotation, ChoiceLogprobs, CompletionUsage, WireStruct
 from opeai_async.types.finish import FinishKind, finish_kind
 
@@ -89,3 +90,6 @@ class ChatCompletionChunk(WireStruct):
     choices: list[ChunkChoice] = []
     usage: CompletionUsage | None = None
     obfuscation: str | None = None
+
+
+claim(__name__)

@@ -6,6 +6,8 @@ from typing import Any, ClassVar, NoReturn, TypeVar
 import msgspec
 from msgspec import Struct
 
+from opeai_async._public import claim
+
 T = TypeVar("T", bound="WireStruct")
 
 
@@ -45,8 +47,9 @@ class WireStruct(
     ``completion_type``.
     """
 
-    # Where a Struct is a private twin (see _core/twins.py), the class that users know; and whether it is a plain one.
-    public_type: "ClassVar[type[WireStruct] | None]" = None
+    # Where a Struct is a private twin (see _core/decode/strict_twins.py), the class that users know; and whether it is
+    # a plain one.
+    public_type: ClassVar[type[Struct] | None] = None
     is_plain: ClassVar[bool] = False
 
     extra: dict[str, Any] = msgspec.field(default=NO_EXTRA, name="_extra")
@@ -65,7 +68,7 @@ class WireStruct(
         return _rebuild, (_public(type(self)), fields)
 
 
-def _public(cls: type[WireStruct]) -> type[WireStruct]:
+def _public(cls: type[WireStruct]) -> type[Struct]:
     return cls.public_type or cls
 
 
@@ -147,3 +150,6 @@ class Annotation(WireStruct):
 
     type: str = ""
     url_citation: UrlCitation | None = None
+
+
+claim(__name__)

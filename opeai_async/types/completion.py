@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import msgspec
 
+from opeai_async._public import claim
 from opeai_async.types.common import Annotation, ChoiceLogprobs, CompletionUsage, WireStruct
 from opeai_async.types.finish import FinishKind, finish_kind
 from opeai_async.types.meta import NO_META, ResponseMeta
@@ -103,3 +104,6 @@ class ChatCompletion(WireStruct):
     choices: list[Choice] = []
     usage: CompletionUsage | None = None
     meta: ResponseMeta = msgspec.field(default=NO_META, name="_meta")
+
+
+claim(__name__)

@@ -25,12 +25,11 @@ everything else as 1, so any two frames of a kind can be put together, or one cu
 was: a reader that was cut off goes on where it stopped, however its frames were cut.
 """
 
-from __future__ import annotations
-
 from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
+from opeai_async._public import claim
 from opeai_async.types.common import Annotation, CompletionUsage
 
 FRAMES_VERSION = 1
@@ -219,3 +218,6 @@ Frame = (
     | ErrorFrame
     | PingFrame
 )
+
+
+claim(__name__)

@@ -1,8 +1,8 @@
 """What is known about an exchange beside its body: attempts, headers, times."""
 
-from __future__ import annotations
-
 from msgspec import Struct
+
+from opeai_async._public import claim
 
 
 class AttemptRecord(Struct, frozen=True, kw_only=True):
@@ -59,3 +59,6 @@ class StreamTiming(Struct, frozen=True, kw_only=True):
     first_content_s: float | None = None
     total_s: float | None = None
     tokens_per_s: float | None = None
+
+
+claim(__name__)

@@ -1,11 +1,10 @@
 """The full answer whose message is also a value of a Python type."""
 
-from __future__ import annotations
-
 from typing import Generic, TypeVar
 
 import msgspec
 
+from opeai_async._public import claim
 from opeai_async.types.completion import ChatCompletion, ChatCompletionMessage, Choice
 
 T = TypeVar("T")
@@ -42,3 +41,6 @@ class ParsedChatCompletion(ChatCompletion, Generic[T]):
     def parsed(self) -> T | None:
         """The value of the first choice; None if that is a refusal, a call of tools, or if there is none."""
         return self.choices[0].message.parsed if self.choices else None
+
+
+claim(__name__)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Required, TypeAlias, TypedDict
 
 from msgspec import Meta, Struct, field
 
+from opeai_async._public import claim
 from opeai_async.types.common import WireStruct
 from opeai_async.types.completion import ChatCompletionMessage, ToolCall
 
@@ -334,3 +335,6 @@ class ChatCompletionRequest(Struct, kw_only=True, omit_defaults=True, forbid_unk
     user: str | None = None
     verbosity: str | None = None
     web_search_options: dict[str, Any] | None = None
+
+
+claim(__name__)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from opeai_async._public import claim
 from opeai_async.types.common import CompletionUsage
 from opeai_async.types.completion import ToolCall
 from opeai_async.types.request import MessageParam
@@ -37,3 +38,6 @@ sent in its place, or a ``NextRound``, or None. It may be async."""
 
 Approvals: TypeAlias = Mapping[str, bool | str]
 """What was decided of calls, by their ids: True to run one, False or the reason why it is not run."""
+
+
+claim(__name__)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import departure
+from benchmarks.relay import departure
 
 
 @pytest.mark.parametrize("way", departure.WAYS)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.generators import (
+from benchmarks.lab.generators import (
     TOOL_CALLS,
     Answer,
     conversation,

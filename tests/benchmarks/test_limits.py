@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import limits
+from benchmarks.crowds import limits
 
 
 def test_the_bucket():

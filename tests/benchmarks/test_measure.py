@@ -5,11 +5,11 @@ import socket
 
 import pytest
 
-from benchmarks import loops
-from benchmarks.lab import Contender, Question, Target, open_lab
-from benchmarks.measure import ask
-from benchmarks.report import Figure
-from benchmarks.streaming import floor, iterate, limit, reading
+from benchmarks.lab import loops
+from benchmarks.lab.lab import Contender, Question, Target, open_lab
+from benchmarks.lab.measure import ask
+from benchmarks.lab.report import Figure
+from benchmarks.lab.streaming import floor, iterate, limit, reading
 
 CPU = Figure(name="CPU", unit="us/thing", compared=True)
 DELAY = Figure(name="delay", unit="ms", compared=True)

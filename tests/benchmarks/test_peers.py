@@ -4,9 +4,9 @@ import importlib.util
 
 import pytest
 
-from benchmarks.generators import MESSAGES, text_answer, tools_answer, whole_answer
-from benchmarks.lab import open_lab
-from benchmarks.peers import COMPLETION, CONSTRUCT, PEERS, ByHand, Groq, installed
+from benchmarks.lab.generators import MESSAGES, text_answer, tools_answer, whole_answer
+from benchmarks.lab.lab import open_lab
+from benchmarks.lab.peers import COMPLETION, CONSTRUCT, PEERS, ByHand, Groq, installed
 
 
 async def test_the_hand_written_loop_reads_what_the_others_read():

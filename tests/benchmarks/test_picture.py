@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from benchmarks.__main__ import main
+from benchmarks.lab.report import Answered, Figure, Report, Row
 from benchmarks.picture import MEASURES, ON_UVLOOP, OURS, draw, panels
-from benchmarks.report import Answered, Figure, Report, Row
 
 
 def report(*questions: str, group: str = "", loops: Sequence[str] = ("asyncio",)) -> Report:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import loops
 from benchmarks.__main__ import QUESTIONS, main
-from benchmarks.lab import open_lab
+from benchmarks.lab import loops
+from benchmarks.lab.lab import open_lab
 
 ROOT = Path(__file__).parents[2]
 # The one that needs nothing installed.
@@ -47,7 +47,7 @@ def test_each_contender_answers(name, loop):
 
 def test_each_file_that_asks_is_in_the_command():
     """A question that nobody can ask is none."""
-    files = [path for path in (ROOT / "benchmarks").glob("*.py") if "\nQUESTION = " in path.read_text()]
+    files = [path for path in (ROOT / "benchmarks").rglob("*.py") if "\nQUESTION = " in path.read_text()]
     assert len(files) == len(QUESTIONS)
 
 

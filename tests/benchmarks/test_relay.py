@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import relay
+from benchmarks.relay import relay
 
 
 async def test_every_token_of_every_visitor_is_timed() -> None:

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.report import Answered, Figure, Report, Row, Verdict, load, table
+from benchmarks.lab.report import Answered, Figure, Report, Row, Verdict, load, table
 
 CPU = Figure(name="CPU", unit="us/chunk", compared=True)
 DELAY = Figure(name="p99 delay", unit="ms", compared=True)

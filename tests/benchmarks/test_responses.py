@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from benchmarks.generators import big_answer, text_answer
-from benchmarks.lab import open_lab
-from benchmarks.pacing import delay_s
-from benchmarks.responses import RESPONSES, in_frames, one_http_chunk_per_event, response_to
-from benchmarks.segments import reads_per_chunk
-from benchmarks.ways import open_way
+from benchmarks.lab.generators import big_answer, text_answer
+from benchmarks.lab.lab import open_lab
+from benchmarks.lab.pacing import delay_s
+from benchmarks.lab.responses import RESPONSES, in_frames, one_http_chunk_per_event, response_to
+from benchmarks.lab.ways import open_way
+from benchmarks.reading.segments import reads_per_chunk
 
 
 @pytest.mark.parametrize("frame", [one_http_chunk_per_event, in_frames])

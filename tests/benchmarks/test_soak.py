@@ -7,7 +7,7 @@ from itertools import islice
 import msgspec
 import pytest
 
-from benchmarks.soak import (
+from benchmarks.soak.__main__ import (
     Options,
     Report,
     Tally,
@@ -19,11 +19,11 @@ from benchmarks.soak import (
     main,
     soak,
 )
-from benchmarks.soak_gauges import Lag, Sample, slope_per_minute
-from benchmarks.soak_plan import WAYS, Ending, Plan, plans
-from benchmarks.soak_reader import Verdict, read
+from benchmarks.soak.gauges import Lag, Sample, slope_per_minute
+from benchmarks.soak.plan import WAYS, Ending, Plan, plans
+from benchmarks.soak.reader import Verdict, read
 from opeai_async import AsyncOpeAI
-from tests.support.raw_server import HEAD, Call, RawServer, chunked
+from tests.support.servers.raw_server import HEAD, Call, RawServer, chunked
 
 DECK = sum(way.weight for way in WAYS.values())
 

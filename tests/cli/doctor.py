@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from opeai_async.__main__ import main
-from opeai_async._cli.doctor_probes import UNKNOWN_MODEL
+from opeai_async._cli.doctor.probes import UNKNOWN_MODEL
 from opeai_async.testing import Answer, Failure, Handler, OpeAIServer, RecordedRequest, Reply
 
 

@@ -11,9 +11,10 @@ import pytest
 
 import opeai_async
 from opeai_async.__main__ import main
-from opeai_async._cli.doctor_probes import A_WORD, PROBES, UNKNOWN_MODEL
-from opeai_async._cli.doctor_quirks import NOTES, OBSERVED, Facts, explain, settings
-from opeai_async._core.rules import RULES
+from opeai_async._cli.doctor.advice import Facts, settings
+from opeai_async._cli.doctor.probes import A_WORD, PROBES, UNKNOWN_MODEL
+from opeai_async._cli.doctor.quirks import NOTES, OBSERVED, explain
+from opeai_async._core.dialect.rules import RULES
 from opeai_async.testing import QUIRKS, Answer, Failure, OpeAIServer, Raw, RecordedRequest, Reply
 from tests.cli.doctor import Doctor, advised, model, quirks, rows, verdicts
 from tests.cli.program import Program
@@ -328,7 +329,7 @@ def test_a_quirk_without_an_answer_is_named(name: str, doctor: Doctor) -> None:
 def test_every_quirk_has_an_explanation() -> None:
     """Each name that the client notes, each rule, and each that is observed."""
     package = Path(opeai_async.__file__).parent
-    sources = [path.read_text("utf-8") for path in (package / "_core").glob("*.py")]
+    sources = [path.read_text("utf-8") for path in (package / "_core").rglob("*.py")]
     noted = {name for source in sources for name in re.findall(r"(?:note\(|quirks\[)\"(\w+)\"", source)}
     noted -= {rule.name for rule in RULES}
     assert {"empty_data", "json_for_stream"} < noted <= set(NOTES)

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from opeai_async._cli.doctor_probes import A_THOUGHT, A_WORD, PROBES, SOME_LINES
-from opeai_async._cli.doctor_watch import Seen
-from opeai_async._core.http import ResponseHead
+from opeai_async._cli.doctor.probes import A_THOUGHT, A_WORD, PROBES, SOME_LINES
+from opeai_async._cli.doctor.watch import Seen
+from opeai_async._core.call.http import ResponseHead
 from opeai_async.testing import Answer, Failure, Handler, OpeAIServer, RecordedRequest, Reply
 from tests.cli.doctor import Doctor, advised, model, rows, verdicts
 

@@ -10,11 +10,11 @@ import pickle
 
 import msgspec
 
-from opeai_async._core.accumulator import Accumulator
-from opeai_async._core.dialect import Dialect
-from opeai_async._core.http import ResponseHead
-from opeai_async._core.parser import StreamParser
-from opeai_async._core.whole_body import read_completion
+from opeai_async._core.answer.accumulator import Accumulator
+from opeai_async._core.answer.whole_body import read_completion
+from opeai_async._core.call.http import ResponseHead
+from opeai_async._core.decode.parser import StreamParser
+from opeai_async._core.dialect.dialect import Dialect
 from opeai_async.errors import OpeAIError, StreamTooLargeError
 from opeai_async.testing import QUIRKS, Reply, speak
 from opeai_async.types.chunk import ChatCompletionChunk

@@ -9,7 +9,7 @@ import pytest
 
 from opeai_async import AsyncOpeAI
 from opeai_async.testing.transport import ScriptedTransport
-from tests.support.chunks import BODY
+from tests.support.reading.chunks import BODY
 
 KEY = "sk-canary-0123456789abcdef"
 

@@ -14,7 +14,7 @@ import itertools
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from tests.support.loops import TimersOfUvloop
+from tests.support.loops.loops import TimersOfUvloop
 
 
 def instant_time(turn_s: float = 0.0) -> AbstractContextManager[None]:

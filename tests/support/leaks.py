@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
-from tests.support.loops import is_on_uvloop, timers_of
+from tests.support.loops.loops import is_on_uvloop, timers_of
 
 SETTLE_S = 2.0
 

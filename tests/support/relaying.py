@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from opeai_async._core.framer import merged
-from opeai_async.frames import FrameReader
+from opeai_async._core.frames.algebra import merged
+from opeai_async._relay.frames import FrameReader
 from opeai_async.types.frames import Frame
-from tests.support.reassembled import decode_frame
+from tests.support.reading.reassembled import decode_frame
 
 
 class Left(Exception):

@@ -9,13 +9,13 @@ from typing import Any
 
 import msgspec
 
-from opeai_async._core.accumulator import Accumulator
-from opeai_async._core.api_errors import failed_answer
-from opeai_async._core.dialect import Dialect, DialectMode
-from opeai_async._core.http import ResponseHead
-from opeai_async._core.outcome import End, Outcome, outcome_of, quirk_of
-from opeai_async._core.parser import StreamParser
-from opeai_async._core.whole_body import read_completion
+from opeai_async._core.answer.accumulator import Accumulator
+from opeai_async._core.answer.outcome import End, Outcome, outcome_of, quirk_of
+from opeai_async._core.answer.whole_body import read_completion
+from opeai_async._core.call.http import ResponseHead
+from opeai_async._core.decode.parser import StreamParser
+from opeai_async._core.dialect.api_errors import failed_answer
+from opeai_async._core.dialect.dialect import Dialect
 from opeai_async.errors import (
     APIStatusError,
     InvalidResponseError,
@@ -30,6 +30,7 @@ from opeai_async.testing import Expected
 from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.common import WireStruct
 from opeai_async.types.completion import ChatCompletion
+from opeai_async.types.options import DialectMode
 
 HEAD = ResponseHead(200, "test", {})
 

@@ -10,11 +10,11 @@ import msgspec
 import pytest
 
 from opeai_async import AsyncOpeAI
-from opeai_async._core.outcome import Outcome
+from opeai_async._core.answer.outcome import Outcome
 from opeai_async.errors import BadRequestError, OpeAIError, StreamDecodeError
 from opeai_async.testing import QUIRKS, Expected, OpeAIServer, Reply, expected, speak
 from opeai_async.testing.quirks import quirks_named
-from opeai_async.testing.script import Envelope
+from opeai_async.testing.script.compose import Envelope
 from tests.testing.reading import Reading, cuts_of, differences, read_stream, read_whole
 from tests.testing.wire import BODY, STREAM, ask, exchange
 

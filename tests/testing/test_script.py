@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opeai_async.testing import Reply, script
+from opeai_async.testing import Reply
+from opeai_async.testing.script import compose as script
 from opeai_async.types.common import CompletionUsage
 
 STREAM_WITH_USAGE = {"stream": True, "stream_options": {"include_usage": True}}

@@ -7,8 +7,8 @@ import pytest
 from opeai_async import APIConnectionError, AsyncOpeAI, ClientClosedError, InternalServerError, StreamInterruptedError
 from opeai_async._io.transport import Transport
 from opeai_async.testing import Break, Pause, ScriptedTransport
-from tests.support.chunks import ANSWER, BODY, COMPLETION, event
 from tests.support.instant_time import instant_time
+from tests.support.reading.chunks import ANSWER, BODY, COMPLETION, event
 
 pytestmark = pytest.mark.time_limit(1_000_000)  # of a clock that jumps
 

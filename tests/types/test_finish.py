@@ -2,7 +2,7 @@
 
 import pytest
 
-from opeai_async._core.decode import decode_chunk
+from opeai_async._core.decode.decoder import decode_chunk
 from opeai_async.types.chunk import ChunkChoice
 from opeai_async.types.completion import ChatCompletionMessage, Choice, FunctionCall, ToolCall
 from opeai_async.types.finish import FINISH_KINDS, finish_kind

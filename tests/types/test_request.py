@@ -5,10 +5,10 @@ import typing
 import msgspec
 import pytest
 
-from opeai_async._core.accumulator import Accumulator
-from opeai_async._core.decode import decode_chunk, decode_completion
-from opeai_async._core.dialect import Dialect
-from opeai_async._core.encode import encode_request
+from opeai_async._core.answer.accumulator import Accumulator
+from opeai_async._core.call.encode import encode_request
+from opeai_async._core.decode.decoder import decode_chunk, decode_completion
+from opeai_async._core.dialect.dialect import Dialect
 from opeai_async.types.completion import ChatCompletion, ChatCompletionMessage
 from opeai_async.types.request import ChatCompletionRequest, CompletionParams
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from msgspec import UNSET
 
-from opeai_async._core.decode import strict_decoder
+from opeai_async._core.decode.decoder import strict_decoder
 from opeai_async.types import chunk, common, completion, meta, request
 from opeai_async.types.chunk import ChatCompletionChunk, ChoiceDelta, ChunkChoice
 from opeai_async.types.common import NO_EXTRA, CompletionUsage, UrlCitation, WireStruct

@@ -1,0 +1,223 @@
+"""The client: configuration and lifetime. The work is done below."""
+
+from __future__ import annotations
+
+import functools
+import os
+import ssl
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlencode
+
+import msgspec
+
+from opeai_async._chat.completions import Completions
+from opeai_async._core.call.encode import encode_request
+from opeai_async._core.call.http import Request
+from opeai_async._core.call.params import CallOptions, one_of
+from opeai_async._core.call.redact import HiddenStr, Secret, hidden_values, secrets_in
+from opeai_async._core.call.retry import RetryBudget, RetryPolicy
+from opeai_async._core.call.settings import (
+    BASE_URL_VARIABLE,
+    DEFAULT_BASE_URL,
+    KEY_VARIABLE,
+    check_headers,
+    endpoint,
+    merged_headers,
+    parse_base_url,
+    parse_proxy,
+)
+from opeai_async._core.call.timeouts import Timeouts, resolve
+from opeai_async._core.limits import DEFAULT_MAX_EVENT_BYTES
+from opeai_async._io import observe as log
+from opeai_async._io.exchange import Exchange, Wiring
+from opeai_async._io.net.lazy import LazyTransport
+from opeai_async._io.net.lifetime import Origin
+from opeai_async._io.transport import Transport
+from opeai_async._public import claim
+from opeai_async._version import __version__
+from opeai_async.errors import ConfigurationError
+from opeai_async.types.options import DIALECTS, ON_TRUNCATED, REASONING_TAGS, DialectMode, OnTruncated, ReasoningTags
+
+
+class AsyncOpeAI:
+    """A client for chat completions. Making one does no I/O and needs no event loop.
+
+    Use it as ``async with AsyncOpeAI() as client``, or end it with ``await client.aclose()``. One client serves any
+    number of tasks of one event loop.
+
+    Args:
+        api_key: The key; ``OPEAI_API_KEY`` of the environment if None.
+        base_url: Where ``/chat/completions`` hangs; ``OPEAI_BASE_URL``, then ``https://api-platform.ope.ai/v1``.
+        timeouts: Limits in place of the defaults, where set.
+        max_retries: Tries after the first one.
+        retry: The whole retry policy; *max_retries* then counts only if given.
+        max_connections: Bound on answers open at once; None for no bound.
+        default_headers: Sent with each request.
+        default_query: Added to each URL.
+        proxy: URL of an HTTP proxy; ``"env"`` for what ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``
+            say at this moment; None for none, whatever they say.
+        ssl_context: Trust and client certificates in place of the system's, and of what ``SSL_CERT_FILE`` and
+            ``SSL_CERT_DIR`` name.
+        allow_insecure_http: Allow ``http://`` to another machine.
+        dialect: ``"repair"`` odd answers, or be ``"strict"`` and raise where that would be needed.
+        on_truncated: Whether a stream that was cut without an error shall ``"raise"`` or ``"return"``.
+        reasoning_tags: Whether to move thinking from the content to ``reasoning_content``: ``"none"``; ``"think"`` if
+            the content begins with ``<think>``; ``"open"`` if it begins inside the thinking, without that tag. Either
+            lasts up to ``</think>``.
+        max_event_bytes: Bound on one event of a stream.
+        transport: How requests are sent; for tests.
+
+    Raises:
+        ConfigurationError: If there is no key, or any of these cannot be used.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        timeouts: Timeouts | None = None,
+        max_retries: int | None = None,
+        retry: RetryPolicy | None = None,
+        max_connections: int | None = None,
+        default_headers: Mapping[str, str] | None = None,
+        default_query: Mapping[str, str] | None = None,
+        proxy: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        allow_insecure_http: bool = False,
+        dialect: DialectMode = "repair",
+        on_truncated: OnTruncated = "raise",
+        reasoning_tags: ReasoningTags = "none",
+        max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
+        transport: Transport | None = None,
+    ) -> None:
+        log.set_up(os.environ.get(log.LOG_VARIABLE))
+        if isinstance(api_key, str):
+            api_key = HiddenStr(api_key)  # traceback printers show locals
+        default_headers = hidden_values(default_headers or {})
+        secret = _secret(api_key)
+        self.base_url: str = _base_url(base_url, allow_insecure_http)
+        self.timeouts: Timeouts = timeouts or Timeouts()
+        self.retry: RetryPolicy = _policy(retry or RetryPolicy(), max_retries)
+        self.dialect: DialectMode = one_of("dialect", dialect, DIALECTS)
+        self.on_truncated: OnTruncated = one_of("on_truncated", on_truncated, ON_TRUNCATED)
+        self.reasoning_tags: ReasoningTags = one_of("reasoning_tags", reasoning_tags, REASONING_TAGS)
+        self.max_event_bytes: int = _at_least_one("max_event_bytes", max_event_bytes)
+        if max_connections is not None:
+            _at_least_one("max_connections", max_connections)
+        if proxy is not None:
+            proxy = parse_proxy(proxy, self.base_url, os.environ)
+        self._url = endpoint(self.base_url, "chat/completions", default_query)
+        self._headers = _base_headers(secret, check_headers(default_headers, "default_headers"))
+        self._secrets = secrets_in(self._headers[True])
+        self._wiring = Wiring(
+            transport=transport or LazyTransport(max_connections, ssl_context, proxy, Origin(repr(self))),
+            secret=secret,
+            budget=RetryBudget(self.retry.budget),
+        )
+        self.chat: Chat = Chat(self)
+
+    async def aclose(self) -> None:
+        """Close every stream and connection; later calls raise ``ClientClosedError``. May be called again."""
+        # Who waits for another attempt makes it now and finds the transport closed: it is, before this next awaits.
+        self._wiring.pauses.end()
+        self._wiring.gates.open_all()
+        await self._wiring.transport.aclose()
+
+    @property
+    def open_answers(self) -> int:
+        """How many answers are being received; 0 for a transport that does not tell."""
+        return getattr(self._wiring.transport, "open_responses", 0)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        # Traceback printers show even what could not be set up. The query may hold a key.
+        base_url: str = getattr(self, "base_url", "not set up")
+        return f"<{type(self).__name__} {base_url.partition('?')[0]}>"
+
+    def _exchange_maker(
+        self, params: Mapping[str, Any], options: CallOptions, *, stream: bool, usage: bool
+    ) -> Callable[[], Exchange]:
+        """Check and encode a call now; what is returned begins it."""
+        headers, secrets = self._headers[stream], self._secrets
+        if extra_headers := options.get("extra_headers"):
+            headers = merged_headers(headers, check_headers(extra_headers, "extra_headers"))
+            secrets |= secrets_in(headers)
+        query = options.get("extra_query")
+        request = Request(
+            method="POST",
+            url=_with_query(self._url, query) if query else self._url,
+            headers=headers,
+            body=encode_request(params, stream=stream, include_usage=usage, extra_body=options.get("extra_body")),
+            secrets=secrets,
+            wants_stream=stream,
+        )
+        limits = resolve(self.timeouts | options.get("timeouts"), stream=stream)
+        policy = _policy(self.retry, options.get("max_retries"))
+        return functools.partial(Exchange, self._wiring, request, limits, policy)
+
+
+class Chat:
+    """``client.chat``."""
+
+    def __init__(self, client: AsyncOpeAI) -> None:
+        self.completions: Completions = Completions(client)
+
+
+def _base_headers(secret: Secret, more: Mapping[str, str]) -> dict[bool, dict[str, str]]:
+    """What each request carries, by whether it asks for a stream."""
+    own = {
+        "Authorization": HiddenStr(f"Bearer {secret.reveal()}"),
+        "Content-Type": "application/json",
+        "Accept-Encoding": "identity",
+        "User-Agent": f"opeai_async/{__version__}",
+    }
+    accepted = {True: "text/event-stream", False: "application/json"}
+    return {stream: merged_headers({**own, "Accept": accepted[stream]}, more) for stream in accepted}
+
+
+def _secret(api_key: str | None) -> Secret:
+    if api_key is not None:
+        return Secret(api_key, source="api_key")
+    if KEY_VARIABLE not in os.environ:
+        raise ConfigurationError(
+            f"there is no API key: api_key was not given, and {KEY_VARIABLE} is not set",
+            hint=f"export {KEY_VARIABLE}=..., or pass api_key=",
+        )
+    return Secret(HiddenStr(os.environ[KEY_VARIABLE]), source=KEY_VARIABLE)
+
+
+def _base_url(base_url: str | None, allow_insecure_http: bool) -> str:
+    source = "base_url" if base_url is not None else BASE_URL_VARIABLE
+    url = base_url if base_url is not None else os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
+    return parse_base_url(url, allow_insecure_http=allow_insecure_http, source=source)
+
+
+def _at_least_one(name: str, value: int) -> int:
+    if value < 1:
+        raise ConfigurationError(f"{name} is {value!r}, expected at least 1")
+    return value
+
+
+def _policy(policy: RetryPolicy, max_retries: int | None) -> RetryPolicy:
+    if max_retries is None:
+        return policy
+    if max_retries < 0:
+        raise ConfigurationError(f"max_retries is {max_retries}, expected 0 or more")
+    return msgspec.structs.replace(policy, max_retries=max_retries)
+
+
+def _with_query(url: str, query: Mapping[str, str]) -> str:
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(dict(query))}"
+
+
+claim(__name__)

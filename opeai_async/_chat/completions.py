@@ -1,0 +1,330 @@
+"""``client.chat.completions``: what can be asked, and how it is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
+
+import msgspec
+
+from opeai_async._chat.stream import ChatCompletionStream
+from opeai_async._core.call.params import (
+    CreateParams,
+    OutputMode,
+    ParseParams,
+    ReadOptions,
+    RunParams,
+    UnformattedRunParams,
+    choices_asked,
+    hidden_params,
+    one_of,
+    split_params,
+    split_run_params,
+)
+from opeai_async._io.complete import complete
+from opeai_async._io.exchange import Exchange
+from opeai_async.types.chunk import ChatCompletionChunk
+from opeai_async.types.completion import ChatCompletion
+from opeai_async.types.options import DIALECTS, ON_TRUNCATED, REASONING_TAGS, DialectMode, OnTruncated, ReasoningTags
+
+if TYPE_CHECKING:
+    # Loaded when they are first used.
+    from opeai_async._chat.client import AsyncOpeAI
+    from opeai_async._chat.structured import ParsedChatCompletionStream
+    from opeai_async._tools.run import Run
+    from opeai_async._tools.tool import RunTool
+    from opeai_async.types.parsed import ParsedChatCompletion
+
+CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
+ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
+T = TypeVar("T")
+
+
+class Completions:
+    """``client.chat.completions``.
+
+    See https://platform.openai.com/docs/api-reference/chat/create
+    """
+
+    def __init__(self, client: AsyncOpeAI) -> None:
+        self._client = client
+
+    @overload
+    async def create(
+        self, *, stream: Literal[False] | None = False, **params: Unpack[CreateParams]
+    ) -> ChatCompletion: ...
+
+    @overload
+    async def create(
+        self, *, stream: Literal[True], **params: Unpack[CreateParams]
+    ) -> ChatCompletionStream[ChatCompletionChunk]: ...
+
+    @overload
+    async def create(
+        self, *, stream: bool, **params: Unpack[CreateParams]
+    ) -> ChatCompletion | ChatCompletionStream[ChatCompletionChunk]: ...
+
+    @overload
+    async def create(
+        self,
+        *,
+        completion_type: type[CompletionT],
+        stream: Literal[False] | None = False,
+        **params: Unpack[CreateParams],
+    ) -> CompletionT: ...
+
+    @overload
+    async def create(
+        self, *, chunk_type: type[ChunkT], stream: Literal[True], **params: Unpack[CreateParams]
+    ) -> ChatCompletionStream[ChunkT]: ...
+
+    async def create(
+        self,
+        *,
+        stream: bool | None = False,
+        completion_type: type[Any] = ChatCompletion,
+        chunk_type: type[Any] = ChatCompletionChunk,
+        **params: Unpack[CreateParams],
+    ) -> Any:
+        """Ask for an answer: awaited whole, or with ``stream=True`` as a stream that is open when this returns.
+
+        Args:
+            stream: Whether to stream.
+            completion_type: A Struct that extends ``ChatCompletion``, to read vendor fields typed.
+            chunk_type: The same for chunks.
+            params: The API's parameters by name, see ``CompletionParams``, and the call's options, see ``CallOptions``.
+
+        Raises:
+            RequestValidationError: If a parameter is wrong; nothing was sent.
+            ConfigurationError: If an option of the call cannot be used; nothing was sent.
+            APIStatusError: If the server refused, after the retries.
+            APIConnectionError: If it was not reached, or not in time.
+            InvalidResponseError: If what answered is not this API.
+            StreamServerError: If the body of a 200 reports an error.
+        """
+        params = hidden_params(params)
+        if stream:
+            opened = self._stream(params, chunk_type, usage=False)
+            await opened.open_or_cancel()
+            return opened
+        fields, options = split_params(params)
+        client = self._client
+        mode: DialectMode = one_of("dialect", options.get("dialect", client.dialect), DIALECTS)
+        tags: ReasoningTags = one_of(
+            "reasoning_tags", options.get("reasoning_tags", client.reasoning_tags), REASONING_TAGS
+        )
+        on_truncated: OnTruncated = one_of(
+            "on_truncated", options.get("on_truncated", client.on_truncated), ON_TRUNCATED
+        )
+        make_exchange = client._exchange_maker(fields, options, stream=False, usage=False)  # pyright: ignore[reportPrivateUsage]
+        return await complete(
+            make_exchange(),
+            completion_type,
+            mode,
+            on_truncated=on_truncated,
+            reasoning_tags=tags,
+            choices=choices_asked(fields, options),
+        )
+
+    @overload
+    async def parse(
+        self,
+        *,
+        response_format: type[T],
+        mode: OutputMode = "json_schema",
+        strict: bool = True,
+        retries_on_invalid: int = 0,
+        **params: Unpack[ParseParams],
+    ) -> ParsedChatCompletion[T]: ...
+
+    @overload
+    async def parse(
+        self,
+        *,
+        response_format: Any,
+        mode: OutputMode = "json_schema",
+        strict: bool = True,
+        retries_on_invalid: int = 0,
+        **params: Unpack[ParseParams],
+    ) -> ParsedChatCompletion[Any]: ...
+
+    async def parse(
+        self,
+        *,
+        response_format: Any,
+        mode: OutputMode = "json_schema",
+        strict: bool = True,
+        retries_on_invalid: int = 0,
+        **params: Unpack[ParseParams],
+    ) -> ParsedChatCompletion[Any]:
+        """Ask for a value of a Python type; ``completion.parsed`` has it, checked.
+
+        Args:
+            response_format: The type: a Struct, dataclass, TypedDict, attrs class or pydantic model, or a list, union,
+                literal or enum. A field with a default is asked for all the same, where *strict* holds; one that may
+                be missing is ``X | None``.
+            mode: How to ask: ``"json_schema"``; ``"json_object"``, with the schema in the prompt, for models which know
+                no schemas; ``"tool"``, a call that the model must make, whose arguments are the value.
+            strict: Whether the server is to hold the model to the schema. A type that this cannot express, such as one
+                with a dict in it, is refused then.
+            retries_on_invalid: How often to send an answer that is not valid back to the model, with what is wrong.
+            params: As for ``create``, without ``response_format``.
+
+        Raises:
+            RequestValidationError: If the type cannot be asked for, or a parameter is wrong; nothing was sent.
+            InvalidOutputError: If the answer is not of that type. A refusal is no error: ``parsed`` is None then.
+            OpeAIError: As ``create`` does.
+        """
+        from opeai_async._chat.structured import parse
+        from opeai_async._core.schema.output_format import OutputFormat
+
+        output: OutputFormat[Any] = OutputFormat(response_format, mode=mode, strict=strict)
+        repair = params.get("dialect", self._client.dialect) == "repair"
+        create = cast("Callable[..., Awaitable[ChatCompletion]]", self.create)
+        return await parse(create, hidden_params(params), output, repair=repair, retries=retries_on_invalid)
+
+    @overload
+    def stream(self, **params: Unpack[CreateParams]) -> ChatCompletionStream[ChatCompletionChunk]: ...
+
+    @overload
+    def stream(self, *, chunk_type: type[ChunkT], **params: Unpack[CreateParams]) -> ChatCompletionStream[ChunkT]: ...
+
+    @overload
+    def stream(
+        self,
+        *,
+        response_format: type[T],
+        mode: OutputMode = "json_schema",
+        strict: bool = True,
+        **params: Unpack[ParseParams],
+    ) -> ParsedChatCompletionStream[T]: ...
+
+    @overload
+    def stream(
+        self,
+        *,
+        response_format: Any,
+        mode: OutputMode = "json_schema",
+        strict: bool = True,
+        **params: Unpack[ParseParams],
+    ) -> ParsedChatCompletionStream[Any]: ...
+
+    def stream(
+        self,
+        *,
+        chunk_type: type[Any] = ChatCompletionChunk,
+        response_format: Any = None,
+        mode: OutputMode = "json_schema",
+        strict: bool = True,
+        **params: Unpack[ParseParams],
+    ) -> ChatCompletionStream[Any]:
+        """A stream that opens with ``async with`` or at the first read, and asks the server for usage.
+
+        Args:
+            chunk_type: A Struct that extends ``ChatCompletionChunk``, to read vendor fields typed.
+            response_format: In the API's own form; or a Python type, see ``parse``: ``completion()`` has its value.
+            mode: How to ask for a value, see ``parse``.
+            strict: Whether the server is to hold the model to the schema, see ``parse``.
+            params: As for ``create``.
+
+        Raises:
+            RequestValidationError: If a parameter is wrong; nothing was sent.
+            ConfigurationError: If an option of the call cannot be used; nothing was sent.
+        """
+        hidden = hidden_params(params)
+        if response_format is None or isinstance(response_format, (Mapping, msgspec.Struct)):
+            plain = cast("CreateParams", {**hidden, "response_format": response_format})
+            return self._stream(plain, chunk_type, usage=True)
+        from opeai_async._chat.structured import ParsedChatCompletionStream
+        from opeai_async._core.schema.output_format import OutputFormat
+
+        output: OutputFormat[Any] = OutputFormat(response_format, mode=mode, strict=strict)
+        asked = cast("CreateParams", output.asked(hidden))
+        return ParsedChatCompletionStream(*self._parts_of_stream(asked, ChatCompletionChunk, usage=True), output)
+
+    @overload
+    def run(self, *, tools: Iterable[RunTool], **params: Unpack[RunParams]) -> Run[None]: ...
+
+    @overload
+    def run(
+        self,
+        *,
+        tools: Iterable[RunTool],
+        response_format: type[T],
+        mode: OutputMode = "json_schema",
+        strict: bool = True,
+        retries_on_invalid: int = 0,
+        **params: Unpack[UnformattedRunParams],
+    ) -> Run[T]: ...
+
+    @overload
+    def run(
+        self,
+        *,
+        tools: Iterable[RunTool],
+        response_format: Any,
+        mode: OutputMode = "json_schema",
+        strict: bool = True,
+        retries_on_invalid: int = 0,
+        **params: Unpack[UnformattedRunParams],
+    ) -> Run[Any]: ...
+
+    def run(
+        self,
+        *,
+        tools: Iterable[RunTool],
+        response_format: Any = None,
+        mode: OutputMode = "json_schema",
+        strict: bool = True,
+        retries_on_invalid: int = 0,
+        **params: Unpack[UnformattedRunParams],
+    ) -> Run[Any]:
+        """Run tools as one stream over all rounds: the model is asked, what it calls is run, it is told the results.
+
+        Args:
+            tools: Functions, ``@tool`` or plain ones; and definitions in the API's own form: a call of one of these
+                ends the run, with ``reason`` ``"tool_calls"``, after all others were run.
+            response_format: In the API's own form; or a Python type, see ``parse``: ``result.parsed`` has the value of
+                the last answer, checked.
+            mode, strict: How to ask for a value, see ``parse``; ``"tool"`` is not for runs.
+            retries_on_invalid: How often to send a last answer that is not valid back to the model.
+            params: As for ``stream``, and the options of a run, see ``RunOptionParams``. A ``tool_choice`` that
+                forces a call holds in the first round only. Timeouts and retries are those of each request.
+
+        Raises:
+            RequestValidationError: If a parameter is wrong, or a function cannot be a tool; nothing was sent.
+            ConfigurationError: If an option cannot be used; nothing was sent.
+        """
+        from opeai_async._tools.result import RunOptions
+        from opeai_async._tools.run import Run
+
+        plain, chosen = split_run_params(hidden_params(params))
+        options = RunOptions(**chosen)
+        if response_format is None or isinstance(response_format, (Mapping, msgspec.Struct)):
+            return Run(self.stream, {**plain, "response_format": response_format}, tools, options)
+        from opeai_async._chat.structured import RunOutput
+        from opeai_async._core.schema.output_format import OutputFormat
+
+        repair = params.get("dialect", self._client.dialect) == "repair"
+        asked: OutputFormat[Any] = OutputFormat(response_format, mode=mode, strict=strict)
+        return Run(self.stream, plain, tools, options, RunOutput(asked, repair=repair, retries=retries_on_invalid))
+
+    def _stream(self, params: CreateParams, chunk_type: type[ChunkT], *, usage: bool) -> ChatCompletionStream[ChunkT]:
+        return ChatCompletionStream(*self._parts_of_stream(params, chunk_type, usage=usage))
+
+    def _parts_of_stream(
+        self, params: CreateParams, chunk_type: type[ChunkT], *, usage: bool
+    ) -> tuple[Callable[[], Exchange], ReadOptions[ChunkT]]:
+        client = self._client
+        fields, options = split_params(params)
+        make_exchange = client._exchange_maker(fields, options, stream=True, usage=usage)  # pyright: ignore[reportPrivateUsage]
+        return make_exchange, ReadOptions(
+            chunk_type=chunk_type,
+            dialect=one_of("dialect", options.get("dialect", client.dialect), DIALECTS),
+            choices=choices_asked(fields, options),
+            on_truncated=one_of("on_truncated", options.get("on_truncated", client.on_truncated), ON_TRUNCATED),
+            reasoning_tags=one_of(
+                "reasoning_tags", options.get("reasoning_tags", client.reasoning_tags), REASONING_TAGS
+            ),
+            max_event_bytes=client.max_event_bytes,
+        )

@@ -1,0 +1,356 @@
+"""Rebuilds tool calls from their pieces.
+
+Which call a piece belongs to is decided by the first reason of these that applies, for servers get each of index, id
+and name wrong:
+
+1. another index with a name is another call, whatever its id;
+2. the same index with another name is another call;
+3. another id with a name is another call; without a name it is the same call at that index;
+4. a piece that has neither name nor id belongs to the latest call of its index, or to the latest call of all where its
+   index is new.
+
+Calls are kept in the order in which they first said something: a name, or arguments. One that never does is absent.
+Ids that two calls share are made distinct, because results must find their call. What is read right but sent otherwise
+than the API says is noted by name, as the repairs of ``_core/dialect/dialect.py`` are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from opeai_async._core.answer.extras import ExtraParts, named_fields
+from opeai_async._core.dialect.rules.values import SYNTHETIC_ID_PREFIX, distinct_id
+from opeai_async._core.dialect.tool_arguments import NONE_YET, ArgumentParts, Joint
+from opeai_async.errors import StreamTooLargeError
+from opeai_async.types.chunk import CustomCallDelta, FunctionCallDelta, ToolCallDelta
+from opeai_async.types.common import NO_EXTRA
+from opeai_async.types.completion import CustomCall, FunctionCall, ToolCall
+
+Note = Callable[[str], None]
+
+
+def checked_index(index: int, max_index: int, what: str) -> int:
+    """*index* itself, if a server may use it."""
+    if 0 <= index <= max_index:
+        return index
+    raise StreamTooLargeError(
+        f"a {what} has the index {_shown(index)}, expected 0 to {max_index}", limit=f"max_index={max_index}"
+    )
+
+
+def _shown(index: int) -> str:
+    return str(index) if abs(index) < 10**18 else "of more than 18 digits"
+
+
+class ToolCallParts:
+    """The tool calls of one choice.
+
+    Args:
+        is_single: Whether there is only one, whatever its pieces look like: a call of the API before it had tools.
+
+    Attributes:
+        in_order: The calls that have said something, in the order in which they began to.
+    """
+
+    __slots__ = (
+        "_begun",
+        "_by_id",
+        "_by_index",
+        "_flowing",
+        "_ids",
+        "_is_single",
+        "_latest",
+        "_max_index",
+        "_new_ids",
+        "_note",
+        "in_order",
+    )
+
+    def __init__(self, max_index: int, note: Note, *, is_single: bool = False) -> None:
+        self._max_index = max_index
+        self._is_single = is_single
+        self._note = note
+        self._by_index: dict[int, CallParts] = {}
+        self._by_id: dict[str, CallParts] = {}
+        self._ids: set[str] = set()
+        # By index: the calls of which a piece without braces is more of the arguments, and nothing else.
+        self._flowing: dict[int, CallParts] = {}
+        # By index: an id that came without a word, and may be that of the next call there.
+        self._new_ids: dict[int, str] = {}
+        self._latest: CallParts | None = None
+        self._begun = 0
+        self.in_order: list[CallParts] = []
+
+    def add(self, delta: ToolCallDelta) -> CallParts:
+        """Take a piece; returns the call it belongs to.
+
+        Raises:
+            StreamTooLargeError: If an index is out of bounds.
+        """
+        call, function = self._flowing.get(delta.index), delta.function
+        if (
+            call is None
+            or function is None
+            or function.name
+            or not (arguments := function.arguments)
+            or "}" in arguments
+            or "{" in arguments
+            or delta.id is not None
+            or delta.type
+            or delta.custom is not None
+            or delta.extra is not NO_EXTRA
+            or function.extra is not NO_EXTRA
+        ):
+            return self._add(delta)
+        call.function.arguments.pieces.append(arguments)  # what nearly all pieces are
+        return call
+
+    def _add(self, delta: ToolCallDelta) -> CallParts:
+        call = self._call_of(delta)
+        if delta.id is not None:
+            self._take_id(call, delta.id)
+        call.add(delta)
+        self._latest = call
+        if call.position < 0 and call.says_something():
+            call.position = len(self.in_order)
+            self.in_order.append(call)
+        if call.flows():
+            self._flowing[delta.index] = call
+        else:
+            self._flowing.pop(delta.index, None)
+        return call
+
+    def finish(self) -> None:
+        """Nothing more is expected: an id that has not come is made up."""
+        for call in self.in_order:
+            call.function.arguments.settle()
+        if not all(call.id for call in self.in_order):
+            self._note("tool_id_missing")
+        if len(self.in_order) < self._begun:
+            self._note("tool_call_empty")
+
+    def _take_id(self, call: CallParts, call_id: str) -> None:
+        if not call_id:
+            self._note("tool_id_empty")
+        elif not call.id:
+            call.sent_id, call.id = call_id, distinct_id(call_id, self._ids)
+            if call.id != call_id:
+                self._note("tool_id_shared")
+            self._ids.add(call.id)
+            self._by_id[call_id] = call
+        else:
+            self._note("tool_id_repeated" if call_id == call.sent_id else "tool_id_changed")
+
+    def add_named(self, delta: ToolCallDelta) -> None:
+        """The vendor fields that a user's Structs name, of a *delta* that has been added just now."""
+        call = self._by_index[delta.index]
+        call.extra.add(named_fields(delta))
+        if delta.function is not None:
+            call.function.extra.add(named_fields(delta.function))
+        if delta.custom is not None and call.custom is not None:
+            call.custom.extra.add(named_fields(delta.custom))
+
+    def _call_of(self, delta: ToolCallDelta) -> CallParts:
+        index, name = checked_index(delta.index, self._max_index, "tool call"), name_of(delta)
+        there, known = self._by_index.get(index), self._by_id.get(delta.id) if delta.id else None
+        call = there
+        if self._is_single:
+            call = self._latest
+        elif there is None:
+            if not name:
+                call = known or (None if delta.id else self._latest)
+        elif known is not None and known.index == index and name in ("", known.name):
+            call = None if _begins_another(known, delta, name) else known
+        elif self._is_another(there, delta, name):
+            call = None
+        if call is None:
+            call = self._begin(delta, there)
+        self._by_index[index] = call
+        return call
+
+    def _is_another(self, there: CallParts, delta: ToolCallDelta, name: str) -> bool:
+        """Whether *delta* is no part of *there*, although it has the same index."""
+        if _begins_another(there, delta, name) or (name and delta.index in self._new_ids):
+            return True
+        if delta.id and there.id and delta.id != there.sent_id and not _has_text(delta):
+            self._new_ids[delta.index] = delta.id
+        return False
+
+    def _begin(self, delta: ToolCallDelta, there: CallParts | None) -> CallParts:
+        checked_index(self._begun, self._max_index, "tool call's position")
+        if there is not None:
+            self._note("tool_index_shared")
+        elif delta.index != self._begun:
+            self._note("tool_index_gap")
+        self._begun += 1
+        call = CallParts(self._note, delta.index)
+        new_id = self._new_ids.pop(delta.index, None)
+        if new_id and not delta.id:
+            self._take_id(call, new_id)
+        if there is not None and not name_of(delta):
+            call.function.name.text = there.function.name.text  # it was told before the arguments
+        return call
+
+    def build(self) -> list[ToolCall]:
+        return [call.build() for call in self.in_order]
+
+
+def name_of(delta: ToolCallDelta) -> str:
+    """Return the name in *delta*; ``""`` if it has none."""
+    return (delta.function and delta.function.name) or (delta.custom and delta.custom.name) or ""
+
+
+def _has_text(delta: ToolCallDelta) -> bool:
+    return bool((delta.function and delta.function.arguments) or (delta.custom and delta.custom.input))
+
+
+def _begins_another(call: CallParts, delta: ToolCallDelta, name: str) -> bool:
+    """Whether *delta*, with *name*, begins another call than *call*."""
+    function = delta.function
+    if not name:
+        return call.is_named_again and function is not None and call.function.is_followed_by_another(function.arguments)
+    if (call.function.name if call.custom is None else call.custom.name).is_followed_by_another(name):
+        return True
+    if delta.id and call.id:
+        return delta.id != call.sent_id
+    return function is not None and name == call.name and call.function.is_followed_by_another(function.arguments)
+
+
+class _NameParts:
+    """A name: whole, repeated, in pieces, or late. It ends where the arguments begin, if it had begun before them."""
+
+    __slots__ = ("is_late", "note", "text", "was_ended")
+
+    def __init__(self, note: Note) -> None:
+        self.note = note
+        self.text = ""
+        self.is_late = False
+        self.was_ended = False
+
+    def is_followed_by_another(self, name: str | None) -> bool:
+        """Whether *name* is that of another call."""
+        return bool(name) and self.was_ended and bool(self.text) and name != self.text
+
+    def add(self, name: str | None, *, arguments_begin: bool) -> None:
+        """Take what one delta says."""
+        if not name:
+            self.is_late = not self.text
+        elif not self.text:
+            self.text = name
+            if self.is_late:
+                self.note("tool_name_late")
+        elif name == self.text:
+            self.note("tool_name_repeated")
+        elif not self.was_ended:
+            self.text += name
+            self.note("tool_name_pieces")
+        self.was_ended = self.was_ended or arguments_begin
+
+
+class FunctionParts:
+    """A function's name and arguments."""
+
+    __slots__ = ("arguments", "extra", "name")
+
+    def __init__(self, note: Note) -> None:
+        self.name = _NameParts(note)
+        self.arguments = ArgumentParts(note)
+        self.extra = ExtraParts()
+
+    def add(self, delta: FunctionCallDelta) -> None:
+        self.name.add(delta.name, arguments_begin=bool(delta.arguments))
+        if delta.arguments:
+            self.arguments.add(delta.arguments)
+        self.extra.add(delta.extra)
+
+    def __bool__(self) -> bool:
+        return bool(self.name.text or self.arguments)
+
+    def is_followed_by_another(self, arguments: str | None) -> bool:
+        """Whether *arguments* are those of another call: these are whole, and those are not the same again."""
+        if not (arguments or "").startswith("{") or not self.arguments.is_whole():
+            return False
+        text = self.arguments.text()
+        return text != NONE_YET and text.strip() != (arguments or "").strip()
+
+    def build(self) -> FunctionCall:
+        arguments = self.arguments.text() or NONE_YET
+        return FunctionCall(name=self.name.text, arguments=arguments, extra=self.extra.build())
+
+
+class CallParts:
+    """What has arrived of one tool call.
+
+    Attributes:
+        index: The index it began with.
+        position: Its place among the calls of the message; -1 until it says something.
+        id: Its id, which no other call of the message has; empty until it is known.
+        sent_id: That id as the server sent it.
+        is_named_again: Whether its name came again after its arguments were whole: more of them are another call's.
+    """
+
+    __slots__ = ("_note", "custom", "extra", "function", "id", "index", "is_named_again", "position", "sent_id", "type")
+
+    def __init__(self, note: Note, index: int = 0) -> None:
+        self._note = note
+        self.index = index
+        self.position = -1
+        self.id = self.sent_id = ""
+        self.type = ""
+        self.is_named_again = False
+        self.function = FunctionParts(note)
+        self.custom: _CustomParts | None = None
+        self.extra = ExtraParts()
+
+    @property
+    def name(self) -> str:
+        """The tool's name, as far as it is known."""
+        return (self.function if self.custom is None else self.custom).name.text
+
+    def add(self, delta: ToolCallDelta) -> None:
+        """Take what *delta* says of this call."""
+        if delta.type:
+            self.type = delta.type
+        if delta.function is not None:
+            if delta.function.name and not delta.function.arguments and self.function.arguments.is_whole():
+                self.is_named_again = True
+            self.function.add(delta.function)
+        if delta.custom is not None and (delta.custom.name or delta.custom.input):
+            self.custom = self.custom or _CustomParts(self._note)
+            self.custom.add(delta.custom)
+        self.extra.add(delta.extra)
+
+    def says_something(self) -> bool:
+        """Whether there is a name, or anything to give to the tool."""
+        return bool(self.function) or self.custom is not None
+
+    def flows(self) -> bool:
+        """Whether its next piece is more of its arguments, if it has no braces and nothing else."""
+        return self.custom is None and bool(self.function.name.text) and self.function.arguments.flows()
+
+    def build(self) -> ToolCall:
+        call_id = self.id or f"{SYNTHETIC_ID_PREFIX}{self.position}"
+        extra = self.extra.build()
+        if self.custom is not None:
+            return ToolCall(id=call_id, type=self.type or "custom", custom=self.custom.build(), extra=extra)
+        return ToolCall(id=call_id, type=self.type or "function", function=self.function.build(), extra=extra)
+
+
+class _CustomParts:
+    """A custom tool's name and input."""
+
+    __slots__ = ("_joint", "extra", "input", "name")
+
+    def __init__(self, note: Note) -> None:
+        self.name = _NameParts(note)
+        self.input: list[str] = []
+        self.extra = ExtraParts()
+        self._joint = Joint()
+
+    def add(self, delta: CustomCallDelta) -> None:
+        self.name.add(delta.name, arguments_begin=bool(delta.input))
+        self.input.append(delta.input or "")
+        self.extra.add(delta.extra)
+
+    def build(self) -> CustomCall:
+        return CustomCall(name=self.name.text, input=self._joint.of(self.input), extra=self.extra.build())

@@ -1,0 +1,63 @@
+"""Token counts: of several answers, added up; of one answer, told in parts; a vendor's own, such as a price, too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from opeai_async._core.json import is_object
+from opeai_async.types.common import NO_EXTRA, CompletionUsage, WireStruct
+
+
+def added(first: CompletionUsage | None, second: CompletionUsage | None) -> CompletionUsage | None:
+    """The sum of two counts; one alone where the other is not known."""
+    total: CompletionUsage | None = _added(first, second)
+    return total
+
+
+def latest(known: CompletionUsage | None, told: CompletionUsage) -> CompletionUsage:
+    """Return *told*, with what it does not say taken from *known*, which the same answer told before."""
+    if known is None or (
+        told.prompt_tokens is not None
+        and told.completion_tokens is not None
+        and (told.prompt_tokens_details is not None or known.prompt_tokens_details is None)
+        and (told.completion_tokens_details is not None or known.completion_tokens_details is None)
+        and not known.extra
+    ):
+        return told
+    whole = msgspec.structs.replace(
+        told,
+        **{
+            name: _kept(getattr(known, name), getattr(told, name)) for name in told.__struct_fields__ if name != "extra"
+        },
+        extra={**known.extra, **{name: value for name, value in told.extra.items() if value is not None}} or NO_EXTRA,
+    )
+    if told.total_tokens is None and whole.prompt_tokens is not None and whole.completion_tokens is not None:
+        whole.total_tokens = whole.prompt_tokens + whole.completion_tokens
+    return whole
+
+
+def _kept(known: Any, told: Any) -> Any:
+    return known if told is None else told
+
+
+def _added(first: Any, second: Any) -> Any:
+    if first is None or second is None:
+        return second if first is None else first
+    if isinstance(first, WireStruct):
+        names = set(first.__struct_fields__) & set(second.__struct_fields__)
+        return msgspec.structs.replace(
+            first, **{name: _added(getattr(first, name), getattr(second, name)) for name in names}
+        )
+    if is_object(first) and is_object(second):
+        if not (first and second):
+            return first or second  # the one empty `extra` that all share stays it
+        return {name: _added(first.get(name), second.get(name)) for name in first | second}
+    if _is_number(first) and _is_number(second):
+        return first + second
+    return second
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

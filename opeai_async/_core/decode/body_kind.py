@@ -1,0 +1,129 @@
+"""What kind of body a 200 brought, decided by its first bytes: gateways lie in both content-type and ``stream``."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import TypeVar
+
+import msgspec
+
+from opeai_async._core.call.http import ResponseHead
+from opeai_async._core.call.send_back import flattened
+from opeai_async._core.decode.decoder import decode_completion
+from opeai_async._core.dialect.api_errors import excerpt, page_title
+from opeai_async._core.dialect.dialect import Dialect
+from opeai_async._core.json import JSONObject, is_array, is_object
+from opeai_async.errors import InvalidResponseError
+from opeai_async.types.completion import ChatCompletion
+
+CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
+
+_PAGE_HINT = (
+    "a web page answered: base_url points at a site and not at the API's root, such as https://host/v1, or a login "
+    "page or a filter of this network came in between"
+)
+_BOM = b"\xef\xbb\xbf"
+_FIRST = re.compile(rb"(?:\xef\xbb\xbf)?+[ \t\r\n]*([^ \t\r\n])").match
+
+
+class BodyKind(Enum):
+    """What the first bytes say."""
+
+    JSON = "JSON"
+    EVENTS = "an event stream"
+    MARKUP = "HTML"
+
+
+def kind_of(prefix: bytes) -> BodyKind | None:
+    """The kind of the body that begins with *prefix*; None while there is only white space, or half a BOM."""
+    if len(prefix) < len(_BOM) and _BOM.startswith(prefix):
+        return None
+    found = _FIRST(prefix)
+    if found is None:
+        return None
+    start = found[1]
+    if start in b"{[":
+        return BodyKind.JSON
+    return BodyKind.MARKUP if start == b"<" else BodyKind.EVENTS
+
+
+def invalid_response(head: ResponseHead, body: bytes, why: str) -> InvalidResponseError:
+    """The error for a response that is not this API's."""
+    encoding = head.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in _DECODED:
+        why = f"{why} in the encoding {encoding!r}, which was not asked for"
+    title = page_title(body)
+    content_type = head.content_type or "missing"
+    return InvalidResponseError(
+        f"HTTP {head.status} from {head.host} with content-type {content_type}: {why}{title and f' ({title})'}",
+        status_code=head.status,
+        content_type=head.content_type,
+        excerpt=excerpt(body),
+        request_id=head.request_id,
+        hint=_PAGE_HINT if kind_of(body) is BodyKind.MARKUP else None,
+    )
+
+
+def content_length(head: ResponseHead) -> int:
+    """Return the length that *head* announces, in bytes; 0 if it announces none."""
+    value = head.headers.get("content-length", "")
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else 0
+
+
+def too_large_body(head: ResponseHead, size: int, limit: int) -> InvalidResponseError:
+    """Return the error for a JSON body that is not read, because it is announced to be too large."""
+    return invalid_response(head, b"", f"the body is announced with {size} bytes, expected no more than {limit}")
+
+
+_DECODED = ("", "identity", "gzip", "deflate")
+_DONE_AFTER = re.compile(rb"\s*data:\s*\[DONE\]\s*$")
+
+
+def decode_json(head: ResponseHead, body: bytes, completion_type: type[CompletionT], dialect: Dialect) -> CompletionT:
+    """The answer in a body that should be JSON.
+
+    Raises:
+        StreamServerError: If the body reports an error.
+        InvalidResponseError: If it is no answer.
+    """
+    kind = kind_of(body)
+    if kind is not BodyKind.JSON:
+        found = "an empty body" if kind is None else kind.value
+        raise invalid_response(head, body, f"expected a JSON object, got {found}")
+    body = body.removeprefix(_BOM)
+    if (done := _DONE_AFTER.search(body)) is not None:
+        dialect.note("done_after_json")
+        body = body[: done.start()]
+    try:
+        return decode_completion(body, completion_type, dialect)
+    except InvalidResponseError as exc:
+        raise invalid_response(head, body, exc.message) from None
+
+
+def as_one_chunk(completion: ChatCompletion) -> bytes:
+    """*completion* as the only event of a stream, for servers which ignore ``stream``."""
+    body: JSONObject = {**on_the_wire(completion), "object": "chat.completion.chunk"}
+    for choice in body["choices"]:
+        delta = choice["delta"] = choice.pop("message")
+        calls = delta.get("tool_calls")
+        for position, call in enumerate(calls if is_array(calls) else ()):
+            if is_object(call):  # else it is what could not be read as a call
+                call["index"] = position
+    return msgspec.json.encode(body)
+
+
+def on_the_wire(completion: ChatCompletion) -> JSONObject:
+    """*completion* as a server would send it, with the zeros that Structs leave out.
+
+    Reasoning has the name it came under, so that the second reading notes that name too.
+    """
+    body: JSONObject = {"choices": [], **flattened(completion)}
+    for choice in body["choices"]:
+        choice.setdefault("index", 0)
+        message = choice["message"]
+        if "reasoning" in message and "reasoning_content" in message:
+            message["reasoning"] = message.pop("reasoning_content")
+    if completion.usage is not None:
+        body["usage"] = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, **body["usage"]}
+    return body

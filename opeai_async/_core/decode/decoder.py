@@ -1,0 +1,259 @@
+"""The one place where bytes become Structs: the fast tier.
+
+Each wire type has a *strict twin* (``strict_twins.py``) that refuses what is out of the ordinary, so one typed decode
+does the work and all the checking. What it refuses goes to the tolerant tier (``_core/dialect/dialect.py``), which
+repairs it, keeps unnamed fields in ``extra`` and finds error objects. A stream begins with the *plain* twin, which
+refuses what few streams carry, too, and keeps it until that happens. Where a server sends unnamed fields all the time,
+a wider twin that knows them (``vendor_fields.py``) takes the strict one's place for the rest of the stream.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from opeai_async._core.decode.strict_twins import DECODE_ERRORS, plain_twin, strict_twin
+from opeai_async._core.decode.template import MIN_EVENTS, Template, template_of
+from opeai_async._core.decode.vendor_fields import LIBRARY, VendorFields
+from opeai_async._core.dialect.dialect import Dialect
+from opeai_async._core.dialect.tool_arguments import is_json_object
+from opeai_async._core.sse import ServerSentEvent
+from opeai_async.types.chunk import ChatCompletionChunk, ChoiceDelta
+from opeai_async.types.completion import ChatCompletion
+
+ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
+CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
+StructT = TypeVar("StructT", bound=Struct)
+
+DONE = b"[DONE]"
+
+_MAX_TEMPLATES = 64  # per stream; some servers change what chunks have in common once a second
+
+
+class ChunkDecoder(Generic[ChunkT]):
+    """Decodes the payloads of one stream.
+
+    Args:
+        chunk_type: ``ChatCompletionChunk``, or a Struct that extends it.
+        dialect: What the tolerant tier remembers of this stream.
+
+    Attributes:
+        template: What the latest chunks have in common, or None; to be set to None where it is no use any more.
+    """
+
+    __slots__ = (
+        "_chunk_type",
+        "_decode",
+        "_decode_before_half",
+        "_dialect",
+        "_is_plain",
+        "_needs_no_care",
+        "_templates_left",
+        "_vendor_fields",
+        "template",
+    )
+
+    def __init__(self, chunk_type: type[ChunkT], dialect: Dialect) -> None:
+        self._chunk_type = chunk_type
+        self._decode = self._decode_before_half = plain_decode(chunk_type)
+        self._is_plain = True
+        self._vendor_fields: VendorFields | None = None
+        self._dialect = dialect
+        self._needs_no_care = False
+        self._templates_left = _MAX_TEMPLATES
+        self.template: Template[ChunkT] | None = None
+
+    def decode_ordinary(self, payloads: list[bytes]) -> list[ChunkT] | None:
+        """All of *payloads* as chunks, or None if any of them is out of the ordinary."""
+        try:
+            chunks = list(map(self._decode, payloads))
+        except DECODE_ERRORS:
+            return self._decode_less_plain(payloads)
+        if not self._needs_no_care:
+            return self._with_care(chunks)
+        if self._templates_left and self._is_plain and len(payloads) >= MIN_EVENTS:
+            self._templates_left -= 1
+            self.template = template_of(payloads, chunks, self._decode)
+        return chunks
+
+    def decode_sole(self, payload: bytes) -> list[ChunkT] | None:
+        """As ``decode_ordinary``, for one payload that comes alone."""
+        if not self._needs_no_care:
+            return self.decode_ordinary([payload])
+        try:
+            return [self._decode(payload)]
+        except DECODE_ERRORS:
+            return self._decode_less_plain([payload])
+
+    def _decode_less_plain(self, payloads: list[bytes]) -> list[ChunkT] | None:
+        if not self._is_plain:
+            return None
+        self._take_rare_fields()
+        return self.decode_ordinary(payloads)
+
+    def decode(self, payload: bytes) -> ChunkT | None:
+        """One payload as a chunk; None if it is nothing a user would want to see.
+
+        Raises:
+            StreamServerError: If the payload reports an error.
+            StreamDecodeError: If it is no chunk and cannot be made one.
+        """
+        if self._dialect.wants_next:
+            return self._read_odd(payload)
+        try:
+            chunk = self._decode(payload)
+        except DECODE_ERRORS:
+            if not self._is_plain:
+                return self._decode_refused(payload)
+            self._take_rare_fields()
+            return self.decode(payload)
+        if self._needs_no_care or self._with_care([chunk]) is not None:
+            return chunk
+        return self._dialect.read_chunk(payload, self._chunk_type)
+
+    def _take_rare_fields(self) -> None:
+        """The stream is no plain one; from now on it is not taken for one."""
+        self._is_plain = False
+        self.template = None
+        self._decode = strict_decode(self._chunk_type)
+
+    def _decode_refused(self, payload: bytes) -> ChunkT | None:
+        if self._vendor_fields is None:
+            self._vendor_fields = VendorFields(self._chunk_type, LIBRARY)
+        vendor_fields = self._vendor_fields
+        wider = vendor_fields.guess(
+            payload, has_alias=self._dialect.has_reasoning_alias, has_deltas=self._dialect.has_deltas
+        )
+        if wider is not None:
+            self._widen(wider, vendor_fields)
+            return self.decode(payload)
+        chunk = self._read_odd(payload)
+        if chunk is not None:
+            wider = vendor_fields.learn(
+                chunk, has_alias=self._dialect.has_reasoning_alias, has_deltas=self._dialect.has_deltas
+            )
+            if wider is not None:
+                self._widen(wider, vendor_fields)
+        return chunk
+
+    def _read_odd(self, payload: bytes) -> ChunkT | None:
+        """One payload by the tolerant tier, which then wants the next one too if half a character is missing."""
+        chunk = self._dialect.read_chunk(payload, self._chunk_type)
+        if self._dialect.wants_next and self._decode is not _refuse:
+            self._decode_before_half, self._decode, self.template = self._decode, _refuse, None
+        elif self._decode is _refuse and not self._dialect.wants_next:
+            self._decode = self._decode_before_half
+        return chunk
+
+    def _widen(self, decode: Callable[[bytes], ChunkT], vendor_fields: VendorFields) -> None:
+        self._decode = decode
+        self._needs_no_care = self._needs_no_care and not vendor_fields.have_alias
+
+    def _with_care(self, chunks: list[ChunkT]) -> list[ChunkT] | None:
+        """*chunks*, once the dialect knows of them; None if it wants to read them itself.
+
+        It needs to know where a stream's reasoning comes from. That is told by its first text, as long as all is
+        ordinary; where it comes under another name, the dialect also looks for copies under the usual one.
+        """
+        if self._vendor_fields is not None and self._vendor_fields.have_alias:
+            return chunks if self._dialect.saw_aliased(_deltas(chunks)) else None
+        if self._dialect.reasons_elsewhere:
+            return None if any(delta.reasoning_content for delta in _deltas(chunks)) else chunks
+        for chunk in chunks:
+            for choice in chunk.choices:
+                delta = choice.delta
+                if delta.reasoning_content or delta.content:
+                    self._needs_no_care = True
+                    self._dialect.saw_ordinary(delta.reasoning_content)
+                    return chunks
+        return chunks
+
+    def decode_event(self, event: ServerSentEvent) -> ChunkT | None:
+        """One event as a chunk; None if it is nothing a user would want to see.
+
+        Raises:
+            StreamServerError: If the event reports an error, by its name or by its data.
+            StreamDecodeError: If it is no chunk and cannot be made one.
+        """
+        if event.event == "message":
+            return self.decode(event.data)
+        if event.event.lower() == "error":
+            raise self._dialect.read_error_event(event.data)
+        return self._dialect.read_named_event(event.event, event.data, self._chunk_type)
+
+
+def _deltas(chunks: Iterable[ChatCompletionChunk]) -> list[ChoiceDelta]:
+    return [choice.delta for chunk in chunks for choice in chunk.choices]
+
+
+def decode_completion(body: bytes, completion_type: type[CompletionT], dialect: Dialect) -> CompletionT:
+    """A whole, non-streamed answer.
+
+    Raises:
+        StreamServerError: If the body reports an error.
+        InvalidResponseError: If the body is no completion.
+    """
+    try:
+        completion = strict_decode(completion_type)(body)
+    except DECODE_ERRORS:
+        return dialect.read_completion(body, completion_type)
+    return dialect.read_completion(body, completion_type) if is_odd(completion) else completion
+
+
+def is_odd(completion: ChatCompletion) -> bool:
+    """Tell whether *completion*, which the strict decode took, has oddities that no type can refuse."""
+    if not completion.choices:
+        return True
+    for message in (choice.message for choice in completion.choices):
+        calls = message.tool_calls or []
+        functions = [call.function for call in calls if call.custom is None]
+        if message.function_call is not None:
+            functions.append(message.function_call)
+        audio = message.audio
+        if (
+            len({call.id for call in calls}) < len(calls)
+            or not all(is_json_object(function.arguments) for function in functions)
+            or (audio is not None and not (audio.id or audio.data or audio.transcript or audio.extra))
+        ):
+            return True
+    return False
+
+
+def decode_chunk(data: bytes | str) -> ChatCompletionChunk:
+    """One recorded event's data as a chunk: vendor fields in ``extra``, oddities repaired as in a stream.
+
+    Raises:
+        StreamServerError: If the data reports an error.
+        StreamDecodeError: If it is no chunk.
+    """
+    payload = data.encode("utf-8", "replace") if isinstance(data, str) else data
+    chunk = ChunkDecoder(ChatCompletionChunk, Dialect()).decode(payload)
+    return ChatCompletionChunk() if chunk is None else chunk
+
+
+def strict_decode(wire_type: type[StructT]) -> Callable[[bytes], StructT]:
+    """A function that decodes JSON into *wire_type*, and refuses what is out of the ordinary."""
+    return strict_decoder(wire_type).decode
+
+
+def strict_decoder(wire_type: type[StructT]) -> msgspec.json.Decoder[StructT]:
+    """A decoder of *wire_type* that refuses what is out of the ordinary."""
+    return _decoder(wire_type, strict_twin)
+
+
+def plain_decode(chunk_type: type[StructT]) -> Callable[[bytes], StructT]:
+    """As ``strict_decode``, but it refuses what few streams carry, too."""
+    return _decoder(chunk_type, plain_twin).decode
+
+
+def _refuse(_: bytes) -> Any:
+    raise msgspec.ValidationError("half a character is missing")
+
+
+@functools.lru_cache(maxsize=128)
+def _decoder(wire_type: type[Any], twin_of: Callable[[type[Any]], type[Struct]]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(twin_of(wire_type))

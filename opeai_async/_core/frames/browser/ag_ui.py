@@ -1,0 +1,301 @@
+"""Frames to the events of AG-UI, the protocol between agents and user interfaces, version 1.0.
+
+An answer is a run: ``RUN_STARTED`` ... ``RUN_FINISHED`` or ``RUN_ERROR``. Each round is a step, and one message of the
+assistant, to which its calls belong; a reader puts messages and calls together by their ids. So an id stands for one
+thing in the whole thread: messages are named after the run, and calls as ``CallIds`` says.
+
+======================== ===================================================================================
+frame                    events
+======================== ===================================================================================
+start, round             RUN_STARTED, STEP_STARTED; STEP_FINISHED of the round before
+content, refusal, audio  TEXT_MESSAGE_START, _CONTENT, _END (what is said by sound, as its transcript)
+reasoning                REASONING_START, REASONING_MESSAGE_START, _CONTENT, _END, REASONING_END
+tool_call                TOOL_CALL_START, _ARGS; _END where nothing more comes of it
+tool_finished            TOOL_CALL_RESULT
+tool_approval            an interrupt in the outcome of RUN_FINISHED; a later run answers it by its id
+annotations              CUSTOM, with the name ``annotations``
+done, error              RUN_FINISHED, or RUN_ERROR where the answer is not whole
+======================== ===================================================================================
+
+See https://docs.ag-ui.com/concepts/events
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, TypeAlias
+
+import msgspec
+
+from opeai_async._core.frames.browser.told_calls import CUT_OFF, TOOL_ERRORS, CallIds
+from opeai_async._core.frames.encoders import with_extra
+from opeai_async._public import claim
+from opeai_async.types.common import CompletionUsage
+from opeai_async.types.frames import (
+    AnnotationsFrame,
+    AudioFrame,
+    ContentFrame,
+    DoneFrame,
+    ErrorFrame,
+    Frame,
+    ReasoningFrame,
+    RefusalFrame,
+    RoundFrame,
+    StartFrame,
+    ToolApprovalFrame,
+    ToolCallFrame,
+    ToolFinishedFrame,
+    ToolStartedFrame,
+)
+
+Event: TypeAlias = dict[str, Any]
+
+
+class AGUIEncoder:
+    """Encodes the frames of one answer for a client of AG-UI 1.0: ``encode=`` of ``sse`` and of ``relay``.
+
+    A frame becomes none, one or several messages, each the JSON of one event; the response needs ``SSE_HEADERS``.
+    Other choices than *choice* are left out, and sound, of which the transcript is sent as text. Where a run waits for
+    approval, it finishes with interrupts whose ids are those of the calls: the client's next run answers them in
+    ``resume``. Make one encoder for each response.
+
+    Args:
+        thread_id: The conversation, as the client named it (``threadId``); None for a new one.
+        run_id: The run, likewise (``runId``).
+        choice: The choice that is told.
+    """
+
+    def __init__(self, *, thread_id: str | None = None, run_id: str | None = None, choice: int = 0) -> None:
+        # Made up once, so that a server that sends no ids does not have two answers taken for one.
+        self._run_id = run_id or f"run-{uuid.uuid4().hex}"
+        self._thread_id = thread_id or f"thread-{uuid.uuid4().hex}"
+        self._choice = choice
+        self._model = ""
+        self._round = 0  # 0 until the run is told of
+        self._text = ""  # id of the message whose text is open
+        self._reasoning = ""  # id of the reasoning that is open
+        self._reasonings = 0
+        self._ids = CallIds()
+        self._calls: dict[tuple[bool, int], _Call] = {}
+        self._interrupts: list[Event] = []
+
+    def __call__(self, frame: Frame) -> list[str] | None:
+        """The messages that tell *frame*; None if there is nothing to tell."""
+        return [msgspec.json.encode(event).decode() for event in self._events_of(frame)] or None
+
+    def _events_of(self, frame: Frame) -> list[Event]:
+        if isinstance(frame, StartFrame):
+            self._ids.begin(frame.id)
+            self._model = frame.model
+            return self._begun()
+        if isinstance(frame, RoundFrame):
+            self._ids.begin(frame.id)
+            return [*self._begun(), *self._step_end(), *self._step_begun(frame.round)]
+        if isinstance(frame, DoneFrame):
+            return [*self._begun(), *self._done(frame)]
+        if isinstance(frame, ErrorFrame):
+            return [*self._begun(), *self._text_end(), _error(frame.code, frame.message)]
+        if isinstance(frame, (ToolStartedFrame, ToolApprovalFrame, ToolFinishedFrame)):
+            return [*self._begun(), *self._run(frame)]
+        if getattr(frame, "choice", None) != self._choice:
+            return []
+        return [*self._begun(), *self._content(frame)]
+
+    # --- runs and steps ----------------------------------------------------------------------------------------------
+
+    def _begun(self) -> list[Event]:
+        """The beginning; a reader that comes in later has not seen the frame that tells it."""
+        if self._round:
+            return []
+        return [{"type": "RUN_STARTED", **self._names(), "protocolVersion": "1.0"}, *self._step_begun(1)]
+
+    def _names(self) -> Event:
+        return {"threadId": self._thread_id, "runId": self._run_id}
+
+    def _step_begun(self, number: int) -> list[Event]:
+        self._round = number
+        return [{"type": "STEP_STARTED", "stepName": f"round {number}"}]
+
+    def _step_end(self) -> list[Event]:
+        """What was open is closed: nothing more comes of this answer of the model."""
+        events = self._text_end()
+        for call in self._calls.values():
+            events += call.end()
+        return [*events, {"type": "STEP_FINISHED", "stepName": f"round {self._round}"}]
+
+    def _done(self, frame: DoneFrame) -> list[Event]:
+        if frame.reason == "truncated":
+            return [*self._text_end(), _error("truncated", CUT_OFF)]
+        events = self._step_end()
+        finished: Event = {"type": "RUN_FINISHED", **self._names(), "outcome": self._outcome(frame)}
+        if frame.usage is not None:
+            finished["usage"] = [_usage(frame.usage, self._model)]
+        return [*events, finished]
+
+    def _outcome(self, frame: DoneFrame) -> Event:
+        if frame.reason != "completed":
+            return {"type": "cancelled"}
+        if self._interrupts:
+            return {"type": "interrupt", "interrupts": self._interrupts}
+        pending = [call.id for call in self._calls.values() if not call.has_result]
+        return {"type": "success", "pendingToolCallIds": pending} if pending else {"type": "success"}
+
+    # --- texts -------------------------------------------------------------------------------------------------------
+
+    @property
+    def _message_id(self) -> str:
+        return f"{self._run_id}-{self._round}"
+
+    def _content(self, frame: Frame) -> list[Event]:
+        if isinstance(frame, ReasoningFrame):
+            return self._reasoned(frame.text)
+        if isinstance(frame, (ContentFrame, RefusalFrame)):
+            return self._said(frame.text)
+        if isinstance(frame, AudioFrame):
+            return self._said(frame.transcript) if frame.transcript else []
+        if isinstance(frame, ToolCallFrame):
+            return [*self._text_end(), *self._called(frame)]
+        assert isinstance(frame, AnnotationsFrame)
+        notes = with_extra(msgspec.to_builtins(frame.annotations))
+        return [{"type": "CUSTOM", "name": "annotations", "value": notes}]
+
+    def _said(self, text: str) -> list[Event]:
+        events: list[Event] = []
+        if not self._text:
+            events += self._text_end()
+            self._text = self._message_id
+            events.append({"type": "TEXT_MESSAGE_START", "messageId": self._text, "role": "assistant"})
+        return [*events, {"type": "TEXT_MESSAGE_CONTENT", "messageId": self._text, "delta": text}]
+
+    def _reasoned(self, text: str) -> list[Event]:
+        events: list[Event] = []
+        if not self._reasoning:
+            events += self._text_end()
+            self._reasonings += 1
+            self._reasoning = f"{self._run_id}-reasoning-{self._reasonings}"
+            named = {"messageId": self._reasoning}
+            events.append({"type": "REASONING_START", **named})
+            events.append({"type": "REASONING_MESSAGE_START", **named, "role": "reasoning"})
+        return [*events, {"type": "REASONING_MESSAGE_CONTENT", "messageId": self._reasoning, "delta": text}]
+
+    def _text_end(self) -> list[Event]:
+        """The end of the text or the reasoning that is open, if there is one."""
+        events: list[Event] = []
+        if self._text:
+            events.append({"type": "TEXT_MESSAGE_END", "messageId": self._text})
+        if self._reasoning:
+            events.append({"type": "REASONING_MESSAGE_END", "messageId": self._reasoning})
+            events.append({"type": "REASONING_END", "messageId": self._reasoning})
+        self._text = self._reasoning = ""
+        return events
+
+    # --- calls -------------------------------------------------------------------------------------------------------
+
+    def _called(self, frame: ToolCallFrame) -> list[Event]:
+        key = (frame.kind == "function_call", frame.index)
+        call = self._calls.get(key)
+        if call is None:
+            if self._ids.is_missed(frame):
+                return []
+            call = self._calls[key] = _Call(frame.index, self._message_id, self._ids)
+        return call.add(frame)
+
+    def _run(self, frame: ToolStartedFrame | ToolApprovalFrame | ToolFinishedFrame) -> list[Event]:
+        """A tool that runs has all of its arguments, and one that has run has a result."""
+        call = self._calls.get((False, frame.index))
+        if frame.resumed:
+            events, call_id = [], frame.id  # it is in the messages that the client has
+        elif call is not None:
+            events, call_id = [*self._text_end(), *call.end()], call.id
+        else:
+            return []  # the reader has come in after it was told
+        if isinstance(frame, ToolApprovalFrame):
+            self._interrupts.append({"id": frame.id, "reason": "tool_approval", "toolCallId": call_id})
+        if not isinstance(frame, ToolFinishedFrame):
+            return events
+        if call is not None:
+            call.has_result = True
+        named = {"messageId": f"{self._run_id}-result-{call_id}", "toolCallId": call_id, "role": "tool"}
+        return [*events, {"type": "TOOL_CALL_RESULT", **named, "content": _result(frame)}]
+
+
+class _Call:
+    """What was told of one call. It begins when its name is settled: where its arguments begin, or at the end.
+
+    Attributes:
+        id: Under which it is told; empty until then.
+        has_result: Whether its result was told.
+    """
+
+    __slots__ = ("_ids", "_index", "_is_ended", "_message_id", "_name", "_server_id", "_waiting", "has_result", "id")
+
+    def __init__(self, index: int, message_id: str, ids: CallIds) -> None:
+        self.id = ""
+        self.has_result = False
+        self._ids = ids
+        self._index = index
+        self._message_id = message_id
+        self._server_id: str | None = None
+        self._name = ""
+        self._waiting = ""  # arguments that came before the name
+        self._is_ended = False
+
+    def add(self, frame: ToolCallFrame) -> list[Event]:
+        """What *frame* adds."""
+        if self._is_ended:  # it was run early, and has gone on: what it begins again with is the same call
+            self._is_ended = False
+            return [self._start(), *self._arguments(frame.arguments)]
+        if self.id:
+            return self._arguments(frame.arguments)
+        self._server_id, self._name = frame.id or self._server_id, frame.name or self._name
+        self._waiting += frame.arguments
+        return self._begun() if self._name and self._waiting else []
+
+    def end(self) -> list[Event]:
+        """The call is whole; told once."""
+        if self._is_ended:
+            return []
+        self._is_ended = True
+        begun = [] if self.id else self._begun()
+        return [*begun, {"type": "TOOL_CALL_END", "toolCallId": self.id}]
+
+    def _begun(self) -> list[Event]:
+        self.id = self._ids.new(self._server_id, self._index)
+        return [self._start(), *self._arguments(self._waiting)]
+
+    def _start(self) -> Event:
+        named = {"toolCallId": self.id, "toolCallName": self._name}
+        return {"type": "TOOL_CALL_START", **named, "parentMessageId": self._message_id}
+
+    def _arguments(self, text: str) -> list[Event]:
+        return [{"type": "TOOL_CALL_ARGS", "toolCallId": self.id, "delta": text}] if text else []
+
+
+def _result(frame: ToolFinishedFrame) -> str:
+    """Return what is told of a result; where that is nothing, an empty text still says that there is one."""
+    if isinstance(frame.result, str):
+        return frame.result
+    if frame.result is not None:
+        return msgspec.json.encode(frame.result).decode()
+    return msgspec.json.encode({"error": TOOL_ERRORS[frame.error]}).decode() if frame.error is not None else ""
+
+
+def _error(code: str, message: str) -> Event:
+    return {"type": "RUN_ERROR", "message": message, "code": code}
+
+
+def _usage(usage: CompletionUsage, model: str) -> Event:
+    """Return token counts in the protocol's words, without those that are not known."""
+    prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
+    counts = {
+        "model": model or None,
+        "inputTokens": usage.prompt_tokens,
+        "outputTokens": usage.completion_tokens,
+        "totalTokens": usage.total_tokens,
+        "reasoningTokens": completion.reasoning_tokens if completion is not None else None,
+        "cachedInputTokens": prompt.cached_tokens if prompt is not None else None,
+    }
+    return {name: count for name, count in counts.items() if count is not None}
+
+
+claim(__name__)

@@ -1,0 +1,142 @@
+"""What a model is told of a tool call: the result as text, JSON or content parts, or what went wrong.
+
+An error is JSON with the one field ``error``, a sentence that says what was expected. What an exception says is not in
+it: that text was written for programmers, and may hold a password or a customer's data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, TypeAlias, TypeGuard, cast, get_args
+
+import msgspec
+
+from opeai_async._core.call.encode import as_builtin
+from opeai_async._core.call.send_back import flattened
+from opeai_async._core.schema.schema import Mismatch
+from opeai_async._public import claim
+from opeai_async.types.common import WireStruct
+from opeai_async.types.frames import ToolErrorCode
+from opeai_async.types.request import ContentPart, TextPart
+
+ToolContent: TypeAlias = str | list[Any]
+
+_PARTS: tuple[type[WireStruct], ...] = get_args(ContentPart)
+
+
+class ToolError(Exception):
+    """Raise it in a tool to tell the model what is wrong: the message is sent as it is."""
+
+
+class ToolAnswer(NamedTuple):
+    """What became of a call.
+
+    Attributes:
+        content: What the model is told.
+        error: Why there is no result; None if there is one.
+        result: What the tool returned; only this side knows it.
+        exception: What it raised, or why its result could not be told.
+    """
+
+    content: ToolContent
+    error: ToolErrorCode | None = None
+    result: Any = None
+    exception: BaseException | None = None
+
+
+def content_of(result: Any) -> ToolContent:
+    """*result* as the content of a tool's message.
+
+    Text goes as it is. A content part, or a list in which there is one, goes as content parts, and text in that list as
+    text parts. Everything else that has a JSON form goes as JSON, by the rule for requests (``as_builtin``), None too,
+    because some servers refuse a message without content.
+
+    Raises:
+        TypeError, ValueError: If it has no JSON form.
+    """
+    if isinstance(result, str):
+        return _sendable(result)
+    if isinstance(result, _PARTS):
+        return [result]
+    if _is_row(result) and any(isinstance(item, _PARTS) for item in result):
+        return [TextPart(_sendable(item)) if isinstance(item, str) else item for item in result]
+    return msgspec.json.encode(flattened(result), enc_hook=as_builtin).decode()
+
+
+def answer_with(result: Any) -> ToolAnswer:
+    """Tell the model *result*.
+
+    A result that cannot be told is no failure: the tool has done its work, and a model that is told otherwise orders a
+    second time. ``exception`` then says what is in the way.
+    """
+    try:
+        return ToolAnswer(content_of(result), result=result)
+    except Exception as exc:  # noqa: BLE001 - a conversion of the result's own may raise anything
+        note = f"The tool has done its work, but its result, a {type(result).__name__}, cannot be shown as JSON."
+        content = msgspec.json.encode({"done": True, "note": note}).decode()
+        return ToolAnswer(content, result=result, exception=exc)
+
+
+def unknown_tool(name: str, known: Iterable[str]) -> ToolAnswer:
+    """What to say of a tool that there is not."""
+    return _error("unknown_tool", f"There is no tool named {name!r}. The tools are: {', '.join(known)}.")
+
+
+def wrong_arguments(mismatch: Mismatch) -> ToolAnswer:
+    """What to say of arguments that do not fit: what was expected, what came, and where."""
+    message = f"The arguments do not fit: {mismatch.reason} - at {mismatch.path}"
+    return _error("invalid_arguments", message, mismatch)
+
+
+def told_by(exception: BaseException) -> str | None:
+    """Return what *exception* wants the model to be told; None if it is no ``ToolError`` and holds none.
+
+    A task group gathers its errors: what the others were is told by their types only.
+    """
+    if isinstance(exception, BaseExceptionGroup):
+        parts: tuple[BaseException, ...] = cast("BaseExceptionGroup[BaseException]", exception).exceptions
+        told = [told_by(part) for part in parts]
+        if not any(told):
+            return None
+        others = [failure_of(part) for part, text in zip(parts, told, strict=True) if text is None]
+        return " ".join([*filter(None, told), *others])
+    return str(exception) if isinstance(exception, ToolError) else None
+
+
+def failure_of(exception: BaseException) -> str:
+    """Return what a model is told of an exception that is not meant for it."""
+    return f"The tool failed with {type(exception).__name__}."
+
+
+def failed(exception: BaseException, message: str | None = None) -> ToolAnswer:
+    """What to say where a tool raised *exception*: *message*, or no more than its type."""
+    message = message if message is not None else failure_of(exception)
+    return _error("failed", message, exception)
+
+
+def too_slow(exception: BaseException, limit_s: float) -> ToolAnswer:
+    """What to say where a tool took longer than *limit_s* seconds."""
+    return _error("timeout", f"The tool was stopped, because it took longer than {limit_s:g} s.", exception)
+
+
+def refused(reason: bool | str) -> ToolAnswer:
+    """Tell the model of a call that was not approved, and why, if *reason* is a text."""
+    message = "The user did not approve this call."
+    return _error("not_approved", f"{message} {reason}" if isinstance(reason, str) and reason else message)
+
+
+def _error(code: ToolErrorCode, message: str, exception: BaseException | None = None) -> ToolAnswer:
+    content = msgspec.json.encode({"error": _sendable(message)}).decode()
+    return ToolAnswer(content, code, exception=exception)
+
+
+def _sendable(text: str) -> str:
+    """*text* as a plain string without lone surrogates, which no JSON may hold."""
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
+def _is_row(value: object) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, (list, tuple))
+
+
+claim(__name__)

@@ -1,0 +1,168 @@
+"""A call whose answer is awaited whole."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import time
+from typing import Literal, TypeVar
+
+import msgspec
+
+from opeai_async._core.answer.whole_body import read_completion
+from opeai_async._core.call.retry import Cause, Failure
+from opeai_async._core.decode.body_kind import content_length, too_large_body
+from opeai_async._core.decode.think import split_completion
+from opeai_async._core.dialect.api_errors import failure_of
+from opeai_async._core.dialect.dialect import Dialect
+from opeai_async._core.limits import MAX_JSON_BYTES
+from opeai_async._io import observe as log
+from opeai_async._io.exchange import Exchange
+from opeai_async._io.reader import BodyReader, ReadExpired
+from opeai_async._io.stream.timing import timing
+from opeai_async._io.transport import BodyError
+from opeai_async.errors import (
+    APIConnectionError,
+    APITimeoutError,
+    InvalidResponseError,
+    OpeAIError,
+    StreamError,
+    StreamTruncatedError,
+)
+from opeai_async.types.completion import ChatCompletion
+from opeai_async.types.meta import NO_META, ResponseMeta
+from opeai_async.types.options import DialectMode, ReasoningTags
+
+CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
+
+
+async def complete(
+    exchange: Exchange,
+    completion_type: type[CompletionT],
+    mode: DialectMode,
+    *,
+    on_truncated: Literal["raise", "return"] = "raise",
+    reasoning_tags: ReasoningTags = "none",
+    choices: int = 1,
+) -> CompletionT:
+    """The completion that *exchange* brings, with its ``meta``, and with the thinking apart from the content.
+
+    *on_truncated* is for servers that stream although they were not asked to, and so is *choices*, how many answers
+    were asked for.
+
+    Raises:
+        OpeAIError: If no attempt brought one.
+    """
+    call = _Call(exchange)
+    try:
+        result, quirks = await call.run(completion_type, mode, on_truncated, choices)
+    except OpeAIError as exc:
+        call.log_end("failed", exc)
+        raise
+    except asyncio.CancelledError:
+        call.log_end("cancelled")
+        raise
+    exchange.succeeded()
+    call.log_end("complete", quirks=quirks)
+    if reasoning_tags != "none":
+        split_completion(result, reasoning_tags)
+    return msgspec.structs.replace(result, meta=call.meta(quirks))
+
+
+class _Call:
+    """The attempts of one call."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._reader: BodyReader | None = None
+
+    async def run(
+        self,
+        completion_type: type[CompletionT],
+        mode: DialectMode,
+        on_truncated: Literal["raise", "return"],
+        choices: int,
+    ) -> tuple[CompletionT, tuple[str, ...]]:
+        """The first answer that can be used, and its quirks."""
+        reader = self._reader = await self._exchange.open()
+        while True:
+            dialect = Dialect(mode)  # what an attempt that failed has taught does not count
+            result = await _result(reader, completion_type, dialect, on_truncated, choices)
+            if not isinstance(result, OpeAIError):
+                return result, tuple(dialect.quirks)
+            if isinstance(result, StreamError):
+                self._add_facts(result, reader)
+            failure = _failure_of(result, reader)
+            if failure is None:
+                raise self._exchange.final(result)
+            reader = self._reader = await self._exchange.reopen(result, failure)
+
+    def meta(self, quirks: tuple[str, ...] = ()) -> ResponseMeta:
+        return NO_META if self._reader is None else self._exchange.meta(self._reader.head, quirks)
+
+    def log_end(self, outcome: str, error: OpeAIError | None = None, quirks: tuple[str, ...] = ()) -> None:
+        if not log.is_on():
+            return
+        begun_at = None if self._reader is None else self._reader.first_byte_at
+        times = timing(self._exchange.started_at, begun_at, finished_at=self._exchange.loop.time())
+        self._exchange.log_end(outcome, error, self._reader, timing=times, quirks=quirks)
+
+    def _add_facts(self, error: StreamError, reader: BodyReader) -> None:
+        error.bytes = reader.bytes_read
+        error.request_id = reader.head.request_id
+        if error.partial is not None:
+            error.partial = msgspec.structs.replace(error.partial, meta=self.meta())
+
+
+async def _result(
+    reader: BodyReader,
+    completion_type: type[CompletionT],
+    dialect: Dialect,
+    on_truncated: Literal["raise", "return"],
+    choices: int,
+) -> CompletionT | OpeAIError:
+    is_good = False
+    try:
+        completion = read_completion(reader.head, await _whole_body(reader), completion_type, dialect, choices=choices)
+        is_good = True
+        return completion
+    except StreamTruncatedError as exc:
+        if on_truncated == "return" and isinstance(exc.partial, completion_type):
+            return exc.partial
+        return copy.copy(exc)
+    except OpeAIError as exc:
+        return copy.copy(exc)  # without the traceback, whose frames hold the body
+    finally:
+        if is_good:
+            reader.release()
+        else:  # whatever answered so is not to be asked again on this connection
+            reader.abort()
+
+
+async def _whole_body(reader: BodyReader) -> bytes:
+    if (length := content_length(reader.head)) > MAX_JSON_BYTES:
+        raise too_large_body(reader.head, length, MAX_JSON_BYTES)
+    parts: list[bytes] = []
+    try:
+        while data := await reader.read():
+            parts.append(data)
+            if reader.bytes_read > MAX_JSON_BYTES:
+                raise InvalidResponseError(
+                    f"the body has {reader.bytes_read} bytes so far, expected no more than {MAX_JSON_BYTES}"
+                )
+    except ReadExpired as exc:
+        expiry = exc.expiry
+        phase = "total" if expiry.phase == "total" else "body"
+        message = f"the body was not complete within {expiry.limit_s:g} s ({expiry.phase}_s={expiry.limit_s:g})"
+        raise APITimeoutError(message, phase=phase, timeout_s=expiry.limit_s) from None
+    except BodyError as exc:
+        raise APIConnectionError(f"the answer was cut after {reader.bytes_read} bytes: {exc}") from None
+    return b"".join(parts)
+
+
+def _failure_of(error: OpeAIError, reader: BodyReader) -> Failure | None:
+    """What the retry policy is asked after *error*; None if that is hopeless."""
+    is_cut = isinstance(error, (APIConnectionError, StreamTruncatedError))
+    if is_cut and not isinstance(error, APITimeoutError):
+        return Failure(Cause.AMBIGUOUS)
+    return failure_of(error, reader.head, time.time())

@@ -1,0 +1,426 @@
+"""aiohttp's connections, made to give each request the answer to itself and to no other.
+
+The bugs were seen on aiohttp 3.14.5; tests/io/net/test_traps.py has a table of bugs, cures and tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import math
+import socket
+import ssl
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import HttpProcessingError
+
+from opeai_async._core.call.retry import Cause
+from opeai_async._io.net.diagnosis.lookups import Lookups
+from opeai_async._io.net.diagnosis.peers import Suspicion
+from opeai_async._io.net.parts.body import take_over
+from opeai_async._io.net.parts.leftovers import acknowledge_at_once, keep_socket, read_leftovers, write_at_once
+from opeai_async._io.net.sending import Address, Sending, Wait
+from opeai_async._io.net.socket_facts import has_input
+from opeai_async._io.net.sockets import discard, new_socket
+from opeai_async._io.patience import Patience
+from opeai_async._io.transport import SendError
+from opeai_async.errors import PoolTimeoutError
+
+if TYPE_CHECKING:
+    from aiohttp.connector import Connection
+    from aiohttp.http_parser import RawResponseMessage
+
+
+MAX_CONCURRENT_CONNECTS = 128
+MAX_FRAMING_BYTES = 256 * 1024
+ENDLESS = "framing without end"
+BEGINNING_BYTES = 16
+# Of the head, for aiohttp's parsers; its own limits (8,190 bytes and 128 lines) refuse what gateways and their cookies
+# make of an ordinary answer. All lines together have MAX_FRAMING_BYTES.
+MAX_LINE_BYTES = 32 * 1024
+MAX_HEAD_LINES = 256
+# What is smaller goes out in one piece, so no answer to it is early.
+KEPT_FROM_BYTES = 64 * 1024
+
+# Whether what aiohttp says of a connection that nothing was sent on is to be relied upon (``aiohttp_self_test``).
+is_known = True
+
+SENDING: ContextVar[Sending] = ContextVar("opeai_asyncSENDING")
+
+
+class Handler(ResponseHandler):
+    """A connection that knows how many requests it has served, counts what it reads, and says when a body is lost.
+
+    aiohttp does not tell half a head from none: its Python parser forgets it, and so do both after a RST. Of a head
+    and a malformed body in one read, it loses the head too, so it gets them one after the other. What comes behind a
+    body in the same read, it takes for the next answer's beginning, and says nothing. When a body's framing turns out
+    malformed, it closes the connection, but the reader of the body sleeps on; and it never wakes for framing without
+    end, such as a chunk extension.
+
+    At the connection's end it drops what its parser has not parsed yet, because the reader is slow, and the loop drops
+    what it has not handed out (``leftovers``). So here the end is put off until the reader has come to it:
+
+        connection_lost -> _end is set -> (reader resumes, rest is handed out)* -> _end is told
+
+    The rest is parsed as the reader takes it, as before the end: to parse it at once was tried, and a compressed body
+    of a MiB became a GiB.
+
+    Attributes:
+        beginning: The first bytes that it brought to a request; or that it brought unasked, when it was made.
+        served: How many requests it was given to.
+        bytes_read: How many bytes it has brought.
+    """
+
+    # Not in the instance's dict, which aiohttp has filled up to where it would double.
+    __slots__ = (
+        "_body_bytes",
+        "_end",
+        "_grew_at",
+        "_head_ends_at",
+        "_is_after_head",
+        "_kept",
+        "_last",
+        "_message",
+        "beginning",
+        "bytes_read",
+        "served",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self.served = self.bytes_read = 0
+        self._body_bytes: int = 0
+        self._grew_at = self._head_ends_at = 0
+        self._is_after_head = False
+        self._last = self.beginning = b""
+        self._message: RawResponseMessage | None = None
+        self._end: tuple[BaseException | None] | None = None
+        self._kept: socket.socket | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It can be used; called by the event loop."""
+        super().connection_made(transport)
+        write_at_once(transport)
+
+    def begin(self) -> None:
+        """Another request gets this connection."""
+        self.served += 1
+        self._is_after_head = False
+        self._message = None
+        self._grew_at = self.bytes_read
+        if self.served > 1:
+            self.beginning = b""
+
+    def has_rest(self) -> bool:
+        """Whether more has come than the last answer."""
+        if self._message is None:
+            return False
+        if self._message.chunked:
+            return not self._last.endswith(b"\r\n\r\n")
+        length = self._message.headers.get("Content-Length", "")
+        return length.isdecimal() and self.bytes_read - self._head_ends_at != int(length)
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether the server has closed it, or broken its framing; true of no connection that was just made."""
+        return super().should_close
+
+    @property
+    def should_close(self) -> bool:
+        """Whether it can serve no other request, having not even sent all of this one perhaps; asked by aiohttp."""
+        transport = self.transport
+        return self.is_at_end or (transport is not None and transport.get_write_buffer_size() > 0)
+
+    def feed_data(self, data: tuple[RawResponseMessage, Any], *args: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """A head was read; called by aiohttp."""
+        self._message = message = data[0]
+        self._is_after_head = not 100 <= message.code < 200  # after an interim response comes another one
+        if self._kept is not None and message.code < 400 and self._is_after_head:
+            self._let_go_of_socket()  # the server reads on
+        take_over(*data)
+        super().feed_data(data, *args)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came; called by the event loop, and by aiohttp without any when it goes on decompressing."""
+        self.bytes_read += len(data)
+        self._last = data[-4:] if len(data) > 3 else (self._last + data)[-4:]
+        if not self._is_after_head:
+            self.beginning = self.beginning or data[:BEGINNING_BYTES]
+            data = self._after_heads(data)
+        ResponseHandler.data_received(self, data)
+        if (body := self._payload) is None:
+            if not self._is_after_head and self.bytes_read - self._grew_at > MAX_FRAMING_BYTES:
+                self._fail(ENDLESS)
+            elif self._parser is not None and self.exception() is None and not self._begins_as_http():
+                self._fail("Bad status line")  # aiohttp's Python parser waits for the end of the head
+            return
+        if body.total_bytes != self._body_bytes:
+            self._body_bytes, self._grew_at = body.total_bytes, self.bytes_read
+        elif self.bytes_read - self._grew_at > MAX_FRAMING_BYTES:
+            self._fail(ENDLESS)
+
+    def _begins_as_http(self) -> bool:
+        return b"HTTP/".startswith(self.beginning.lstrip(b"\r\n")[:5])
+
+    def _fail(self, message: str) -> None:
+        if self.transport is not None:
+            self.transport.close()
+            self.set_exception(HttpProcessingError(message=message))
+
+    def _after_heads(self, data: bytes) -> bytes:
+        """What follows the heads in *data*, which are passed on; a head that ends *data* is not."""
+        while not self._is_after_head and (end := data.find(b"\r\n\r\n") + 4) > 3:
+            self._is_after_head = True
+            self._head_ends_at = self.bytes_read - len(data) + end
+            if end == len(data):
+                break
+            ResponseHandler.data_received(self, data[:end])
+            data = data[end:]
+        return data
+
+    def keep_what_comes(self, body_bytes: int) -> None:
+        """Get ready for an answer that comes before all of a body of *body_bytes* has gone out, and a hang-up then."""
+        if body_bytes >= KEPT_FROM_BYTES and self._kept is None and self.transport is not None:
+            self._kept = keep_socket(self.transport)
+            if self._kept is not None:
+                acknowledge_at_once(self._kept)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The connection has ended; called by the event loop."""
+        body = self._payload
+        if self.transport is None or self._parser is None or (body is not None and body.is_eof()):
+            self._let_go_of_socket()
+            super().connection_lost(exc)
+            return
+        self._end = (exc,)
+        self.force_close()  # at the end of its body, nobody shall pool it
+        self._go_on_to_end()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Its reader has taken what there was; called by aiohttp, also by its parser, which then is to do nothing."""
+        super().resume_reading(resume_parser)
+        if not resume_parser:
+            self._let_go_of_socket()  # it is the end of a body
+        elif self._end is not None:
+            self._go_on_to_end()
+
+    def close(self) -> None:
+        """Close it; called by aiohttp."""
+        self._forget_end()
+        super().close()
+
+    def abort(self) -> None:
+        """Close it without a farewell; called by aiohttp."""
+        self._forget_end()
+        super().abort()
+
+    def _go_on_to_end(self) -> None:
+        """Hand out what is left after the end, as far as the reader goes along, then tell the end."""
+        while self._end is not None and not self._reading_paused:
+            rest = read_leftovers(self.transport, self._kept) if self.transport is not None else b""
+            if not rest:
+                (exc,), self._end = self._end, None
+                self._let_go_of_socket()
+                super().connection_lost(exc)
+            else:
+                self.data_received(rest)
+
+    def _forget_end(self) -> None:
+        """Nobody reads on."""
+        self._let_go_of_socket()
+        if self._end is not None:
+            (exc,), self._end = self._end, None
+            self._payload = None
+            super().connection_lost(exc)
+
+    def _take_early_answer(self) -> None:
+        """A write has failed, which is told before the loop tells the end: see whether the server said why."""
+        while not self._is_after_head and self.transport is not None and self._parser is not None:
+            rest = read_leftovers(self.transport, self._kept)
+            if not rest:
+                break
+            self.data_received(rest)
+
+    def _let_go_of_socket(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+
+    def set_exception(self, exc: BaseException, *cause: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The connection has failed; called by aiohttp. Tells whoever reads a body, where aiohttp does not."""
+        if self._kept is not None and self._end is None and isinstance(exc, OSError):
+            self._take_early_answer()
+        super().set_exception(exc, *cause)
+        body = self._payload
+        if isinstance(exc, HttpProcessingError) and body is not None and not body.is_eof() and not body.exception():
+            body.set_exception(HttpProcessingError(message=exc.message))
+            self._payload = None  # else the end of the connection, which follows, would take the place of the reason
+
+
+class Connector(aiohttp.TCPConnector):
+    """Hands out no connection on which the server has spoken out of turn, and limits concurrent connects.
+
+    aiohttp would give such an answer to the next request, of another user perhaps (aiohttp#13656; seen on
+    3.14.5; when its connector looks into the socket itself, the tests of `never another's answer` pass without this,
+    ``has_spoken`` and ``Handler``). At most ``MAX_CONCURRENT_CONNECTS`` at a time halve the time to first byte at 5,000
+    streams; the clock of one starts when it is its turn, and covers names, proxy and TLS. ``_create_connection`` and
+    ``_factory`` are not public; a later aiohttp that does not use them loses these limits and the view of half a head.
+    """
+
+    def __init__(self, *, keepalive_timeout: float, ssl: ssl.SSLContext | bool) -> None:
+        self._lookups = Lookups()
+        super().__init__(  # pyright: ignore[reportUnknownMemberType]
+            limit=0, keepalive_timeout=keepalive_timeout, ssl=ssl, resolver=self._lookups, socket_factory=_new_socket
+        )
+        self._factory = functools.partial(Handler, loop=asyncio.get_running_loop())  # type: ignore[assignment]
+        self._connects = asyncio.Semaphore(MAX_CONCURRENT_CONNECTS)
+        self._spoke_tls: set[str] = set()
+
+    def __del__(self, *_: Any) -> None:
+        """Do nothing: who has dropped a client unclosed is told by `Lifetime`, in this package's words."""
+
+    async def close(self, *, abort_ssl: bool = False) -> None:
+        """Close every connection, and end the lookups of names."""
+        await super().close(abort_ssl=abort_ssl)
+        await self._lookups.close()
+
+    async def connect(self, *args: Any, **kwargs: Any) -> Connection:
+        """A connection, from the pool or new; called by aiohttp."""
+        sending = SENDING.get()
+        sending.start()
+        set_aside: list[Connection] = []
+        try:
+            while True:
+                connection = await super().connect(*args, **kwargs)
+                protocol = connection.protocol
+                reused = getattr(protocol, "served", 0) > 0
+                if protocol is None or (reused and _is_spoiled(protocol)):
+                    connection.close()
+                elif reused and sending.fresh_only:
+                    set_aside.append(connection)
+                else:
+                    break
+        finally:
+            for unused in set_aside:
+                unused.release()
+        if isinstance(protocol, Handler):
+            protocol.begin()
+            sending.begin(protocol, reused=reused)
+        return connection
+
+    def discard(self) -> None:
+        """Close every connection without the event loop, which is closed, and has not done it."""
+        if self.closed:
+            return
+        for protocol in [*self._acquired, *(protocol for idle in self._conns.values() for protocol, _ in idle)]:
+            if protocol.transport is not None:
+                discard(protocol.transport)
+        self._close()
+
+    async def _create_connection(self, *args: Any, **kwargs: Any) -> ResponseHandler:
+        sending = SENDING.get()
+        async with self._connects:
+            try:
+                with Patience(sending.connect_s) as patience:
+                    return await self._connected(sending, patience, *args, **kwargs)
+            except TimeoutError:
+                if sending.address is None:
+                    sending.waits_for = Wait.LOOKUP if self._lookups.has_begun() else Wait.EXECUTOR
+                raise
+            except (AttributeError, NotImplementedError) as exc:
+                if isinstance(exc, AttributeError) and exc.obj is not self._loop:
+                    raise
+                if sending.socket is not None:  # aiohttp forgets it where a loop can connect, but not without TLS
+                    sending.socket.close()
+                raise NotImplementedError(str(exc)) from None
+
+    async def _connected(self, sending: Sending, patience: Patience, *args: Any, **kwargs: Any) -> ResponseHandler:
+        place = sending.place
+        if sending.via_proxy or not sending.url.startswith("https:") or place in self._spoke_tls:
+            return await super()._create_connection(*args, **kwargs)
+
+        def found() -> None:
+            sending.is_plain = True
+            patience.now()
+
+        # Once for each place: where many connections are made at once, handshakes are slow.
+        self._spoke_tls.add(place)
+        with Suspicion(sending, found):
+            return await super()._create_connection(*args, **kwargs)
+
+
+def _new_socket(address: Address) -> socket.socket:
+    sending = SENDING.get()
+    sending.address, sending.socket = address, new_socket(address)
+    return sending.socket
+
+
+def _is_spoiled(protocol: ResponseHandler) -> bool:
+    """Whether a connection that was used is at its end, or the loop has read more of it than was asked for."""
+    return protocol.should_close or (isinstance(protocol, Handler) and protocol.has_rest())
+
+
+def has_spoken(protocol: ResponseHandler | None, sending: Sending) -> bool:
+    """Whether the connection of *sending* is at its end, or has brought anything; the loop may not have read it yet."""
+    transport = None if protocol is None else protocol.transport
+    if protocol is None or transport is None or sending.has_answer():
+        return True
+    if sending.reused:
+        if _is_spoiled(protocol):
+            return True
+    # Not should_close: on uvloop the last bytes of the TLS handshake may be unsent still, which is no harm here.
+    elif is_known and isinstance(protocol, Handler) and protocol.is_at_end:
+        return True
+    if transport.get_extra_info("ssl_object") is not None and (not sending.reused or _is_encrypted_rest(transport)):
+        return sending.reused or _brings_leftovers(protocol, transport)
+    return has_input(transport.get_extra_info("socket"))
+
+
+def _is_encrypted_rest(transport: Any) -> bool:
+    """Whether TLS holds what it has not decrypted yet."""
+    return bool(transport.get_read_buffer_size())
+
+
+def _brings_leftovers(protocol: ResponseHandler, transport: asyncio.Transport) -> bool:
+    """Whether something came with the end of the handshake, which uvloop hands out a turn after the connection.
+
+    What is in the socket may be session tickets, so it tells nothing.
+    """
+    data = read_leftovers(transport, None)
+    if data:
+        protocol.data_received(data)
+    return bool(data)
+
+
+class Slots:
+    """At most *size* answers open at once."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._free = asyncio.Semaphore(size)
+
+    async def take(self, pool_s: float, count_open: Callable[[], int]) -> None:
+        """Wait for a slot, at most *pool_s* seconds.
+
+        Raises:
+            SendError: If none became free; the message says how many answers *count_open* found.
+        """
+        try:
+            async with asyncio.timeout(None if math.isinf(pool_s) else pool_s):
+                await self._free.acquire()
+        except TimeoutError:
+            is_open = count_open()
+            message = (
+                f"no connection became free within {pool_s:g} s (pool_s=None waits without a limit): "
+                f"{self._size - is_open} requests are in flight and {is_open} responses are open, "
+                f"max_connections={self._size}"
+            )
+            raise SendError(PoolTimeoutError(message, phase="pool", timeout_s=pool_s), Cause.FINAL) from None
+
+    def free(self) -> None:
+        """Give a slot back."""
+        self._free.release()

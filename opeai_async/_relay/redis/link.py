@@ -1,0 +1,134 @@
+"""The client that the user gave, and whether Redis does what it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import Any, Protocol, cast
+
+from opeai_async._io import observe as log
+from opeai_async._relay.redis.refusals import explain, is_of_another_type
+from opeai_async.errors import APIConnectionError, ConfigurationError
+
+ROUND_TIMEOUT_S = 5.0
+RETRY_S = (0.1, 1.0)
+
+
+class Pipeline(Protocol):
+    """What is used of a pipeline, whose own types say less."""
+
+    def execute_command(self, *args: str | bytes | int) -> object: ...
+
+    async def execute(self, raise_on_error: bool = True) -> list[Any]: ...
+
+
+class Client(Protocol):
+    """What is used of a client, whose own types say less."""
+
+    async def execute_command(self, *args: str | bytes | int) -> Any: ...
+
+    def pipeline(self) -> Pipeline: ...
+
+    async def aclose(self) -> None: ...
+
+
+class Link:
+    """The way of one event loop to Redis.
+
+    Attributes:
+        client: Sends commands.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self._refused: set[Health] = set()
+
+    def refused(self, health: Health, error: APIConnectionError) -> None:
+        """Log that Redis refuses something, unless that is known."""
+        if not self._refused:
+            log.store_lost(error)
+        self._refused.add(health)
+
+    def answered(self, health: Health) -> None:
+        """Log that Redis refuses nothing any more, if it did."""
+        if health in self._refused:
+            self._refused.discard(health)
+            if not self._refused:
+                log.store_back()
+
+    def forget(self, health: Health) -> None:
+        """Look no more at *health*, which has ended; that says nothing about Redis."""
+        self._refused.discard(health)
+
+
+class Health:
+    """Whether Redis does what one task asks.
+
+    Attributes:
+        error: Why it does not; None while it does. A connection that fails once is not an error yet, because the next
+            one may be made at once.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self.error: APIConnectionError | None = None
+        self._link = link
+        self._failures = 0
+
+    def failed(self, exc: Exception) -> None:
+        """Remember that a try failed with *exc*."""
+        self._failures += 1
+        refusal = explain(exc)
+        if not refusal.may_pass or self._failures > 1:
+            self.error = APIConnectionError(refusal.message, hint=refusal.hint)
+            self._link.refused(self, self.error)
+
+    def answered(self) -> None:
+        """Remember that a try succeeded."""
+        self._failures = 0
+        if self.error is not None:
+            self.error = None
+            self._link.answered(self)
+
+    def close(self) -> None:
+        """Nothing more is asked."""
+        self._link.forget(self)
+
+
+def checked(results: list[Any]) -> list[Any]:
+    """Return the *results* of a pipeline, in which only keys of another type are errors; they concern one session each.
+
+    Raises:
+        Exception: The first other error. A pipeline of a cluster is no transaction, so parts of it may have failed.
+    """
+    for result in results:
+        if isinstance(result, Exception) and not is_of_another_type(result):
+            raise result
+    return results
+
+
+def checked_client(client: object) -> Client:
+    """Return *client* if it is one of ``redis.asyncio``, or works like one.
+
+    Raises:
+        ConfigurationError: If it is none. A synchronous one would stop the event loop whenever a reader waits.
+    """
+    kind = type(client)
+    name = f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
+    hint = "give RedisStore a client of redis.asyncio: `from redis.asyncio import Redis`"
+    if not callable(getattr(client, "execute_command", None)) or not callable(getattr(client, "pipeline", None)):
+        raise ConfigurationError(f"client is a {name}, expected a client of redis.asyncio", hint=hint)
+    if not _is_async(client):
+        raise ConfigurationError(f"client is a synchronous {name}, expected a client of redis.asyncio", hint=hint)
+    return cast("Client", client)
+
+
+def is_cancelled() -> bool:
+    """Tell whether this task is to end: before Python 3.12, ``wait_for``, which redis uses, may swallow that."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _is_async(client: Any) -> bool:
+    # Tracing may wrap a method so that it does not look like a coroutine function; its class still tells.
+    modules = {part for kind in type(client).__mro__ for part in kind.__module__.split(".")}
+    return inspect.iscoroutinefunction(client.execute_command) or not modules.isdisjoint({"asyncio", "aioredis"})

@@ -1,0 +1,108 @@
+"""How a run is set up, and what it brings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, cast
+
+from opeai_async._public import claim
+from opeai_async._tools.run_limits import RunLimits
+from opeai_async.errors import ConfigurationError
+from opeai_async.types.common import CompletionUsage
+from opeai_async.types.completion import ChatCompletion, ToolCall
+from opeai_async.types.events import (
+    RunReason,
+)
+from opeai_async.types.parsed import ParsedChatCompletion
+from opeai_async.types.request import MessageParam
+from opeai_async.types.run_options import Approvals, OnToolError
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    T = TypeVar("T", default=Any)
+else:
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions(RunLimits):
+    """How a run goes; see ``RunOptionParams``."""
+
+    call_timeout: float | None = None
+    on_error: OnToolError = "tell"
+    approvals: Approvals | None = None
+
+    def check(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            ConfigurationError: Says which, and what was expected.
+        """
+        RunLimits.check(self)
+        if self.call_timeout is not None and not self.call_timeout > 0:
+            raise ConfigurationError(f"call_timeout is {self.call_timeout!r}, expected seconds, more than 0, or None")
+        if self.on_error not in ("tell", "raise") and not callable(self.on_error):
+            raise ConfigurationError(f"on_error is {self.on_error!r}, expected 'tell', 'raise' or a function")
+        _check_verdicts({} if self.approvals is None else self.approvals)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class RunResult(Generic[T]):
+    """What a run has brought.
+
+    Attributes:
+        reason: Why it ended; see ``RunReason``.
+        messages: The whole conversation, for the next request. Calls that were not run have a result that says so,
+            unless it is you who runs them (``reason`` is ``"tool_calls"``): then a server wants a ``tool`` message for
+            each of the ``open_calls`` first. Arguments that are no JSON object are in an object, because servers refuse
+            others; the ``completions`` have them as they came.
+        new_messages: Those of the messages that the run has added.
+        completions: The answers, one per round; without one that broke off.
+        usage: Token counts of all rounds together, as far as they came.
+        open_calls: Calls of the last answer that have no result.
+        pending_calls: Those of them that wait for approval: ask somebody, and go on with
+            ``run(messages=result.messages, approvals={call.id: True or "why not"}, ...)``, in any process.
+    """
+
+    reason: RunReason
+    messages: list[MessageParam]
+    new_messages: list[MessageParam]
+    completions: list[ChatCompletion]
+    usage: CompletionUsage | None
+    open_calls: list[ToolCall]
+    pending_calls: list[ToolCall]
+
+    @property
+    def parsed(self) -> T | None:
+        """The value of the last answer, where ``response_format`` is a Python type; None if there is none."""
+        last = self.completions[-1] if self.completions else None
+        return cast("ParsedChatCompletion[T]", last).parsed if isinstance(last, ParsedChatCompletion) else None
+
+    @property
+    def text(self) -> str | None:
+        """The content of the last answer."""
+        choices = self.completions[-1].choices if self.completions else []
+        return choices[0].message.content if choices else None
+
+    def __repr__(self) -> str:
+        return (
+            f"<RunResult {self.reason}: {len(self.completions)} rounds, {len(self.new_messages)} new messages, "
+            f"{len(self.open_calls)} open calls>"
+        )
+
+
+def _check_verdicts(approvals: object) -> None:
+    if not isinstance(approvals, Mapping):
+        kind = type(approvals).__name__
+        raise ConfigurationError(f"approvals is a {kind}, expected a dict of call ids and True, False, or why not")
+    for call_id, verdict in cast("Mapping[object, object]", approvals).items():
+        if not isinstance(verdict, (bool, str)):
+            message = f"approvals[{call_id!r}] is a {type(verdict).__name__}, expected True, False, or why not"
+            raise ConfigurationError(message)
+
+
+claim(__name__)
