@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
-from urllib.parse import urlencode
-
-import msgspec
+from typing import Self
 
 from opeai_async._chat.completions import Completions
-from opeai_async._core.call.encode import encode_request
-from opeai_async._core.call.http import Request
-from opeai_async._core.call.params import CallOptions, one_of
+from opeai_async._core.call.params import ReadOptions, one_of
+from opeai_async._core.call.prepare import CallDefaults, retry_policy
 from opeai_async._core.call.redact import HiddenStr, Secret, hidden_values, secrets_in
 from opeai_async._core.call.retry import RetryBudget, RetryPolicy
 from opeai_async._core.call.settings import (
@@ -28,10 +23,10 @@ from opeai_async._core.call.settings import (
     parse_base_url,
     parse_proxy,
 )
-from opeai_async._core.call.timeouts import Timeouts, resolve
+from opeai_async._core.call.timeouts import Timeouts
 from opeai_async._core.limits import DEFAULT_MAX_EVENT_BYTES
 from opeai_async._io import observe as log
-from opeai_async._io.exchange import Exchange, Wiring
+from opeai_async._io.exchange import Wiring
 from opeai_async._io.net.lazy import LazyTransport
 from opeai_async._io.net.lifetime import Origin
 from opeai_async._io.transport import Transport
@@ -100,7 +95,7 @@ class AsyncOpeAI:
         secret = _secret(api_key)
         self.base_url: str = _base_url(base_url, allow_insecure_http)
         self.timeouts: Timeouts = timeouts or Timeouts()
-        self.retry: RetryPolicy = _policy(retry or RetryPolicy(), max_retries)
+        self.retry: RetryPolicy = retry_policy(retry or RetryPolicy(), max_retries)
         self.dialect: DialectMode = one_of("dialect", dialect, DIALECTS)
         self.on_truncated: OnTruncated = one_of("on_truncated", on_truncated, ON_TRUNCATED)
         self.reasoning_tags: ReasoningTags = one_of("reasoning_tags", reasoning_tags, REASONING_TAGS)
@@ -109,15 +104,26 @@ class AsyncOpeAI:
             _at_least_one("max_connections", max_connections)
         if proxy is not None:
             proxy = parse_proxy(proxy, self.base_url, os.environ)
-        self._url = endpoint(self.base_url, "chat/completions", default_query)
-        self._headers = _base_headers(secret, check_headers(default_headers, "default_headers"))
-        self._secrets = secrets_in(self._headers[True])
+        headers = _base_headers(secret, check_headers(default_headers, "default_headers"))
+        defaults = CallDefaults(
+            url=endpoint(self.base_url, "chat/completions", default_query),
+            headers=headers,
+            secrets=secrets_in(headers[True]),
+            timeouts=self.timeouts,
+            retry=self.retry,
+            reading=ReadOptions(
+                dialect=self.dialect,
+                on_truncated=self.on_truncated,
+                reasoning_tags=self.reasoning_tags,
+                max_event_bytes=self.max_event_bytes,
+            ),
+        )
         self._wiring = Wiring(
             transport=transport or LazyTransport(max_connections, ssl_context, proxy, Origin(repr(self))),
             secret=secret,
             budget=RetryBudget(self.retry.budget),
         )
-        self.chat: Chat = Chat(self)
+        self.chat: Chat = Chat(Completions(defaults, self._wiring))
 
     async def aclose(self) -> None:
         """Close every stream and connection; later calls raise ``ClientClosedError``. May be called again."""
@@ -144,33 +150,12 @@ class AsyncOpeAI:
         base_url: str = getattr(self, "base_url", "not set up")
         return f"<{type(self).__name__} {base_url.partition('?')[0]}>"
 
-    def _exchange_maker(
-        self, params: Mapping[str, Any], options: CallOptions, *, stream: bool, usage: bool
-    ) -> Callable[[], Exchange]:
-        """Check and encode a call now; what is returned begins it."""
-        headers, secrets = self._headers[stream], self._secrets
-        if extra_headers := options.get("extra_headers"):
-            headers = merged_headers(headers, check_headers(extra_headers, "extra_headers"))
-            secrets |= secrets_in(headers)
-        query = options.get("extra_query")
-        request = Request(
-            method="POST",
-            url=_with_query(self._url, query) if query else self._url,
-            headers=headers,
-            body=encode_request(params, stream=stream, include_usage=usage, extra_body=options.get("extra_body")),
-            secrets=secrets,
-            wants_stream=stream,
-        )
-        limits = resolve(self.timeouts | options.get("timeouts"), stream=stream)
-        policy = _policy(self.retry, options.get("max_retries"))
-        return functools.partial(Exchange, self._wiring, request, limits, policy)
-
 
 class Chat:
     """``client.chat``."""
 
-    def __init__(self, client: AsyncOpeAI) -> None:
-        self.completions: Completions = Completions(client)
+    def __init__(self, completions: Completions) -> None:
+        self.completions: Completions = completions
 
 
 def _base_headers(secret: Secret, more: Mapping[str, str]) -> dict[bool, dict[str, str]]:
@@ -206,18 +191,6 @@ def _at_least_one(name: str, value: int) -> int:
     if value < 1:
         raise ConfigurationError(f"{name} is {value!r}, expected at least 1")
     return value
-
-
-def _policy(policy: RetryPolicy, max_retries: int | None) -> RetryPolicy:
-    if max_retries is None:
-        return policy
-    if max_retries < 0:
-        raise ConfigurationError(f"max_retries is {max_retries}, expected 0 or more")
-    return msgspec.structs.replace(policy, max_retries=max_retries)
-
-
-def _with_query(url: str, query: Mapping[str, str]) -> str:
-    return f"{url}{'&' if '?' in url else '?'}{urlencode(dict(query))}"
 
 
 claim(__name__)

@@ -12,24 +12,19 @@ from opeai_async._core.call.params import (
     CreateParams,
     OutputMode,
     ParseParams,
-    ReadOptions,
     RunParams,
     UnformattedRunParams,
-    choices_asked,
     hidden_params,
-    one_of,
-    split_params,
     split_run_params,
 )
+from opeai_async._core.call.prepare import CallDefaults, prepare
 from opeai_async._io.complete import complete
-from opeai_async._io.exchange import Exchange
+from opeai_async._io.exchange import Exchange, Wiring
 from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.completion import ChatCompletion
-from opeai_async.types.options import DIALECTS, ON_TRUNCATED, REASONING_TAGS, DialectMode, OnTruncated, ReasoningTags
 
 if TYPE_CHECKING:
     # Loaded when they are first used.
-    from opeai_async._chat.client import AsyncOpeAI
     from opeai_async._chat.structured import ParsedChatCompletionStream
     from opeai_async._tools.run import Run
     from opeai_async._tools.tool import RunTool
@@ -46,8 +41,9 @@ class Completions:
     See https://platform.openai.com/docs/api-reference/chat/create
     """
 
-    def __init__(self, client: AsyncOpeAI) -> None:
-        self._client = client
+    def __init__(self, defaults: CallDefaults, wiring: Wiring) -> None:
+        self._defaults = defaults
+        self._wiring = wiring
 
     @overload
     async def create(
@@ -107,24 +103,8 @@ class Completions:
             opened = self._stream(params, chunk_type, usage=False)
             await opened.open_or_cancel()
             return opened
-        fields, options = split_params(params)
-        client = self._client
-        mode: DialectMode = one_of("dialect", options.get("dialect", client.dialect), DIALECTS)
-        tags: ReasoningTags = one_of(
-            "reasoning_tags", options.get("reasoning_tags", client.reasoning_tags), REASONING_TAGS
-        )
-        on_truncated: OnTruncated = one_of(
-            "on_truncated", options.get("on_truncated", client.on_truncated), ON_TRUNCATED
-        )
-        make_exchange = client._exchange_maker(fields, options, stream=False, usage=False)  # pyright: ignore[reportPrivateUsage]
-        return await complete(
-            make_exchange(),
-            completion_type,
-            mode,
-            on_truncated=on_truncated,
-            reasoning_tags=tags,
-            choices=choices_asked(fields, options),
-        )
+        call = prepare(self._defaults, params, stream=False)
+        return await complete(Exchange(self._wiring, call), completion_type, call.reading)
 
     @overload
     async def parse(
@@ -179,7 +159,7 @@ class Completions:
         from opeai_async._core.schema.output_format import OutputFormat
 
         output: OutputFormat[Any] = OutputFormat(response_format, mode=mode, strict=strict)
-        repair = params.get("dialect", self._client.dialect) == "repair"
+        repair = params.get("dialect", self._defaults.reading.dialect) == "repair"
         create = cast("Callable[..., Awaitable[ChatCompletion]]", self.create)
         return await parse(create, hidden_params(params), output, repair=repair, retries=retries_on_invalid)
 
@@ -240,7 +220,7 @@ class Completions:
 
         output: OutputFormat[Any] = OutputFormat(response_format, mode=mode, strict=strict)
         asked = cast("CreateParams", output.asked(hidden))
-        return ParsedChatCompletionStream(*self._parts_of_stream(asked, ChatCompletionChunk, usage=True), output)
+        return ParsedChatCompletionStream(self._wiring, prepare(self._defaults, asked, stream=True, usage=True), output)
 
     @overload
     def run(self, *, tools: Iterable[RunTool], **params: Unpack[RunParams]) -> Run[None]: ...
@@ -305,26 +285,10 @@ class Completions:
         from opeai_async._chat.structured import RunOutput
         from opeai_async._core.schema.output_format import OutputFormat
 
-        repair = params.get("dialect", self._client.dialect) == "repair"
+        repair = params.get("dialect", self._defaults.reading.dialect) == "repair"
         asked: OutputFormat[Any] = OutputFormat(response_format, mode=mode, strict=strict)
         return Run(self.stream, plain, tools, options, RunOutput(asked, repair=repair, retries=retries_on_invalid))
 
     def _stream(self, params: CreateParams, chunk_type: type[ChunkT], *, usage: bool) -> ChatCompletionStream[ChunkT]:
-        return ChatCompletionStream(*self._parts_of_stream(params, chunk_type, usage=usage))
-
-    def _parts_of_stream(
-        self, params: CreateParams, chunk_type: type[ChunkT], *, usage: bool
-    ) -> tuple[Callable[[], Exchange], ReadOptions[ChunkT]]:
-        client = self._client
-        fields, options = split_params(params)
-        make_exchange = client._exchange_maker(fields, options, stream=True, usage=usage)  # pyright: ignore[reportPrivateUsage]
-        return make_exchange, ReadOptions(
-            chunk_type=chunk_type,
-            dialect=one_of("dialect", options.get("dialect", client.dialect), DIALECTS),
-            choices=choices_asked(fields, options),
-            on_truncated=one_of("on_truncated", options.get("on_truncated", client.on_truncated), ON_TRUNCATED),
-            reasoning_tags=one_of(
-                "reasoning_tags", options.get("reasoning_tags", client.reasoning_tags), REASONING_TAGS
-            ),
-            max_event_bytes=client.max_event_bytes,
-        )
+        call = prepare(self._defaults, params, stream=True, usage=usage)
+        return ChatCompletionStream(self._wiring, call, chunk_type)

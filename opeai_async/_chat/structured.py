@@ -10,12 +10,12 @@ import msgspec
 from opeai_async._chat.stream import ChatCompletionStream
 from opeai_async._core.answer.outcome import Outcome
 from opeai_async._core.answer.usage import added
-from opeai_async._core.call.params import ReadOptions
+from opeai_async._core.call.prepare import PreparedCall
 from opeai_async._core.json import is_object
 from opeai_async._core.partial.values import Path, keys_of
 from opeai_async._core.schema.output_format import OutputFormat, rows_of, with_values
 from opeai_async._core.schema.schema import WRAPPER_FIELD
-from opeai_async._io.exchange import Exchange
+from opeai_async._io.exchange import Wiring
 from opeai_async._public import claim
 from opeai_async.errors import InvalidOutputError, RequestValidationError
 from opeai_async.types.chunk import ChatCompletionChunk
@@ -32,11 +32,11 @@ class ParsedChatCompletionStream(ChatCompletionStream[ChatCompletionChunk], Gene
 
     def __init__(
         self,
-        make_exchange: Callable[[], Exchange],
-        options: ReadOptions[ChatCompletionChunk],
+        wiring: Wiring,
+        call: PreparedCall,
         output: OutputFormat[T],
     ) -> None:
-        super().__init__(make_exchange, options)
+        super().__init__(wiring, call, ChatCompletionChunk)
         self._output = output
 
     def text(self, *, choice: int = 0) -> AsyncIterator[str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from opeai_async._core.answer.whole_body import read_completion
+from opeai_async._core.call.params import ReadOptions
 from opeai_async._core.call.retry import Cause, Failure
 from opeai_async._core.decode.body_kind import content_length, too_large_body
 from opeai_async._core.decode.think import split_completion
@@ -31,31 +32,22 @@ from opeai_async.errors import (
 )
 from opeai_async.types.completion import ChatCompletion
 from opeai_async.types.meta import NO_META, ResponseMeta
-from opeai_async.types.options import DialectMode, ReasoningTags
+from opeai_async.types.options import OnTruncated
 
 CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
 
 
-async def complete(
-    exchange: Exchange,
-    completion_type: type[CompletionT],
-    mode: DialectMode,
-    *,
-    on_truncated: Literal["raise", "return"] = "raise",
-    reasoning_tags: ReasoningTags = "none",
-    choices: int = 1,
-) -> CompletionT:
+async def complete(exchange: Exchange, completion_type: type[CompletionT], reading: ReadOptions) -> CompletionT:
     """The completion that *exchange* brings, with its ``meta``, and with the thinking apart from the content.
 
-    *on_truncated* is for servers that stream although they were not asked to, and so is *choices*, how many answers
-    were asked for.
+    ``on_truncated`` and ``choices`` are for servers that stream although they were not asked to.
 
     Raises:
         OpeAIError: If no attempt brought one.
     """
     call = _Call(exchange)
     try:
-        result, quirks = await call.run(completion_type, mode, on_truncated, choices)
+        result, quirks = await call.run(completion_type, reading)
     except OpeAIError as exc:
         call.log_end("failed", exc)
         raise
@@ -64,8 +56,8 @@ async def complete(
         raise
     exchange.succeeded()
     call.log_end("complete", quirks=quirks)
-    if reasoning_tags != "none":
-        split_completion(result, reasoning_tags)
+    if reading.reasoning_tags != "none":
+        split_completion(result, reading.reasoning_tags)
     return msgspec.structs.replace(result, meta=call.meta(quirks))
 
 
@@ -77,17 +69,13 @@ class _Call:
         self._reader: BodyReader | None = None
 
     async def run(
-        self,
-        completion_type: type[CompletionT],
-        mode: DialectMode,
-        on_truncated: Literal["raise", "return"],
-        choices: int,
+        self, completion_type: type[CompletionT], reading: ReadOptions
     ) -> tuple[CompletionT, tuple[str, ...]]:
         """The first answer that can be used, and its quirks."""
         reader = self._reader = await self._exchange.open()
         while True:
-            dialect = Dialect(mode)  # what an attempt that failed has taught does not count
-            result = await _result(reader, completion_type, dialect, on_truncated, choices)
+            dialect = Dialect(reading.dialect)  # what an attempt that failed has taught does not count
+            result = await _result(reader, completion_type, dialect, reading.on_truncated, reading.choices)
             if not isinstance(result, OpeAIError):
                 return result, tuple(dialect.quirks)
             if isinstance(result, StreamError):
@@ -118,7 +106,7 @@ async def _result(
     reader: BodyReader,
     completion_type: type[CompletionT],
     dialect: Dialect,
-    on_truncated: Literal["raise", "return"],
+    on_truncated: OnTruncated,
     choices: int,
 ) -> CompletionT | OpeAIError:
     is_good = False

@@ -21,10 +21,10 @@ import msgspec
 
 from opeai_async._core.call.http import Request, ResponseHead
 from opeai_async._core.call.named_waits import parse_should_retry
+from opeai_async._core.call.prepare import PreparedCall
 from opeai_async._core.call.redact import Secret, masked_values, redact, scrub
-from opeai_async._core.call.retry import Cause, Failure, RetryBudget, RetryPolicy
+from opeai_async._core.call.retry import Cause, Failure, RetryBudget
 from opeai_async._core.call.settings import IDEMPOTENCY_HEADER
-from opeai_async._core.call.timeouts import Limits
 from opeai_async._core.decode.body_kind import invalid_response
 from opeai_async._core.dialect.api_errors import status_error
 from opeai_async._io import observe as log
@@ -90,9 +90,7 @@ class Exchange:
     """One call.
 
     Args:
-        request: Sent as it is, with the attempt's headers added.
-        limits: Every limit as a number.
-        policy: When to try again.
+        call: Its request is sent as it is, with the attempt's headers added.
     """
 
     __slots__ = (
@@ -114,11 +112,11 @@ class Exchange:
         "started_at",
     )
 
-    def __init__(self, wiring: Wiring, request: Request, limits: Limits, policy: RetryPolicy) -> None:
+    def __init__(self, wiring: Wiring, call: PreparedCall) -> None:
         self._wiring = wiring
-        self._request = request
-        self._limits = limits
-        self._policy = policy
+        self._request = call.request
+        self._limits = call.limits
+        self._policy = call.policy
         self._call_id = os.urandom(16).hex()
         self._attempts: list[AttemptRecord] = []
         self._delay_s = 0.0

@@ -5,6 +5,7 @@ import gc
 import time
 import warnings
 
+import msgspec
 import pytest
 
 from opeai_async import AsyncOpeAI, ClientClosedError, ConfigurationError, Outcome, StreamInterruptedError
@@ -22,7 +23,9 @@ def test_one_client_over_several_runs():
     async def use(leave_open):
         async with OpeAIServer() as server:
             server.stall("one two", after=2)
-            client._url = f"{server.base_url}/chat/completions"
+            client.chat.completions._defaults = msgspec.structs.replace(
+                client.chat.completions._defaults, url=f"{server.base_url}/chat/completions"
+            )
             stream = client.chat.completions.stream(**BODY)
             await anext(stream)
             if not leave_open:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, cast
 
 from msgspec import Struct
 
@@ -11,7 +11,6 @@ from opeai_async._core.call.redact import hidden_values
 from opeai_async._core.call.timeouts import Timeouts
 from opeai_async._core.limits import DEFAULT_MAX_EVENT_BYTES, MAX_STREAM_BYTES
 from opeai_async.errors import ConfigurationError
-from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.options import DialectMode, ReasoningTags
 from opeai_async.types.request import CompletionParams, ResponseFormatParam, SharedParams, UnformattedParams
 
@@ -140,23 +139,18 @@ def one_of(name: str, value: T, allowed: tuple[T, ...]) -> T:
     return value
 
 
-ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
-
-
-class ReadOptions(Struct, Generic[ChunkT], frozen=True, kw_only=True):
+class ReadOptions(Struct, frozen=True, kw_only=True):
     """How a stream reads.
 
     Attributes:
-        chunk_type: ``ChatCompletionChunk``, or a Struct that extends it.
         dialect: ``"repair"``, or ``"strict"`` to raise where a repair would be needed.
         on_truncated: ``"raise"``, or ``"return"`` to end quietly where a body ends without a finish_reason.
         reasoning_tags: How to find the thinking in the content: ``"none"``, ``"think"`` or ``"open"``.
         choices: How many answers were asked for (``n``).
     """
 
-    chunk_type: type[ChunkT]
     dialect: DialectMode = "repair"
-    on_truncated: Literal["raise", "return"] = "raise"
+    on_truncated: OnTruncated = "raise"
     reasoning_tags: ReasoningTags = "none"
     choices: int = 1
     max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES

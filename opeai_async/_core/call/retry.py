@@ -139,7 +139,7 @@ class RetryBudget:
     OTHER_COST = 14
 
     def __init__(self, capacity: int | None = 500) -> None:
-        self.capacity = capacity
+        self.capacity: int | None = capacity
         self.tokens = capacity or 0
 
     def cost(self, failure: Failure) -> int:

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, Generic, Self
 
 from opeai_async._core.answer.accumulator import Accumulator
 from opeai_async._core.answer.outcome import NO_CHOICE, TRUNCATED, End, Outcome, outcome_of, quirk_of
-from opeai_async._core.call.params import ReadOptions
+from opeai_async._core.call.prepare import PreparedCall
 from opeai_async._core.call.retry import Cause, Failure
 from opeai_async._core.decode.parser import StreamParser
 from opeai_async._core.dialect.api_errors import failed_answer, failure_of
 from opeai_async._core.dialect.dialect import Dialect
 from opeai_async._io import observe as log
-from opeai_async._io.exchange import Exchange
+from opeai_async._io.exchange import Exchange, Wiring
 from opeai_async._io.loops import on_loop, running_loop
 from opeai_async._io.patience import Cut
 from opeai_async._io.reader import BodyReader, ReadExpired
@@ -67,9 +67,11 @@ _NO_BATCH: list[Any] = []  # shared: nothing is appended to a batch
 class ChunkStream(Generic[ChunkT]):
     """The chunks of one answer, how it ends, and what is known of it; ``ChatCompletionStream`` is what users have."""
 
-    def __init__(self, make_exchange: Callable[[], Exchange], options: ReadOptions[ChunkT]) -> None:
-        self._make_exchange = make_exchange
-        self._options = options
+    def __init__(self, wiring: Wiring, call: PreparedCall, chunk_type: type[ChunkT]) -> None:
+        self._wiring = wiring
+        self._call = call
+        self._chunk_type = chunk_type
+        options = self._options = call.reading
         self._exchange: Exchange | None = None
         self._reader: BodyReader | None = None
         self._scope: Cut | None = None
@@ -271,8 +273,8 @@ class ChunkStream(Generic[ChunkT]):
     def _the_exchange(self) -> Exchange:
         """The one that was begun, if any: a second try has the same clock and the same idempotency key."""
         if self._exchange is None:
-            self._exchange = self._make_exchange()
-            del self._make_exchange  # it holds the prompt
+            self._exchange = Exchange(self._wiring, self._call)
+            del self._call  # it holds the prompt
         return self._exchange
 
     async def _open_apart(self, opener: Callable[[], Coroutine[Any, Any, BodyReader]]) -> None:
@@ -293,7 +295,7 @@ class ChunkStream(Generic[ChunkT]):
         options = self._options
         self._parser = StreamParser(
             reader.head,
-            options.chunk_type,
+            self._chunk_type,
             self._dialect,
             max_event_bytes=options.max_event_bytes,
             max_stream_bytes=options.max_stream_bytes,
