@@ -19,17 +19,18 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self
 
 from opeai_async._core.answer.accumulator import Accumulator
-from opeai_async._core.answer.outcome import NO_CHOICE, TRUNCATED, End, Outcome, outcome_of, quirk_of
+from opeai_async._core.answer.outcome import NO_CHOICE, TRUNCATED, End, Outcome
 from opeai_async._core.call.prepare import PreparedCall
 from opeai_async._core.call.retry import Cause, Failure
 from opeai_async._core.decode.parser import StreamParser
-from opeai_async._core.dialect.api_errors import failed_answer, failure_of
+from opeai_async._core.dialect.api_errors import failure_of
 from opeai_async._core.dialect.dialect import Dialect
 from opeai_async._io import observe as log
 from opeai_async._io.exchange import Exchange, Wiring
 from opeai_async._io.loops import on_loop, running_loop
 from opeai_async._io.patience import Cut
 from opeai_async._io.reader import BodyReader, ReadExpired
+from opeai_async._io.stream.ending import add_facts, ending_of
 from opeai_async._io.stream.opening import Opening
 from opeai_async._io.stream.timing import has_content, stream_timeout, timing, wall_time
 from opeai_async._io.stream.views import Batches
@@ -46,7 +47,6 @@ from opeai_async.errors import (
 from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.common import CompletionUsage
 from opeai_async.types.completion import ChatCompletion
-from opeai_async.types.finish import finish_kind
 from opeai_async.types.meta import NO_META, ResponseMeta, StreamTiming
 
 if TYPE_CHECKING:
@@ -393,31 +393,19 @@ class ChunkStream(Generic[ChunkT]):
 
     def _finish(self, end: End, error: OpeAIError | None = None) -> None:
         """Fix the outcome, and let go of the response."""
-        if end is End.DONE:
-            self._accumulator.settle()
-        outcome = outcome_of(end, labelled=self._accumulator.is_labelled(end))
-        if end is End.DONE and not self._accumulator.begun:
-            outcome = Outcome.TRUNCATED
-        if quirk := quirk_of(end, outcome):
-            try:
-                self._dialect.note(quirk)
-            except StreamError as exc:
-                end, error, outcome = End.ERROR, exc, Outcome.FAILED
-        self._will_end(end)
-        self._outcome = outcome
+        ending = ending_of(
+            end, error, self._accumulator, on_truncated=self._options.on_truncated, note=self._dialect.note
+        )
+        self._will_end(ending.end)
+        self._outcome = ending.outcome
         if self._end is End.EOF and self._reader is not None:
-            if outcome in (Outcome.COMPLETE, Outcome.UNLABELLED):
+            if ending.is_whole:
                 self._reader.release()
             else:
                 self._reader.abort()
-        if self._outcome is Outcome.COMPLETE and "error" in map(finish_kind, self._accumulator.finish_reasons):
-            self._outcome = Outcome.FAILED
-            error = failed_answer(self._accumulator.snapshot)
-        elif self._outcome is Outcome.TRUNCATED and self._options.on_truncated == "return":
-            error = None
-        if self._outcome in (Outcome.FAILED, Outcome.TRUNCATED) and error is not None:
+        if ending.error is not None:
             # A copy, because the traceback of what is raised leads back to this stream.
-            self._error = copy.copy(self._with_facts(error))
+            self._error = copy.copy(self._with_facts(ending.error))
         if self._exchange is not None and log.is_on():
             events, quirks = self._accumulator.chunks, self.quirks
             self._exchange.log_end(
@@ -426,13 +414,8 @@ class ChunkStream(Generic[ChunkT]):
 
     def _with_facts(self, error: OpeAIError) -> OpeAIError:
         if isinstance(error, StreamError):
-            accumulator = self._accumulator
-            error.partial = accumulator.completion(self.meta) if accumulator.chunks else None
-            error.usage = accumulator.usage
-            error.finish_reason = accumulator.finish_reason
-            error.request_id = self.meta.request_id
-            error.events = accumulator.chunks
-            error.bytes = self._reader.bytes_read if self._reader is not None else 0
+            bytes_read = self._reader.bytes_read if self._reader is not None else 0
+            add_facts(error, self._accumulator, self.meta, bytes_read)
         return self._exchange.final(error) if self._exchange is not None else error
 
     def _check_reader(self) -> None:
