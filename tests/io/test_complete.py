@@ -13,7 +13,7 @@ from opeai_async import (
 )
 from opeai_async._io import complete as call
 from opeai_async.testing import Break, Pause
-from tests.support.clients import KEY, scripted
+from tests.support.clients import KEY, scripted, wiring_of
 from tests.support.instant_time import instant_time
 from tests.support.leaks import no_leaks
 from tests.support.reading.chunks import ANSWER, BODY, COMPLETION
@@ -64,7 +64,7 @@ async def test_an_answer_that_fails_is_tried_again(steps):
     completion = await create(client)
     assert len(slept) == 1
     assert completion.meta.attempts[0].error is not None
-    assert client._wiring.budget.tokens == client._wiring.budget.capacity
+    assert wiring_of(client).budget.tokens == wiring_of(client).budget.capacity
 
 
 async def test_an_answer_that_is_cut_every_time():

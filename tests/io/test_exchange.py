@@ -18,7 +18,7 @@ from opeai_async import (
 )
 from opeai_async._io.exchange import MAX_ERROR_BODY_BYTES
 from opeai_async.testing import Break, Pause
-from tests.support.clients import KEY, rewire, scripted
+from tests.support.clients import KEY, rewire, scripted, wiring_of
 from tests.support.instant_time import instant_time
 from tests.support.leaks import no_leaks
 from tests.support.reading.chunks import BODY, COMPLETION, DONE, FINISH, events
@@ -88,7 +88,7 @@ async def test_a_retry_that_succeeds():
         "InternalServerError",
         None,
     ]
-    assert client._wiring.budget.tokens == client._wiring.budget.capacity
+    assert wiring_of(client).budget.tokens == wiring_of(client).budget.capacity
 
 
 async def test_a_key_of_the_callers_own():
@@ -147,7 +147,7 @@ async def test_named_waits_count_by_their_sum():
     assert len(transport.requests) == 5
     assert [attempt.number for attempt in completion.meta.attempts] == [1, 2, 3, 4, 5]
     assert sum(attempt.delay_s for attempt in completion.meta.attempts) == pytest.approx(seconds)
-    assert client._wiring.budget.tokens == client._wiring.budget.capacity
+    assert wiring_of(client).budget.tokens == wiring_of(client).budget.capacity
 
 
 async def test_the_sum_of_named_waits_is_bounded():
@@ -185,7 +185,7 @@ async def test_a_refusal_inside_of_a_stream():
     assert completion.choices[0].message.content == "fine"
     assert len(transport.requests) == 4
     assert asyncio.get_running_loop().time() - begun_at >= 15
-    assert client._wiring.budget.tokens == client._wiring.budget.capacity
+    assert wiring_of(client).budget.tokens == wiring_of(client).budget.capacity
 
 
 async def test_a_line_that_is_too_long():
@@ -196,7 +196,7 @@ async def test_a_line_that_is_too_long():
     for _ in range(20):
         transport.respond(COMPLETION, headers=JSON)
     results = await asyncio.gather(create(client), return_exceptions=True)
-    gate = next(iter(client._wiring.gates._gates.values()))
+    gate = next(iter(wiring_of(client).gates._gates.values()))
     gate.throttle.rate = gate.throttle._ramp_from = 0.01
     gate.throttle._spacing_s = 100.0
     with pytest.raises(APITimeoutError, match=r"not sent: too many calls are in line .* total_s=30 is over") as caught:
@@ -247,7 +247,7 @@ async def test_the_total_limit_spans_the_attempts():
 async def test_an_empty_budget_is_said():
     """Many failures use the budget up; then the first error comes through with a note."""
     client, transport, slept = scripted()
-    client._wiring.budget.tokens = 20
+    wiring_of(client).budget.tokens = 20
     transport.fail()
     transport.fail()
     with pytest.raises(APIConnectionError) as caught:

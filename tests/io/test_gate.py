@@ -14,6 +14,7 @@ from opeai_async import (
     Timeouts,
 )
 from opeai_async.testing import Failure, OpeAIServer, Reply
+from tests.support.clients import wiring_of
 from tests.support.leaks import in_a_thread, no_leaks
 from tests.support.loops.both_loops import anyio_backend, no_descriptor_left  # noqa: F401 - fixtures
 from tests.support.loops.loops import is_on_uvloop
@@ -69,7 +70,7 @@ async def test_a_pause_holds_the_calls_that_come_later(ask, status):
         first, *others = await asyncio.gather(first, *others[1:])
         assert asked(server)[:2] == ["first", "first"]
         assert sorted(asked(server)[2:]) == ["1", "2", "3", "4"]
-        assert client._wiring.budget.tokens == client._wiring.budget.capacity
+        assert wiring_of(client).budget.tokens == wiring_of(client).budget.capacity
         assert [attempt.delay_s >= PAUSE_S for attempt in first.meta.attempts] == [False, True]
         delays = [attempt.delay_s for completion in others for attempt in completion.meta.attempts]
         assert len(delays) == 4

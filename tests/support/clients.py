@@ -8,6 +8,8 @@ import msgspec
 import pytest
 
 from opeai_async import AsyncOpeAI
+from opeai_async._io.exchange import Wiring
+from opeai_async._io.net.lazy import LazyTransport
 from opeai_async.testing.transport import ScriptedTransport
 from tests.support.reading.chunks import BODY
 
@@ -30,6 +32,23 @@ def scripted(**options: Any) -> tuple[AsyncOpeAI, ScriptedTransport, list[float]
 def rewire(client: AsyncOpeAI, **parts: Callable[..., float] | Callable[[float], Awaitable[None]]) -> None:
     """Replace what the calls of *client* share."""
     client._wiring = client.chat.completions._wiring = msgspec.structs.replace(client._wiring, **parts)
+
+
+def wiring_of(client: AsyncOpeAI) -> Wiring:
+    """What the calls of *client* share: the one place where tests look into a client."""
+    return client._wiring
+
+
+def transport_of(client: AsyncOpeAI) -> Any:
+    """What *client* sends with: the aiohttp transport once there is one, else None."""
+    transport = wiring_of(client).transport
+    return transport._made if isinstance(transport, LazyTransport) else transport
+
+
+def open_responses(client: AsyncOpeAI) -> int:
+    """How many responses *client* holds; 0 before its first request."""
+    transport = transport_of(client)
+    return 0 if transport is None else transport.open_responses
 
 
 def texts(chunks: list) -> list[str]:

@@ -8,10 +8,16 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
+from opeai_async import SessionLog, StreamSession
 from opeai_async._core.frames.algebra import merged
 from opeai_async._relay.frames import FrameReader
 from opeai_async.types.frames import Frame
 from tests.support.reading.reassembled import decode_frame
+
+
+def log_of(session: StreamSession) -> SessionLog:
+    """The log of *session*: the one place where tests look into a session."""
+    return session._log
 
 
 class Left(Exception):

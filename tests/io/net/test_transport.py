@@ -27,6 +27,7 @@ from opeai_async import (
 from opeai_async._io.net.connections import MAX_FRAMING_BYTES
 from opeai_async._io.net.transport import DRAIN_S
 from opeai_async.testing import OpeAIServer
+from tests.support import clients
 from tests.support.clients import texts
 from tests.support.leaks import eventually, in_a_thread, no_collector, no_leaks, open_descriptors
 from tests.support.reading.chunks import ANSWER, BODY, COMPLETION, DONE, FINISH, event, events
@@ -51,7 +52,7 @@ def stream_of(client, **options):
 
 
 def open_responses(client):
-    return client._wiring.transport._made.open_responses
+    return clients.open_responses(client)
 
 
 async def drain(stream):

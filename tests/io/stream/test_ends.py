@@ -16,7 +16,7 @@ from opeai_async import (
     StreamTruncatedError,
 )
 from opeai_async.testing.transport import Break, Pause
-from tests.support.clients import drain, failure_of, scripted, stream_of
+from tests.support.clients import drain, failure_of, scripted, stream_of, wiring_of
 from tests.support.instant_time import instant_time
 from tests.support.leaks import no_leaks
 from tests.support.reading.chunks import ANSWER, BODY, DONE, FINISH, event, events
@@ -226,7 +226,7 @@ async def test_without_ambiguous_retries_a_cut_is_final():
 async def test_a_success_refunds_what_its_retries_had_cost():
     """The first batch is the success, not the 200."""
     client, transport, _ = scripted()
-    budget = client._wiring.budget
+    budget = wiring_of(client).budget
     for _ in range(3):
         transport.respond(IN_BAND)
     with pytest.raises(StreamServerError):

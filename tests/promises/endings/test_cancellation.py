@@ -7,7 +7,7 @@ import pytest
 
 from opeai_async import AsyncOpeAI, Outcome, Timeouts
 from opeai_async.testing import Break, OpeAIServer, Pause
-from tests.support.clients import KEY, rewire, scripted, texts
+from tests.support.clients import KEY, open_responses, rewire, scripted, texts, transport_of, wiring_of
 from tests.support.instant_time import instant_time
 from tests.support.leaks import eventually, no_leaks
 from tests.support.reading.chunks import BODY, COMPLETION, DONE, FINISH, events
@@ -80,7 +80,7 @@ async def test_a_scripted_call_cancelled_at_every_step(instant, kind):
 
     async def check():
         assert transport.open_responses == 0
-        client._wiring.budget.tokens = client._wiring.budget.capacity
+        wiring_of(client).budget.tokens = wiring_of(client).budget.capacity
 
     async with no_leaks():
         await sweep(call, check)
@@ -101,14 +101,14 @@ async def test_a_call_over_sockets_cancelled_at_every_step(stream):
                     assert (await client.chat.completions.create(**BODY)).choices
 
             async def check():
-                await eventually(lambda: client._wiring.transport._made is None or _is_idle(client))
+                await eventually(lambda: transport_of(client) is None or _is_idle(client))
 
             await sweep(call, check)
             assert (await client.chat.completions.create(**BODY)).choices
 
 
 def _is_idle(client):
-    return client._wiring.transport._made.open_responses == 0
+    return open_responses(client) == 0
 
 
 @pytest.mark.time_limit(1_000_000)
@@ -139,7 +139,7 @@ async def test_cancel_at_every_step(instant):
             content = "".join(choice.message.content or "" for choice in stream.snapshot.choices)
             assert content == "".join(seen)
             outcomes.add(stream.outcome)
-            client._wiring.budget.tokens = client._wiring.budget.capacity
+            wiring_of(client).budget.tokens = wiring_of(client).budget.capacity
             if stream.outcome is Outcome.COMPLETE:
                 break
     assert outcomes == {Outcome.CANCELLED, Outcome.COMPLETE}

@@ -14,7 +14,7 @@ import pytest
 
 from opeai_async import ClientClosedError, InternalServerError, Outcome, StreamSession, sse
 from opeai_async.testing import Reply
-from tests.support.clients import texts
+from tests.support.clients import open_responses, texts
 from tests.support.leaks import eventually
 from tests.support.loops.loops import chosen
 from tests.support.reading.chunks import BODY
@@ -250,7 +250,7 @@ async def test_cancelled_from_outside(way, use, server, client):
             break
     assert (await server.wait_closed(1)).outcome == "client_gone"
     server.handle(None)
-    await eventually(lambda: client._wiring.transport._made.open_responses == 0)
+    await eventually(lambda: open_responses(client) == 0)
     assert (await client.chat.completions.create(**BODY)).choices
 
 

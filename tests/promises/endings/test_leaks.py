@@ -6,6 +6,7 @@ import pytest
 
 from opeai_async import OpeAIError, Timeouts
 from opeai_async.testing import OpeAIServer
+from tests.support.clients import open_responses
 from tests.support.leaks import no_collector, no_leaks
 from tests.support.reading.chunks import BODY
 
@@ -38,7 +39,7 @@ async def test_nothing_is_left_after_any_end(ending, stream):
                 except OpeAIError:
                     pass
             assert (await client.chat.completions.create(**BODY)).choices
-            assert client._wiring.transport._made.open_responses == 0
+            assert open_responses(client) == 0
 
 
 async def test_three_hundred_streams_leave_nothing():

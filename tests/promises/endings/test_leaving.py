@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from opeai_async import AsyncOpeAI, ClientClosedError, Outcome, StreamInterruptedError
-from tests.support.clients import KEY, drain, texts
+from tests.support.clients import KEY, drain, open_responses, texts
 from tests.support.leaks import eventually, no_collector, no_leaks
 from tests.support.reading.chunks import BODY, COMPLETION, events
 from tests.support.servers.raw_server import HEAD, RawServer, chunked, plain
@@ -227,7 +227,7 @@ async def test_a_stream_that_is_left(leave, tls, tmp_path):
     async with no_leaks(), RawServer(answer, tls=accepts) as server, no_collector():
         async with AsyncOpeAI(KEY, base_url=server.base_url, ssl_context=trust, max_connections=1) as client:
             await leave(client)
-            assert client._wiring.transport._made.open_responses == 0
+            assert open_responses(client) == 0
             async with asyncio.timeout(AT_ONCE_S):
                 assert await server.calls[0].gone()
                 completion = await client.chat.completions.create(**BODY)

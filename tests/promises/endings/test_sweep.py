@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from opeai_async import AsyncOpeAI, Outcome, StreamInterruptedError
-from tests.support.clients import KEY, rewire, texts
+from tests.support.clients import KEY, rewire, texts, transport_of
 from tests.support.leaks import eventually, no_leaks
 from tests.support.reading.chunks import BODY, COMPLETION, DONE, FINISH, events
 from tests.support.secrets import everything_of
@@ -106,7 +106,7 @@ async def surroundings(kind, tmp_path):
 
 def is_idle(client):
     """No response is open, and no send and no drain under way."""
-    transport = client._wiring.transport._made
+    transport = transport_of(client)
     return transport is None or not (transport._open or transport._sends or transport._drains)
 
 

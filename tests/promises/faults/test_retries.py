@@ -7,6 +7,7 @@ import pytest
 from opeai_async import RateLimitError, RetryPolicy, StreamError
 from opeai_async.testing import FAULTS, Fault
 from tests.promises.faults.matrix import ASK, NEXT, WITH_REQUEST, case, check_error, ids, read
+from tests.support.clients import wiring_of
 
 pytestmark = pytest.mark.time_limit(15)
 
@@ -55,7 +56,7 @@ async def test_a_named_wait_is_no_retry(name: str) -> None:
         assert completion.choices[0].message.content == NEXT
         assert len(this.server.requests) == 5
         assert sum(this.slept) >= 4 * 1.9
-        budget = this.client._wiring.budget
+        budget = wiring_of(this.client).budget
         assert budget.tokens == budget.capacity
 
 

@@ -18,6 +18,7 @@ from opeai_async.testing import OpeAIServer
 from opeai_async.types.frames import ContentFrame, DoneFrame, ErrorFrame, Frame, ReasoningFrame, ToolCallFrame
 from tests.support.leaks import eventually, no_leaks
 from tests.support.reading.chunks import BODY
+from tests.support.relaying import log_of
 from tests.support.servers.faucet import Faucet, all_of, said, text_of
 from tests.support.servers.redis_server import RedisServer, needs_redis
 
@@ -139,7 +140,7 @@ async def test_a_session_that_has_ended_reads_as_whole(here, there):
     assert said(await all_of(elsewhere.subscribe())) == said(faucet.frames)
     assert elsewhere.outcome is Outcome.COMPLETE
     for after in range(faucet.offset + 1):
-        assert await all_of(elsewhere.subscribe(after)) == session._log.peek(after)
+        assert await all_of(elsewhere.subscribe(after)) == log_of(session).peek(after)
     with pytest.raises(ConfigurationError, match="not known here"):
         await elsewhere.completion()
 
@@ -301,7 +302,7 @@ async def test_an_id_that_is_taken_elsewhere_is_refused(here, there):
         begin(here, id="same")
     faucet.finish()
     await session.aclose()
-    assert text_of(session._log.peek(0)) == "first"
+    assert text_of(log_of(session).peek(0)) == "first"
 
 
 async def test_a_short_answer_to_an_id_that_is_taken_is_whole_here(shared_server, here, there):
@@ -610,5 +611,5 @@ async def test_a_browser_that_reaches_another_process_goes_on(here, there):
         await view(session, there).relay(send, after=sent[-1]["offset"], window=0)
         assert "".join(frame["text"] for frame in sent if frame["type"] == "content") == "word " * 60
         assert sent[-1]["reason"] == "completed"
-        assert isinstance(session._log.peek(0)[1], ContentFrame)
+        assert isinstance(log_of(session).peek(0)[1], ContentFrame)
         await session.aclose()

@@ -19,6 +19,7 @@ from opeai_async.testing import OpeAIServer
 from opeai_async.types.frames import ContentFrame, DoneFrame, ErrorFrame, ReasoningFrame
 from tests.support.leaks import eventually, in_a_thread, no_collector, no_leaks
 from tests.support.reading.chunks import BODY
+from tests.support.relaying import log_of
 from tests.support.servers.faucet import Faucet, all_of, said, text_of
 
 
@@ -96,11 +97,11 @@ async def test_a_thousand_readers_are_woken_together():
     readers = [session.subscribe() for _ in range(1_000)]
     reading = [asyncio.ensure_future(reader.read()) for reader in readers]
     await asyncio.sleep(0)
-    assert len(session._log._waiters) == 1_000
+    assert len(log_of(session)._waiters) == 1_000
     faucet.say("x")
     frames = [frame for (frame,) in await asyncio.gather(*reading)]
     assert all(frame is frames[0] for frame in frames)
-    assert not session._log._waiters
+    assert not log_of(session)._waiters
     faucet.finish()
     assert {type((await reader.read())[0]) for reader in readers} == {DoneFrame}
 
@@ -127,7 +128,7 @@ async def test_a_cancelled_read_loses_nothing():
         await asyncio.wait([reading])
     faucet.say("x")
     assert text_of(await reader.read()) == "x"
-    assert not session._log._waiters
+    assert not log_of(session)._waiters
     await session.stop()
 
 
@@ -138,7 +139,7 @@ async def test_a_closed_subscription_is_at_its_end():
         await reader.read()
     await reader.aclose()
     assert await all_of(reader) == []
-    assert session._log.readers == 0
+    assert log_of(session).readers == 0
     await session.stop()
 
 
@@ -149,10 +150,10 @@ async def test_a_dropped_subscription_counts_no_more():
         faucet.say("x")
         async for _ in session.subscribe():
             break
-        assert session._log.readers == 0
+        assert log_of(session).readers == 0
         readers = [session.subscribe()]
         in_a_thread(readers.clear)
-        await eventually(lambda: session._log.readers == 0)
+        await eventually(lambda: log_of(session).readers == 0)
         await session.stop()
 
 
@@ -337,7 +338,7 @@ async def test_a_source_that_cannot_be_closed_changes_nothing():
     faucet.closing_raises = OSError("no")
     faucet.finish()
     assert (await session.completion()).id == "c1"
-    await eventually(lambda: session._log.origin is not session._producer)
+    await eventually(lambda: log_of(session).origin is not session._producer)
     assert session.outcome is Outcome.COMPLETE
 
 
@@ -493,7 +494,7 @@ async def test_a_client_that_leaves_and_comes_back():
     inbox.put_nowait(None)
     assert (await relaying).reason == "disconnected"
     assert session.outcome is Outcome.OPEN
-    assert session._log.readers == 0
+    assert log_of(session).readers == 0
     faucet.say(" two")
     await told(session)
     relaying = asyncio.ensure_future(session.relay(send, inbox.get, after=sent[-1]["offset"], window=0))

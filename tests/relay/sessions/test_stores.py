@@ -8,6 +8,7 @@ import pytest
 from opeai_async import ConfigurationError, LocalResourceError, MemoryStore, SessionLog, StreamSession
 from opeai_async.types.frames import ContentFrame, DoneFrame
 from tests.support.leaks import eventually, no_collector, no_leaks
+from tests.support.relaying import log_of
 from tests.support.servers.faucet import Faucet
 
 DONE = DoneFrame(reason="completed", offset=1)
@@ -175,7 +176,7 @@ async def test_stop_reaches_the_producer():
     await store.stop("a")
     await store.stop("a")
     await store.stop("nobody")
-    assert (await session._log.ended()).reason == "stopped"
+    assert (await log_of(session).ended()).reason == "stopped"
     await session.aclose()
     await store.stop("a")
 
@@ -189,7 +190,7 @@ async def test_what_is_over_is_freed(clock):
         faucet.say("x" * 1000)
         faucet.finish()
         await session.completion()
-        source, log = weakref.ref(faucet), weakref.ref(session._log)
+        source, log = weakref.ref(faucet), weakref.ref(log_of(session))
         await session.aclose()
         del faucet, session
         await eventually(lambda: source() is None)

@@ -11,7 +11,7 @@ import pytest
 
 from opeai_async import AsyncOpeAI
 from opeai_async._io.net.parts import post as aiohttp_post
-from tests.support.clients import KEY
+from tests.support.clients import KEY, transport_of
 from tests.support.leaks import eventually, no_collector
 from tests.support.loops.both_loops import anyio_backend, no_descriptor_left  # noqa: F401
 from tests.support.reading.chunks import BODY, COMPLETION
@@ -160,7 +160,7 @@ async def test_without_the_collector(said):
     async with RawServer(answer) as server, no_collector():
         client = AsyncOpeAI(KEY, base_url=server.base_url)
         await client.chat.completions.create(**BODY)
-        transport = client._wiring.transport._made
+        transport = transport_of(client)
         await client.aclose()
         assert transport._lifetime._finalizer.alive is False
     assert said == []

@@ -10,7 +10,7 @@ from opeai_async import AsyncOpeAI
 from opeai_async._io.net import sockets
 from opeai_async._io.net.parts import post as aiohttp_post
 from tests.io.net.test_tls_and_proxy import proxy
-from tests.support.clients import KEY
+from tests.support.clients import KEY, transport_of
 from tests.support.loops.both_loops import anyio_backend, no_descriptor_left  # noqa: F401
 from tests.support.reading.chunks import BODY, COMPLETION
 from tests.support.servers import tls
@@ -28,7 +28,7 @@ async def answer(call):
 
 def options_of(client):
     """What is set on the only idle connection of *client*."""
-    connector = client._wiring.transport._made._connector
+    connector = transport_of(client)._connector
     ((protocol, _),) = [idle for waiting in connector._conns.values() for idle in waiting]
     with socket.socket(fileno=os.dup(protocol.transport.get_extra_info("socket").fileno())) as sock:
         found = {"SO_KEEPALIVE": sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)}
