@@ -29,6 +29,9 @@ class ChatCompletionStream(ChunkStream[ChunkT]):
     leave its ``async with`` block, call ``aclose()``, or ``cancel()`` from anywhere.
     """
 
+    # One class in two files: what users do with an answer is here, how it is read and ends is in its base; they share
+    # `_ready`, `_more`, `_batch` and `_accumulated`, which nobody else touches.
+
     _partial_answers: dict[tuple[int, int | str | None], PartialAnswer] | None = None
 
     def text(self, *, choice: int = 0) -> AsyncIterator[str]:

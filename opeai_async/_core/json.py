@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias, TypeGuard
 
 from opeai_async.types.common import WireStruct
@@ -17,6 +18,16 @@ def is_object(value: object) -> TypeGuard[JSONObject]:
 def is_array(value: object) -> TypeGuard[list[Any]]:
     """Whether *value* is a JSON array."""
     return isinstance(value, list)
+
+
+def is_row(value: object) -> TypeGuard[Sequence[Any]]:
+    """Tell whether *value* is a sequence that becomes a JSON array as it stands."""
+    return isinstance(value, (list, tuple))
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Tell whether *value* is a JSON number; to Python, a boolean is an int too."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def is_wire_type(annotation: object) -> TypeGuard[type[WireStruct]]:

@@ -35,7 +35,7 @@ _find_ordinary = re.compile(rb"^data: (.*)\n\n", re.MULTILINE).findall
 _ORDINARY_START = b"data: "
 _ORDINARY_OVERHEAD = len(b"data: \n\n")
 _CR, _LF = b"\r\n"  # numbers: to look for bytes in bytes, CPython 3.11 raises and catches an error first
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _MAX_RETRY_DIGITS = 18
 _MAX_SOLE_BYTES = 4 * 1024
 _NO_PARTS: list[bytes] = []  # shared by all decoders that hold none, and never appended to
@@ -245,12 +245,12 @@ class SSEDecoder:
         """*data* less the one byte order mark a stream may begin with; None while that is undecided."""
         if self._bom_checked:
             return data
-        if len(data) < len(_BOM) and _BOM.startswith(data):
+        if len(data) < len(BOM) and BOM.startswith(data):
             self._ordinary = True
             self._tail, self._tail_bytes = [data], len(data)
             return None
         self._bom_checked = True
-        return data.removeprefix(_BOM)
+        return data.removeprefix(BOM)
 
     def _complete_lines(self, data: bytes, events: list[ServerSentEvent]) -> Iterable[bytes]:
         """Each line that *data* ends, without its end (CR, LF or CRLF, across reads too); the rest is kept."""

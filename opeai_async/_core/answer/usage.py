@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from opeai_async._core.json import is_object
+from opeai_async._core.json import is_number, is_object
 from opeai_async.types.common import NO_EXTRA, CompletionUsage, WireStruct
 
 
@@ -54,10 +54,6 @@ def _added(first: Any, second: Any) -> Any:
         if not (first and second):
             return first or second  # the one empty `extra` that all share stays it
         return {name: _added(first.get(name), second.get(name)) for name in first | second}
-    if _is_number(first) and _is_number(second):
+    if is_number(first) and is_number(second):
         return first + second
     return second
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

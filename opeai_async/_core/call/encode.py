@@ -15,7 +15,8 @@ from typing import Any, NoReturn, cast
 import msgspec
 from msgspec import Struct
 
-from opeai_async._core.call.send_back import is_iterable, is_mapping, is_row, sent
+from opeai_async._core.call.send_back import is_iterable, is_mapping, sent
+from opeai_async._core.json import is_row
 from opeai_async.errors import RequestValidationError
 from opeai_async.types.completion import ChatCompletionMessage
 from opeai_async.types.parsed import ParsedChatCompletionMessage

@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 import msgspec
 
 from opeai_async._core.content_blocks import is_thought, text_of, text_of_blocks
-from opeai_async._core.json import is_object
+from opeai_async._core.json import is_object, is_row
 from opeai_async.types.common import WireStruct
 
 
@@ -73,10 +73,6 @@ def flattened(value: Any) -> Any:
 
 def is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
     return isinstance(value, (dict, Mapping))  # dict first: an abstract class is slow to ask
-
-
-def is_row(value: object) -> TypeGuard[Sequence[Any]]:
-    return isinstance(value, (list, tuple))
 
 
 def is_iterable(value: object) -> TypeGuard[Iterable[Any]]:

@@ -14,6 +14,7 @@ from opeai_async._core.decode.decoder import decode_completion
 from opeai_async._core.dialect.api_errors import excerpt, page_title
 from opeai_async._core.dialect.dialect import Dialect
 from opeai_async._core.json import JSONObject, is_array, is_object
+from opeai_async._core.sse import BOM
 from opeai_async.errors import InvalidResponseError
 from opeai_async.types.completion import ChatCompletion
 
@@ -23,7 +24,6 @@ _PAGE_HINT = (
     "a web page answered: base_url points at a site and not at the API's root, such as https://host/v1, or a login "
     "page or a filter of this network came in between"
 )
-_BOM = b"\xef\xbb\xbf"
 _FIRST = re.compile(rb"(?:\xef\xbb\xbf)?+[ \t\r\n]*([^ \t\r\n])").match
 
 
@@ -37,7 +37,7 @@ class BodyKind(Enum):
 
 def kind_of(prefix: bytes) -> BodyKind | None:
     """The kind of the body that begins with *prefix*; None while there is only white space, or half a BOM."""
-    if len(prefix) < len(_BOM) and _BOM.startswith(prefix):
+    if len(prefix) < len(BOM) and BOM.startswith(prefix):
         return None
     found = _FIRST(prefix)
     if found is None:
@@ -91,7 +91,7 @@ def decode_json(head: ResponseHead, body: bytes, completion_type: type[Completio
     if kind is not BodyKind.JSON:
         found = "an empty body" if kind is None else kind.value
         raise invalid_response(head, body, f"expected a JSON object, got {found}")
-    body = body.removeprefix(_BOM)
+    body = body.removeprefix(BOM)
     if (done := _DONE_AFTER.search(body)) is not None:
         dialect.note("done_after_json")
         body = body[: done.start()]

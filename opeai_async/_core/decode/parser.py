@@ -28,7 +28,7 @@ from opeai_async._core.dialect.error_objects import MAX_EXCERPT_BYTES, error_ins
 from opeai_async._core.dialect.loose_json import split_objects
 from opeai_async._core.dialect.tool_arguments import is_json_object
 from opeai_async._core.limits import DEFAULT_MAX_EVENT_BYTES, MAX_JSON_BYTES, MAX_STREAM_BYTES
-from opeai_async._core.sse import ServerSentEvent, SSEDecoder
+from opeai_async._core.sse import BOM, ServerSentEvent, SSEDecoder
 from opeai_async.errors import OpeAIError, StreamDecodeError, StreamTooLargeError
 from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.completion import ChatCompletion
@@ -37,7 +37,6 @@ from opeai_async.types.options import ReasoningTags
 ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
 
 
-_BOM = b"\xef\xbb\xbf"
 _ODD_DONE = rb"""["'\s]*(\[done\]|done["'\s]*$)"""
 # Words, a time, or both.
 _HEARTBEAT = re.compile(
@@ -219,7 +218,7 @@ class StreamParser(Generic[ChunkT]):
     def _decide_kind(self, data: bytes) -> bytes:
         """Look what kind the body is; returns all of it so far."""
         # Past a BOM, what was kept without a decision is white space, and need not be looked at again.
-        self._kind = kind_of(data if self.bytes_fed - len(data) >= len(_BOM) else b"".join(self._kept))
+        self._kind = kind_of(data if self.bytes_fed - len(data) >= len(BOM) else b"".join(self._kept))
         if self._kind is None:
             return b""
         data = b"".join(self._kept)
@@ -237,7 +236,7 @@ class StreamParser(Generic[ChunkT]):
             self._kept = [whole]
             end = len(whole) - len(data) + end
             self._kept_first = first = whole[:end].strip()
-            self._may_be_lines = is_json_object(first.removeprefix(_BOM).decode("utf-8", "replace"))
+            self._may_be_lines = is_json_object(first.removeprefix(BOM).decode("utf-8", "replace"))
             data = whole[end:]
         rest = data.lstrip()
         if rest and self._may_be_lines:
@@ -382,7 +381,7 @@ class StreamParser(Generic[ChunkT]):
 
     def _check_is_event_stream(self) -> None:
         body = b"".join(self._kept)
-        first_line = body.removeprefix(_BOM).strip().partition(b"\n")[0].rstrip()
+        first_line = body.removeprefix(BOM).strip().partition(b"\n")[0].rstrip()
         name = first_line.partition(b":")[0]
         if not any(field.startswith(name) for field in _FIELDS):  # the line may have been cut
             self.error = invalid_response(self.head, body, "expected an event stream, got text")

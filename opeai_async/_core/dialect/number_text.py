@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from opeai_async._core.json import JSONObject, is_array, is_object
+from opeai_async._core.json import JSONObject, is_array, is_number, is_object
 
 
 class NumberText(str):
@@ -66,18 +66,14 @@ def _keep_number_text_loosely(payload: bytes, choices: list[Any]) -> None:
 
 def _take_number_text(message: JSONObject, source: JSONObject) -> None:
     for name in _TEXTS:
-        if _is_number(message.get(name)):
+        if is_number(message.get(name)):
             message[name] = NumberText(source[name])
 
 
 def _has_number(choice: Any) -> bool:
-    return any(_is_number(choice[part].get(name)) for part in _parts_of(choice) for name in _TEXTS)
+    return any(is_number(choice[part].get(name)) for part in _parts_of(choice) for name in _TEXTS)
 
 
 def _parts_of(choice: Any) -> list[str]:
     """Where a choice has its texts: what stands beside that is not read, and keeps its numbers."""
     return [name for name in ("delta", "message") if is_object(choice) and is_object(choice.get(name))][:1]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

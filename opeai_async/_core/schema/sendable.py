@@ -12,12 +12,12 @@ The messages that came stay as they are: what is changed is a copy.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeGuard, cast
 
 import msgspec
 
-from opeai_async._core.json import is_array, is_object
+from opeai_async._core.json import is_array, is_object, is_row
 from opeai_async.errors import RequestValidationError
 from opeai_async.types.completion import ChatCompletionMessage, FunctionCall, ToolCall
 from opeai_async.types.request import AssistantMessage, MessageParam, ToolMessage
@@ -83,10 +83,6 @@ def _is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(value, Mapping)
 
 
-def _is_row(value: object) -> TypeGuard[Sequence[Any]]:
-    return isinstance(value, (list, tuple))
-
-
 def _field(message: object, name: str) -> Any:
     return message.get(name) if _is_mapping(message) else getattr(message, name, None)
 
@@ -100,7 +96,7 @@ def _answered_id(message: MessageParam) -> str | None:
 
 def _calls(message: MessageParam) -> list[Any]:
     calls = _field(message, "tool_calls")
-    return list(calls) if _is_row(calls) else []
+    return list(calls) if is_row(calls) else []
 
 
 def _mended(message: MessageParam) -> MessageParam:

@@ -6,13 +6,14 @@ it: that text was written for programmers, and may hold a password or a customer
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, TypeAlias, TypeGuard, cast, get_args
+from collections.abc import Iterable
+from typing import Any, NamedTuple, TypeAlias, cast, get_args
 
 import msgspec
 
 from opeai_async._core.call.encode import as_builtin
 from opeai_async._core.call.send_back import flattened
+from opeai_async._core.json import is_row
 from opeai_async._core.schema.schema import Mismatch
 from opeai_async._public import claim
 from opeai_async.types.common import WireStruct
@@ -58,7 +59,7 @@ def content_of(result: Any) -> ToolContent:
         return _sendable(result)
     if isinstance(result, _PARTS):
         return [result]
-    if _is_row(result) and any(isinstance(item, _PARTS) for item in result):
+    if is_row(result) and any(isinstance(item, _PARTS) for item in result):
         return [TextPart(_sendable(item)) if isinstance(item, str) else item for item in result]
     return msgspec.json.encode(flattened(result), enc_hook=as_builtin).decode()
 
@@ -133,10 +134,6 @@ def _error(code: ToolErrorCode, message: str, exception: BaseException | None = 
 def _sendable(text: str) -> str:
     """*text* as a plain string without lone surrogates, which no JSON may hold."""
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-
-
-def _is_row(value: object) -> TypeGuard[Sequence[Any]]:
-    return isinstance(value, (list, tuple))
 
 
 claim(__name__)

@@ -9,31 +9,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Self
 
 from opeai_async._core.answer.outcome import Outcome
 from opeai_async._core.partial.answer import PartialAnswer
 from opeai_async._core.partial.values import ABSENT, Keys, Path, keys_of
+from opeai_async._io.stream.views import Known
 from opeai_async.errors import InvalidJSONError
 from opeai_async.types.chunk import ChatCompletionChunk
-from opeai_async.types.completion import ChatCompletion
 
 _WHOLE = (Outcome.COMPLETE, Outcome.UNLABELLED)
 _KINDS = {bool: "a boolean", int: "a number", float: "a number", dict: "an object", list: "an array"}
-
-
-class Known(Protocol):
-    """What is known of a stream."""
-
-    @property
-    def outcome(self) -> Outcome:
-        """How it ended."""
-        ...
-
-    @property
-    def snapshot(self) -> ChatCompletion:
-        """The message so far."""
-        ...
 
 
 class StreamReader(NamedTuple):
