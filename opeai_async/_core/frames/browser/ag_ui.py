@@ -13,7 +13,7 @@ reasoning                REASONING_START, REASONING_MESSAGE_START, _CONTENT, _EN
 tool_call                TOOL_CALL_START, _ARGS; _END where nothing more comes of it
 tool_finished            TOOL_CALL_RESULT
 tool_approval            an interrupt in the outcome of RUN_FINISHED; a later run answers it by its id
-annotations              CUSTOM, with the name ``annotations``
+annotations, images      CUSTOM, with that name
 done, error              RUN_FINISHED, or RUN_ERROR where the answer is not whole
 ======================== ===================================================================================
 
@@ -38,6 +38,7 @@ from opeai_async.types.frames import (
     DoneFrame,
     ErrorFrame,
     Frame,
+    ImagesFrame,
     ReasoningFrame,
     RefusalFrame,
     RoundFrame,
@@ -155,6 +156,8 @@ class AGUIEncoder:
             return self._said(frame.transcript) if frame.transcript else []
         if isinstance(frame, ToolCallFrame):
             return [*self._text_end(), *self._called(frame)]
+        if isinstance(frame, ImagesFrame):
+            return [{"type": "CUSTOM", "name": "images", "value": with_extra(msgspec.to_builtins(frame.images))}]
         assert isinstance(frame, AnnotationsFrame)
         notes = with_extra(msgspec.to_builtins(frame.annotations))
         return [{"type": "CUSTOM", "name": "annotations", "value": notes}]

@@ -16,6 +16,7 @@ from opeai_async.types.frames import (
     ContentFrame,
     DoneFrame,
     ErrorFrame,
+    ImagesFrame,
     PingFrame,
     ReasoningFrame,
     RefusalFrame,
@@ -211,3 +212,10 @@ def test_token_counts() -> None:
     assert events_of(START, done)[-1]["usage"] == [{"model": "m", **counts}]
     bare = DoneFrame(reason="completed", usage=CompletionUsage(total_tokens=3))
     assert events_of(bare)[-1]["usage"] == [{"inputTokens": 0, "outputTokens": 0, "totalTokens": 3}]
+
+
+def test_pictures() -> None:
+    """AG-UI has no event for those of the assistant, so they are custom, as the server sent them."""
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    events = events_of(START, ImagesFrame(images=[image]), DONE)
+    assert events[2] == {"type": "CUSTOM", "name": "images", "value": [image]}
