@@ -19,6 +19,7 @@ from enum import Enum
 from opeai_async._core.call.http import Request
 from opeai_async._core.call.redact import HiddenStr
 from opeai_async._core.policy.throttle import Throttle
+from opeai_async._io.loops import running_loop
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -191,11 +192,11 @@ class Gates:
         gate = self._gates.get(name)
         if gate is None:
             return None
-        if gate.loop is not asyncio.get_running_loop():
+        if gate.loop is not running_loop():
             if not gate.loop.is_closed():
                 return None  # the transport says what is wrong
             # The pause holds on; those who were in line are gone with their loop.
-            gate = self._gates[name] = Gate(asyncio.get_running_loop(), gate.throttle)
+            gate = self._gates[name] = Gate(running_loop(), gate.throttle)
         if gate.is_idle:
             del self._gates[name]
             return None
@@ -207,12 +208,12 @@ class Gates:
         if found is None:
             for name in [name for name, gate in self._gates.items() if gate.is_idle]:
                 del self._gates[name]
-            found = self._gates[_name(request)] = Gate(asyncio.get_running_loop(), Throttle())
+            found = self._gates[_name(request)] = Gate(running_loop(), Throttle())
         return found
 
     def open_all(self) -> None:
         """Let all go who are in line on the running loop."""
-        here = asyncio.get_running_loop()
+        here = running_loop()
         for gate in self._gates.values():
             if gate.loop is here:
                 gate.open()
