@@ -9,7 +9,7 @@ import msgspec
 
 from opeai_async._core.call.encode import encode_request
 from opeai_async._core.call.http import Request
-from opeai_async._core.call.params import CreateParams, ReadOptions, one_of, split_params
+from opeai_async._core.call.params import CreateParams, ReadOptions, choices_asked, one_of, split_params
 from opeai_async._core.call.redact import secrets_in
 from opeai_async._core.call.retry import RetryPolicy
 from opeai_async._core.call.settings import check_headers, merged_headers
@@ -72,7 +72,7 @@ def prepare(defaults: CallDefaults, params: CreateParams, *, stream: bool, usage
         dialect=one_of("dialect", options.get("dialect", read.dialect), DIALECTS),
         on_truncated=one_of("on_truncated", options.get("on_truncated", read.on_truncated), ON_TRUNCATED),
         reasoning_tags=one_of("reasoning_tags", options.get("reasoning_tags", read.reasoning_tags), REASONING_TAGS),
-        choices=fields.get("n") or 1,
+        choices=choices_asked(fields, options),
     )
     limits = resolve(defaults.timeouts | options.get("timeouts"), stream=stream)
     return PreparedCall(request, limits, retry_policy(defaults.retry, options.get("max_retries")), reading)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import importlib.util
+import itertools
 import json
 import os
 import signal
@@ -180,7 +181,8 @@ async def test_answers_end_with_a_last_frame(start, upstream, server, read, loop
     upstream.stall("one two", after=3)
     service = await start(server, loop)
     frames = await read(service, service.end)
-    assert [frame["type"] for frame in frames] == ["start", "content", "error"]
+    # The words may come in one frame or in several.
+    assert [kind for kind, _ in itertools.groupby(frame["type"] for frame in frames)] == ["start", "content", "error"]
     log = await service.ended()
     assert (await upstream.wait_closed(0)).outcome == "client_gone"
     nothing_is_left(log, loop)
