@@ -35,7 +35,15 @@ CORE_MIN_COVERAGE = 100
 PACKAGE_MIN_COVERAGE = 95
 # A third of the time of a run is real waiting, so there are more workers than cores.
 SIDE_BY_SIDE = ("-n", str(3 * (os.cpu_count() or 2)), "--dist", "worksteal")
+LAB = "tests/benchmarks"
+ALL_BUT_THE_LAB = f"--ignore={LAB}"
 LOOPS = ["asyncio", "uvloop", "eager"]
+# Other parts of aiohttp than a usual run uses: the variable that chooses one, and the tests that run with it.
+PARTS = {
+    "python-parser": ("AIOHTTP_NO_EXTENSIONS", ("tests/io/net", "tests/promises/faults")),
+    "own-bodies": ("OPEAI_ASYNC_BODIES_OF_AIOHTTP", ("tests/io/net", "--ignore=tests/io/net/test_body.py")),
+    "own-requests": ("OPEAI_ASYNC_REQUESTS_OF_AIOHTTP", ("tests/io/net", "--ignore=tests/io/net/test_post.py")),
+}
 # What runs on uvloop in each check: its tests see the loop, all others see it only through these.
 OF_THE_LOOP = (
     "tests/io",
@@ -79,8 +87,26 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests on one interpreter; arguments after -- go to pytest, which then runs them one after the other."""
     version = _install_wheel(session, "test")
-    _pytest(session, *(session.posargs or SIDE_BY_SIDE))
+    _pytest(session, *(session.posargs or (*SIDE_BY_SIDE, ALL_BUT_THE_LAB)))
     session.log(f"PASSED: all tests against the wheel of opeai_async {version}")
+
+
+@nox.session(python=ONE_PYTHON)
+def tests_lab(session: nox.Session) -> None:
+    """The tests of the benchmarks' own code: a package that measures wrongly is not broken."""
+    version = _install_wheel(session, "test")
+    _pytest(session, *(session.posargs or SIDE_BY_SIDE), LAB)
+    session.log(f"PASSED: the tests of the benchmarks against the wheel of opeai_async {version}")
+
+
+@nox.session(python=ONE_PYTHON)
+@nox.parametrize("part", list(PARTS), ids=list(PARTS))
+def tests_parts(session: nox.Session, part: str) -> None:
+    """The tests of connections and faults with another part of aiohttp: its Python parser, or what we put aside."""
+    version = _install_wheel(session, "test")
+    variable, paths = PARTS[part]
+    _pytest(session, *(session.posargs or SIDE_BY_SIDE), *paths, env={variable: "1"})
+    session.log(f"PASSED: the tests of connections with {part} against the wheel of opeai_async {version}")
 
 
 @nox.session(python=ONE_PYTHON)
@@ -90,7 +116,7 @@ def coverage(session: nox.Session) -> None:
     # A helper process of multiprocessing ends, and writes its data, when pytest has ended.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as data:
         session.env["COVERAGE_FILE"] = f"{data}/coverage"
-        _pytest(session, *SIDE_BY_SIDE, under=("coverage", "run"))
+        _pytest(session, *SIDE_BY_SIDE, ALL_BUT_THE_LAB, under=("coverage", "run"))
         session.run("coverage", "combine", "--quiet")
         session.run(
             "coverage", "report", "--include=*opeai_async/_core/*", f"--fail-under={CORE_MIN_COVERAGE}", "--precision=1"

@@ -36,8 +36,6 @@ import json
 import os
 import random
 import re
-import subprocess
-import sys
 import types
 import zlib
 
@@ -59,7 +57,6 @@ from opeai_async._io.net.socket_facts import has_input
 from opeai_async._io.net.transport import AiohttpTransport
 from opeai_async._io.transport import SendError
 from opeai_async.testing import OpeAIServer
-from tests.support.aiohttp_parts import IS_INNER, OWN_BODIES, OWN_REQUESTS, PYTHON_PARSER
 from tests.support.clients import KEY, texts
 from tests.support.leaks import eventually, footprint, no_leaks
 from tests.support.reading.chunks import ANSWER, BODY, COMPLETION, DONE, FINISH, event, events
@@ -475,36 +472,3 @@ async def test_half_a_head_and_a_reset():
         with pytest.raises(APIConnectionError):
             await create(client)
         assert len(server.calls) == 2
-
-
-# --- with other parts of aiohttp -------------------------------------------------------------------------------------
-
-IN_THE_TRANSPORTS_FILE = (
-    "malformed extensions closing_the_client_wakes leave_by_drop unsolicited cut_delivers short ends_with reused "
-    "redirect late half_a_head rubbish has_not_read"
-)
-
-
-@pytest.mark.time_limit(180)
-@pytest.mark.skipif(IS_INNER in os.environ, reason="this is the inner run")
-@pytest.mark.parametrize(
-    "part",
-    [PYTHON_PARSER, OWN_BODIES, OWN_REQUESTS],
-    ids=["the Python parser", "its own reader of bodies", "its own requests"],
-)
-async def test_with_another_part_of_aiohttp(part):
-    """What holds for aiohttp's C parser and for our parts holds for its Python parser, and for its own parts."""
-    here = os.path.dirname(__file__)
-    files = [__file__, os.path.join(here, "test_transport.py")]
-    chosen = "test_traps or " + " or ".join(IN_THE_TRANSPORTS_FILE.split())
-    done = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *files, "-k", chosen],
-        env={**os.environ, part: "1", IS_INNER: "1"},
-        cwd=os.path.dirname(os.path.dirname(os.path.dirname(here))),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    await asyncio.get_running_loop().shutdown_default_executor()
-    assert done.returncode == 0, done.stdout[-3000:]

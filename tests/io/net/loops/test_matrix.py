@@ -6,17 +6,12 @@ the end comes while a slow reader has most of the answer before it, in the buffe
 """
 
 import asyncio
-import os
 import ssl
-import subprocess
-import sys
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from opeai_async import AsyncOpeAI, Outcome
-from tests.support.aiohttp_parts import IS_INNER, OWN_BODIES, OWN_REQUESTS, PYTHON_PARSER
 from tests.support.clients import KEY
 from tests.support.loops.event_loops import LOOPS, run_on
 from tests.support.reading.chunks import BODY, COMPLETION, DONE, FINISH, event
@@ -172,22 +167,3 @@ def test_all_that_was_sent_is_read(loop, contexts, framing):
         return {case: result for case, result in zip(cases, results, strict=True) if result is not None}
 
     assert run_on(loop, all_at_once()) == {}
-
-
-@pytest.mark.skipif(IS_INNER in os.environ, reason="this is the inner run")
-@pytest.mark.parametrize(
-    "part",
-    [PYTHON_PARSER, OWN_BODIES, OWN_REQUESTS],
-    ids=["the Python parser", "its own reader of bodies", "its own requests"],
-)
-def test_with_another_part_of_aiohttp(part):
-    """What the loops drop at an end does not depend on who reads."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", __file__, "-k", "TLS and 1.3"],
-        env={**os.environ, part: "1", IS_INNER: "1"},
-        cwd=Path(__file__).parents[4],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-3000:]
