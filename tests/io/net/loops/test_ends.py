@@ -158,7 +158,7 @@ def test_a_stream_that_is_left_leaves_nothing(loop, contexts, leave, end, is_end
 
     async def read(stream):
         async for _ in stream.batches():
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)  # it is not at the end when the server is
 
     async def leave_it(server):
         async with client_of(server, contexts[1]) as client:
