@@ -60,7 +60,7 @@ async def paused(server, client, wait=str(PAUSE_S), status=429, ask=create):
 @pytest.mark.parametrize("status", [429, 503, 529])
 @pytest.mark.parametrize("ask", [create, stream])
 async def test_a_pause_holds_the_calls_that_come_later(ask, status):
-    """Nothing reaches the server before its end; then all go, in the order in which they began, past one that left."""
+    """Nothing reaches the server before its end; then all go, past one that left (test_gate_line has their order)."""
     async with OpeAIServer() as server, server.client() as client:
         first = await paused(server, client, status=status, ask=ask)
         others = [asyncio.create_task(ask(client, str(number))) for number in range(5)]
@@ -74,8 +74,7 @@ async def test_a_pause_holds_the_calls_that_come_later(ask, status):
         assert [attempt.delay_s >= PAUSE_S for attempt in first.meta.attempts] == [False, True]
         delays = [attempt.delay_s for completion in others for attempt in completion.meta.attempts]
         assert len(delays) == 4
-        assert delays[0] > PAUSE_S / 2
-        assert delays == sorted(delays)
+        assert min(delays) > PAUSE_S / 2
 
 
 async def test_open_streams_go_on():
