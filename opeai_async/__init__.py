@@ -33,6 +33,14 @@ if TYPE_CHECKING:
     from opeai_async._core.frames.browser.ui_messages import UIMessageEncoder
     from opeai_async._core.frames.encoders import FrameEncoder, encode_json
     from opeai_async._core.partial.reader import PartialJSON
+    from opeai_async._core.policy.endpoint import (
+        Capabilities,
+        Endpoint,
+        EndpointPolicy,
+        Endpoints,
+        Hedge,
+        RateLimit,
+    )
     from opeai_async._core.schema.tool_results import ToolError
     from opeai_async._core.sse import ServerSentEvent, SSEDecoder
     from opeai_async._io.transport import Response, Transport
@@ -157,7 +165,7 @@ if TYPE_CHECKING:
         ToolFinishedFrame,
         ToolStartedFrame,
     )
-    from opeai_async.types.meta import AttemptRecord, ResponseMeta, StreamTiming
+    from opeai_async.types.meta import AttemptRecord, ContinuedRecord, ResponseMeta, StreamTiming
     from opeai_async.types.parsed import ParsedChatCompletion, ParsedChatCompletionMessage, ParsedChoice
     from opeai_async.types.request import (
         AssistantMessage,
@@ -202,35 +210,36 @@ if TYPE_CHECKING:
 __all__ = [
     "AGUIEncoder", "APIConnectionError", "APIStatusError", "APITimeoutError", "Accumulator", "Annotation",
     "AnnotationsFrame", "AssistantMessage", "AsyncOpeAI", "AttemptRecord", "Audio", "AudioDelta", "AudioFrame",
-    "AuthenticationError", "BadRequestError", "ChatCompletion", "ChatCompletionChunk", "ChatCompletionMessage",
-    "ChatCompletionRequest", "ChatCompletionStream", "Choice", "ChoiceDelta", "ChoiceLogprobs", "ChunkChoice",
-    "ChunkEvent", "ClientClosedError", "CompletionParams", "CompletionTokensDetails", "CompletionUsage",
+    "AuthenticationError", "BadRequestError", "Capabilities", "ChatCompletion", "ChatCompletionChunk",
+    "ChatCompletionMessage", "ChatCompletionRequest", "ChatCompletionStream", "Choice", "ChoiceDelta", "ChoiceLogprobs",
+    "ChunkChoice", "ChunkEvent", "ClientClosedError", "CompletionParams", "CompletionTokensDetails", "CompletionUsage",
     "ConcurrentReadError", "ConfigurationError", "ConflictError", "ContentDeltaEvent", "ContentDoneEvent",
-    "ContentFrame", "ContentPart", "ContentPartParam", "Conversation", "CustomCall", "CustomCallDelta",
-    "CustomInputDeltaEvent", "CustomInputDoneEvent", "CustomTool", "CustomToolDefinition", "DeveloperMessage",
-    "DoneFrame", "ErrorFrame", "FileData", "FilePart", "FinishEvent", "FinishKind", "Frame", "FrameEncoder",
-    "FrameSource", "FunctionArgumentsDeltaEvent", "FunctionArgumentsDoneEvent", "FunctionCall", "FunctionCallDelta",
-    "FunctionDefinition", "FunctionMessage", "FunctionName", "FunctionTool", "ImagePart", "ImageURL", "ImagesFrame",
-    "InputAudio", "InputAudioPart", "InternalServerError", "InvalidJSONError", "InvalidOutputError",
-    "InvalidResponseError", "JSONObjectFormat", "JSONSchema", "JSONSchemaFormat", "LocalResourceError",
-    "LogprobsContentDeltaEvent", "LogprobsContentDoneEvent", "LogprobsRefusalDeltaEvent", "LogprobsRefusalDoneEvent",
-    "MemoryStore", "Message", "MessageParam", "NamedToolChoice", "NextRound", "NotFoundError", "OnToolError",
-    "OpeAIError", "Outcome", "OutputFilteredError", "OutputTruncatedError", "ParsedChatCompletion",
-    "ParsedChatCompletionMessage", "ParsedChatCompletionStream", "ParsedChoice", "PartialJSON", "PermissionDeniedError",
-    "PingFrame", "PoolTimeoutError", "PromptTokensDetails", "QuotaExceededError", "RateLimitError",
-    "ReasoningDeltaEvent", "ReasoningDoneEvent", "ReasoningFrame", "RefusalDeltaEvent", "RefusalDoneEvent",
-    "RefusalFrame", "RefusalPart", "RelayOptions", "RelayResult", "RelayTiming", "RequestValidationError", "Response",
-    "ResponseFormatParam", "ResponseMeta", "RetryPolicy", "RoundFinishedEvent", "RoundFrame", "RoundStartedEvent",
-    "Run", "RunEvent", "RunFrames", "RunReason", "RunResult", "RunTool", "SSEDecoder", "SSE_HEADERS", "ServerSentEvent",
-    "SessionLog", "SessionStore", "StartFrame", "StreamDecodeError", "StreamError", "StreamEvent", "StreamFrames",
-    "StreamInterruptedError", "StreamOptions", "StreamServerError", "StreamSession", "StreamTimeoutError",
-    "StreamTiming", "StreamTooLargeError", "StreamTruncatedError", "Subscription", "SystemMessage", "TLSError",
-    "TextFormat", "TextPart", "Timeouts", "TokenLogprob", "Tool", "ToolApprovalEvent", "ToolApprovalFrame", "ToolCall",
-    "ToolCallDelta", "ToolCallFrame", "ToolChoiceParam", "ToolError", "ToolFinishedEvent", "ToolFinishedFrame",
-    "ToolMessage", "ToolParam", "ToolStartedEvent", "ToolStartedFrame", "TopLogprob", "Transport", "UIConversation",
-    "UIMessageEncoder", "UI_MESSAGE_HEADERS", "UnprocessableEntityError", "UrlCitation", "UsageEvent", "UserMessage",
-    "WireStruct", "__version__", "decode_chunk", "drain", "drain_on_sigterm", "encode_json", "messages_from_ui", "race",
-    "sse", "sse_chunks", "tool",
+    "ContentFrame", "ContentPart", "ContentPartParam", "ContinuedRecord", "Conversation", "CustomCall",
+    "CustomCallDelta", "CustomInputDeltaEvent", "CustomInputDoneEvent", "CustomTool", "CustomToolDefinition",
+    "DeveloperMessage", "DoneFrame", "Endpoint", "EndpointPolicy", "Endpoints", "ErrorFrame", "FileData", "FilePart",
+    "FinishEvent", "FinishKind", "Frame", "FrameEncoder", "FrameSource", "FunctionArgumentsDeltaEvent",
+    "FunctionArgumentsDoneEvent", "FunctionCall", "FunctionCallDelta", "FunctionDefinition", "FunctionMessage",
+    "FunctionName", "FunctionTool", "Hedge", "ImagePart", "ImageURL", "ImagesFrame", "InputAudio", "InputAudioPart",
+    "InternalServerError", "InvalidJSONError", "InvalidOutputError", "InvalidResponseError", "JSONObjectFormat",
+    "JSONSchema", "JSONSchemaFormat", "LocalResourceError", "LogprobsContentDeltaEvent", "LogprobsContentDoneEvent",
+    "LogprobsRefusalDeltaEvent", "LogprobsRefusalDoneEvent", "MemoryStore", "Message", "MessageParam",
+    "NamedToolChoice", "NextRound", "NotFoundError", "OnToolError", "OpeAIError", "Outcome", "OutputFilteredError",
+    "OutputTruncatedError", "ParsedChatCompletion", "ParsedChatCompletionMessage", "ParsedChatCompletionStream",
+    "ParsedChoice", "PartialJSON", "PermissionDeniedError", "PingFrame", "PoolTimeoutError", "PromptTokensDetails",
+    "QuotaExceededError", "RateLimit", "RateLimitError", "ReasoningDeltaEvent", "ReasoningDoneEvent", "ReasoningFrame",
+    "RefusalDeltaEvent", "RefusalDoneEvent", "RefusalFrame", "RefusalPart", "RelayOptions", "RelayResult",
+    "RelayTiming", "RequestValidationError", "Response", "ResponseFormatParam", "ResponseMeta", "RetryPolicy",
+    "RoundFinishedEvent", "RoundFrame", "RoundStartedEvent", "Run", "RunEvent", "RunFrames", "RunReason", "RunResult",
+    "RunTool", "SSEDecoder", "SSE_HEADERS", "ServerSentEvent", "SessionLog", "SessionStore", "StartFrame",
+    "StreamDecodeError", "StreamError", "StreamEvent", "StreamFrames", "StreamInterruptedError", "StreamOptions",
+    "StreamServerError", "StreamSession", "StreamTimeoutError", "StreamTiming", "StreamTooLargeError",
+    "StreamTruncatedError", "Subscription", "SystemMessage", "TLSError", "TextFormat", "TextPart", "Timeouts",
+    "TokenLogprob", "Tool", "ToolApprovalEvent", "ToolApprovalFrame", "ToolCall", "ToolCallDelta", "ToolCallFrame",
+    "ToolChoiceParam", "ToolError", "ToolFinishedEvent", "ToolFinishedFrame", "ToolMessage", "ToolParam",
+    "ToolStartedEvent", "ToolStartedFrame", "TopLogprob", "Transport", "UIConversation", "UIMessageEncoder",
+    "UI_MESSAGE_HEADERS", "UnprocessableEntityError", "UrlCitation", "UsageEvent", "UserMessage", "WireStruct",
+    "__version__", "decode_chunk", "drain", "drain_on_sigterm", "encode_json", "messages_from_ui", "race", "sse",
+    "sse_chunks", "tool",
 ]
 # fmt: on
 

@@ -17,6 +17,7 @@ PUBLIC = {
     "_core.call.retry": "RetryPolicy",
     "_core.call.timeouts": "Timeouts",
     "_core.decode.decoder": "decode_chunk",
+    "_core.policy.endpoint": "Capabilities Endpoint EndpointPolicy Endpoints Hedge RateLimit",
     "_core.frames.browser.ag_ui": "AGUIEncoder",
     "_core.frames.browser.ui_history": "UIConversation messages_from_ui",
     "_core.frames.browser.ui_messages": "UIMessageEncoder",
@@ -65,7 +66,7 @@ PUBLIC = {
         "AnnotationsFrame AudioFrame ContentFrame DoneFrame ErrorFrame Frame ImagesFrame PingFrame ReasoningFrame "
         "RefusalFrame RoundFrame StartFrame ToolApprovalFrame ToolCallFrame ToolFinishedFrame ToolStartedFrame"
     ),
-    "types.meta": "AttemptRecord ResponseMeta StreamTiming",
+    "types.meta": "AttemptRecord ContinuedRecord ContinuedRecord ResponseMeta StreamTiming",
     "types.parsed": "ParsedChatCompletion ParsedChatCompletionMessage ParsedChoice",
     "types.request": (
         "AssistantMessage ChatCompletionRequest CompletionParams ContentPart ContentPartParam CustomTool "

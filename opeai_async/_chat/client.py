@@ -6,7 +6,9 @@ import os
 import ssl
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+import msgspec
 
 from opeai_async._chat.completions import Completions
 from opeai_async._core.call.params import ReadOptions, one_of
@@ -18,22 +20,26 @@ from opeai_async._core.call.settings import (
     DEFAULT_BASE_URL,
     KEY_VARIABLE,
     check_headers,
-    endpoint,
     merged_headers,
     parse_base_url,
     parse_proxy,
 )
+from opeai_async._core.call.settings import endpoint as endpoint_url
 from opeai_async._core.call.timeouts import Timeouts
 from opeai_async._core.limits import DEFAULT_MAX_EVENT_BYTES
 from opeai_async._io import observe as log
 from opeai_async._io.exchange import Wiring
 from opeai_async._io.net.lazy import LazyTransport
 from opeai_async._io.net.lifetime import Origin
+from opeai_async._io.policies import close_pool, pool_of
 from opeai_async._io.transport import Transport
 from opeai_async._public import claim
 from opeai_async._version import __version__
 from opeai_async.errors import ConfigurationError
 from opeai_async.types.options import DIALECTS, ON_TRUNCATED, REASONING_TAGS, DialectMode, OnTruncated, ReasoningTags
+
+if TYPE_CHECKING:  # what few programs need is loaded when it is first used
+    from opeai_async._core.policy.endpoint import Endpoint, Endpoints
 
 
 class AsyncOpeAI:
@@ -62,6 +68,7 @@ class AsyncOpeAI:
             the content begins with ``<think>``; ``"open"`` if it begins inside the thinking, without that tag. Either
             lasts up to ``</think>``.
         max_event_bytes: Bound on one event of a stream.
+        endpoints: Servers among which each call is given to one, in place of *base_url* and *api_key*.
         transport: How requests are sent; for tests.
 
     Raises:
@@ -86,12 +93,17 @@ class AsyncOpeAI:
         on_truncated: OnTruncated = "raise",
         reasoning_tags: ReasoningTags = "none",
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
+        endpoints: Endpoints | None = None,
         transport: Transport | None = None,
     ) -> None:
         log.set_up(os.environ.get(log.LOG_VARIABLE))
         if isinstance(api_key, str):
             api_key = HiddenStr(api_key)  # traceback printers show locals
         default_headers = hidden_values(default_headers or {})
+        first = None if endpoints is None else _first(endpoints, api_key, base_url)
+        if first is not None:
+            base_url, allow_insecure_http = first.base_url, allow_insecure_http or first.allow_insecure_http
+            api_key = first.key()
         secret = _secret(api_key)
         self.base_url: str = _base_url(base_url, allow_insecure_http)
         self.timeouts: Timeouts = timeouts or Timeouts()
@@ -104,9 +116,10 @@ class AsyncOpeAI:
             _at_least_one("max_connections", max_connections)
         if proxy is not None:
             proxy = parse_proxy(proxy, self.base_url, os.environ)
-        headers = _base_headers(secret, check_headers(default_headers, "default_headers"))
+        default_headers = check_headers(default_headers, "default_headers")
+        headers = _base_headers(secret, default_headers)
         defaults = CallDefaults(
-            url=endpoint(self.base_url, "chat/completions", default_query),
+            url=endpoint_url(self.base_url, "chat/completions", default_query),
             headers=headers,
             secrets=secrets_in(headers[True]),
             timeouts=self.timeouts,
@@ -118,10 +131,30 @@ class AsyncOpeAI:
                 max_event_bytes=self.max_event_bytes,
             ),
         )
+
+        def defaults_of(endpoint: Endpoint) -> CallDefaults:
+            key = _secret(endpoint.key())
+            more = merged_headers(default_headers, check_headers(endpoint.headers, f"the headers of {endpoint.label}"))
+            own_headers = _base_headers(key, more)
+            return msgspec.structs.replace(
+                defaults,
+                url=endpoint_url(
+                    _base_url(endpoint.base_url, allow_insecure_http or endpoint.allow_insecure_http),
+                    "chat/completions",
+                    default_query,
+                ),
+                headers=own_headers,
+                secrets=secrets_in(own_headers[True]),
+                model=endpoint.model,
+            )
+
+        if first is not None:
+            defaults = defaults_of(first)
         self._wiring = Wiring(
             transport=transport or LazyTransport(max_connections, ssl_context, proxy, Origin(repr(self))),
             secret=secret,
             budget=RetryBudget(self.retry.budget),
+            pool=None if endpoints is None else pool_of(endpoints, defaults_of),
         )
         self.chat: Chat = Chat(Completions(defaults, self._wiring))
 
@@ -131,6 +164,7 @@ class AsyncOpeAI:
         self._wiring.pauses.end()
         self._wiring.gates.open_all()
         await self._wiring.transport.aclose()
+        await close_pool(self._wiring)
 
     @property
     def open_answers(self) -> int:
@@ -156,6 +190,16 @@ class Chat:
 
     def __init__(self, completions: Completions) -> None:
         self.completions: Completions = completions
+
+
+def _first(endpoints: Endpoints, api_key: str | None, base_url: str | None) -> Endpoint:
+    """The endpoint that stands for all where one is enough, as in ``base_url``."""
+    if api_key is not None or base_url is not None:
+        raise ConfigurationError(
+            "both endpoints= and base_url= or api_key= are given, expected one of them",
+            hint="give each Endpoint its own base_url and api_key",
+        )
+    return endpoints.endpoints[0]
 
 
 def _base_headers(secret: Secret, more: Mapping[str, str]) -> dict[bool, dict[str, str]]:

@@ -17,9 +17,10 @@ from opeai_async._core.call.params import (
     hidden_params,
     split_run_params,
 )
-from opeai_async._core.call.prepare import CallDefaults, prepare
+from opeai_async._core.call.prepare import CallDefaults, PreparedCall, prepare
 from opeai_async._io.complete import complete
-from opeai_async._io.exchange import Exchange, Wiring
+from opeai_async._io.exchange import Wiring
+from opeai_async._io.policies import exchange_for
 from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.completion import ChatCompletion
 
@@ -103,8 +104,8 @@ class Completions:
             opened = self._stream(params, chunk_type, usage=False)
             await opened.open_or_cancel()
             return opened
-        call = prepare(self._defaults, params, stream=False)
-        return await complete(Exchange(self._wiring, call), completion_type, call.reading)
+        call = self._prepared(params, stream=False)
+        return await complete(exchange_for(self._wiring, call), completion_type, call.reading)
 
     @overload
     async def parse(
@@ -220,7 +221,7 @@ class Completions:
 
         output: OutputFormat[Any] = OutputFormat(response_format, mode=mode, strict=strict)
         asked = cast("CreateParams", output.asked(hidden))
-        return ParsedChatCompletionStream(self._wiring, prepare(self._defaults, asked, stream=True, usage=True), output)
+        return ParsedChatCompletionStream(self._wiring, self._prepared(asked, stream=True, usage=True), output)
 
     @overload
     def run(self, *, tools: Iterable[RunTool], **params: Unpack[RunParams]) -> Run[None]: ...
@@ -290,5 +291,12 @@ class Completions:
         return Run(self.stream, plain, tools, options, RunOutput(asked, repair=repair, retries=retries_on_invalid))
 
     def _stream(self, params: CreateParams, chunk_type: type[ChunkT], *, usage: bool) -> ChatCompletionStream[ChunkT]:
-        call = prepare(self._defaults, params, stream=True, usage=usage)
+        call = self._prepared(params, stream=True, usage=usage)
         return ChatCompletionStream(self._wiring, call, chunk_type)
+
+    def _prepared(self, params: CreateParams, *, stream: bool, usage: bool = False) -> PreparedCall:
+        if self._wiring.pool is None:
+            return prepare(self._defaults, params, stream=stream, usage=usage)
+        from opeai_async._core.policy.routes import routed
+
+        return routed(self._defaults, params, stream=stream, usage=usage)

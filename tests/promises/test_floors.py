@@ -49,14 +49,14 @@ STOREYS: dict[str, tuple[str, ...]] = {
     "_core": (
         "json limits",
         "sse content_blocks",
-        "policy",
+        "policy.throttle",
         "call",
-        "dialect",
+        "policy dialect",
         "decode schema",
         "answer",
         "frames partial",
     ),
-    "_io": ("loops", "patience observe transport", "net reader gate", "reasons", "exchange", "stream", "complete"),
+    "_io": ("loops", "patience observe transport", "net reader gate", "reasons", "exchange", "policies", "stream", "complete"),
 }
 
 EXPERIMENTS = ("lab", "crowds", "reading requests relay soak", "picture", "__main__ __init__")
