@@ -31,6 +31,7 @@ from opeai_async.errors import (
     PoolTimeoutError,
     RateLimitError,
     StreamDecodeError,
+    StreamTooLargeError,
 )
 from opeai_async.types.completion import ChatCompletion
 from opeai_async.types.meta import AttemptRecord, ContinuedRecord
@@ -224,7 +225,10 @@ class RoutedExchange(Exchange):
         return self._pool.on_break != "raise"
 
     def goes_on(self, error: OpeAIError, answer: ChatCompletion) -> bool:
-        return self._pool.on_break == "continue" and fate_of(error).elsewhere and can_go_on(answer)
+        # An answer that is longer than the user allows is no better when it gets longer.
+        is_too_long = isinstance(error, StreamTooLargeError) and "max_stream_bytes" in (error.limit or "")
+        may = self._pool.on_break == "continue" and not is_too_long
+        return may and fate_of(error).elsewhere and can_go_on(answer)
 
     async def go_on(self, error: OpeAIError, failure: Failure, answer: ChatCompletion) -> BodyReader:
         self._blame(error)
