@@ -115,8 +115,8 @@ class EndpointPolicy(Struct, frozen=True, kw_only=True):
     Attributes:
         failures_in_row: So many failures one after another eject it.
         failure_share: Or this share of the last 20 calls, once there were at least ten.
-        slow_factor: Or a first content that takes so many times as long as that of the fastest endpoint of its tier,
-            on average.
+        slow_factor: Or a first content that typically takes so many times as long as that of the fastest endpoint of
+            its tier.
         eject_s: For how long, the first time; it doubles each time.
         max_eject_s: At most.
         sticky: Whether calls with the same ``prompt_cache_key`` or ``user`` go to the same endpoint while it is well.

@@ -21,6 +21,7 @@ whose probe comes first is then a matter of chance. See Envoy's outlier detectio
 from __future__ import annotations
 
 import math
+import statistics
 from collections import deque
 from enum import Enum
 
@@ -52,6 +53,7 @@ class Health:
     """
 
     __slots__ = (
+        "_contents",
         "_policy",
         "_recent",
         "_row",
@@ -68,6 +70,7 @@ class Health:
         self._policy = policy
         self._row = 0  # failures one after another
         self._recent: deque[bool] = deque(maxlen=WINDOW)  # whether each of the last calls failed
+        self._contents: deque[float] = deque(maxlen=WINDOW)  # seconds to each of the last first contents
         self._times = 0  # ejections that count for the length of the next one
         self.state = State.WELL
         self.until = -math.inf
@@ -106,9 +109,11 @@ class Health:
             self.state = State.WELL
             self._times = self._times // 2
             self._recent.clear()
+            self._contents.clear()
             self.content_s = None  # what was slow before may be fast now, and the reverse
         self._row = 0
         self._recent.append(False)
+        self._contents.append(content_s)
         old = self.content_s
         self.content_s = content_s if old is None else old + SMOOTHING * (content_s - old)
 
@@ -126,13 +131,19 @@ class Health:
             return True
         return False
 
+    @property
+    def typical_s(self) -> float | None:
+        """The median of the last times to a first content; None where there were too few.
+
+        Not the moving average, which a single slow answer lifts: an endpoint of which one in twenty is slow is well.
+        """
+        return statistics.median(self._contents) if len(self._contents) >= LEAST_CALLS else None
+
     def check_pace(self, now: float, fastest_s: float) -> bool:
-        """Eject it where it is far slower than the fastest of its tier; return whether that was done."""
+        """Eject it where it is typically far slower than the fastest of its tier; return whether that was done."""
+        typical_s = self.typical_s
         is_slow = (
-            self.content_s is not None
-            and self.state is State.WELL
-            and len(self._recent) >= LEAST_CALLS
-            and self.content_s > self._policy.slow_factor * fastest_s
+            typical_s is not None and self.state is State.WELL and typical_s > self._policy.slow_factor * fastest_s
         )
         if is_slow:
             self.eject(now)
@@ -145,3 +156,4 @@ class Health:
         self._times += 1
         self._row = 0
         self._recent.clear()
+        self._contents.clear()

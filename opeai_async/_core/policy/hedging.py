@@ -15,6 +15,10 @@ WINDOW = 1000
 LEAST_CALLS = 20
 """Before so many times are known, a quantile is no better than a guess, and nothing is hedged."""
 MAX_SAVED = 10.0
+LATE_FACTOR = 3.0
+"""Nobody waits for longer than so many times the median: where some calls take far longer than most, and they are more
+than the quantile leaves out, the quantile itself is one of them, and would come too late for all. And where the budget
+is nearly used up, nobody waits for less: what is left is for those whose wait would be the longest."""
 
 
 class Hedging:
@@ -46,7 +50,10 @@ class Hedging:
             return self.hedge.seconds
         if len(self._sorted) < LEAST_CALLS:
             return None
-        return self._sorted[min(len(self._sorted) - 1, int(quantile * len(self._sorted)))]
+        late_s = LATE_FACTOR * self._sorted[len(self._sorted) // 2]
+        if self._saved < MAX_SAVED / 2:
+            return late_s
+        return min(self._sorted[int(quantile * len(self._sorted))], late_s)
 
     def spend(self) -> bool:
         """Take one hedge from the budget; False if there is none left."""

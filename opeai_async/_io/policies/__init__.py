@@ -17,10 +17,16 @@ def exchange_for(wiring: Wiring, call: PreparedCall) -> Exchange:
     if type(call) is PreparedCall:
         return Exchange(wiring, call)
     from opeai_async._core.policy.routes import RoutedCall
-    from opeai_async._io.policies.routed import exchange_of
+    from opeai_async._io.policies.pool import Pool
 
-    assert isinstance(call, RoutedCall)
-    return exchange_of(wiring, call)
+    assert isinstance(call, RoutedCall) and isinstance(wiring.pool, Pool)  # noqa: PT018
+    if wiring.pool.hedging is not None:
+        from opeai_async._io.policies.hedged import HedgedExchange
+
+        return HedgedExchange(wiring, call, wiring.pool, wiring.pool.hedging)
+    from opeai_async._io.policies.routed import RoutedExchange
+
+    return RoutedExchange(wiring, call, wiring.pool)
 
 
 def pool_of(endpoints: Endpoints, defaults_of: Callable[[Endpoint], CallDefaults]) -> object:

@@ -197,7 +197,7 @@ class Pool:
     def check_paces(self, now: float, tier: int) -> None:
         """Eject what is far slower than the fastest of its tier, as long as another one is left."""
         equals = [route for route in self.routes if route.endpoint.tier == tier and route.health.is_open(now)]
-        times = [route.health.content_s for route in equals if route.health.content_s is not None]
+        times = [seconds for route in equals if (seconds := route.health.typical_s) is not None]
         if len(equals) < 2 or not times:
             return
         fastest_s = min(times)

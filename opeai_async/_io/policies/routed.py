@@ -58,11 +58,12 @@ class RoutedExchange(Exchange):
 
     Attributes:
         continued: Where the answer broke off and was gone on with.
+        last_record: Of the last attempt that ended.
     """
 
     __slots__ = (
         "_answer", "_blamed", "_break", "_call", "_fallen", "_joint", "_judged", "_least_context", "_leg", "_pool",
-        "_rounds", "_tried", "_way", "continued",
+        "_rounds", "_tried", "_way", "continued", "last_record",
     )  # fmt: skip
 
     def __init__(self, wiring: Wiring, call: RoutedCall, pool: Pool) -> None:
@@ -81,6 +82,7 @@ class RoutedExchange(Exchange):
         self._way: Way | None = None  # how the last attempt was asked to go on with it
         self._joint: Joint | None = None
         self.continued: list[ContinuedRecord] = []
+        self.last_record: AttemptRecord | None = None  # of the last attempt
 
     # --- one attempt -----------------------------------------------------------------------------------------------
 
@@ -99,8 +101,33 @@ class RoutedExchange(Exchange):
         except BaseException:
             self._leave(leg)
             raise
+        self.last_record = self._attempts[-1]
         if isinstance(result, Failed):
             self._leave(leg)
+        return result
+
+    # --- beside another one, see hedged.py ---
+
+    @property
+    def wants_stream(self) -> bool:
+        """Whether a stream is asked for."""
+        return self._call.wants_stream
+
+    def share_with(self, other: RoutedExchange, tried: set[int]) -> None:
+        """Be an attempt of the call of *other*, at an endpoint that is not among *tried*."""
+        self._attempts, self._call_id, self.started_at = other._attempts, other._call_id, other.started_at
+        self._tried = tried
+
+    def take_over(self, other: RoutedExchange) -> None:
+        """Go on with the attempt of *other*."""
+        self._leg, self._judged, self._blamed = other._leg, other._judged, other._blamed
+        self._request, self.last_record = other._request, other.last_record
+
+    async def attempt_once(self) -> BodyReader | Failed:
+        """Make one attempt; tell the endpoint's health if it fails."""
+        result = await self._attempt()
+        if isinstance(result, Failed):
+            self._judge(result.error)
         return result
 
     def _next_route(self) -> Route:
@@ -316,10 +343,3 @@ class RoutedExchange(Exchange):
         if self._leg is not None:
             self._judge(error)
         return super().final(error)
-
-
-def exchange_of(wiring: Wiring, call: RoutedCall) -> RoutedExchange:
-    """Return the exchange of a call that a pool has prepared."""
-    if not isinstance(wiring.pool, Pool):
-        raise TypeError("a routed call needs a pool")
-    return RoutedExchange(wiring, call, wiring.pool)

@@ -131,7 +131,7 @@ class WatchedParser(Generic[ChunkT]):
             out.append(chunk)
             return
         self._kept.append(chunk)
-        if any(map(_says_something, chunk.choices)):
+        if any(map(says_something, chunk.choices)):
             self._begun = True
             out += self._kept
             self._kept = []
@@ -171,8 +171,8 @@ class WatchedParser(Generic[ChunkT]):
         return kept if any(choice.finish_reason for chunk in kept for choice in chunk.choices) else []
 
 
-def _says_something(choice: ChunkChoice) -> bool:
-    """Whether *choice* brings what a model has said, or an end other than a plain one."""
+def says_something(choice: ChunkChoice) -> bool:
+    """Tell whether *choice* brings what a model has said, or an end other than a plain one."""
     delta = choice.delta
     return bool(
         delta.content
