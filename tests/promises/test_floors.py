@@ -56,13 +56,27 @@ STOREYS: dict[str, tuple[str, ...]] = {
         "answer",
         "frames partial",
     ),
-    "_io": ("loops", "patience observe transport", "net reader gate", "reasons", "exchange", "policies", "stream", "complete"),
+    "_io": (
+        "loops",
+        "patience observe transport",
+        "net reader gate",
+        "reasons",
+        "exchange",
+        "policies",
+        "stream",
+        "complete",
+    ),
 }
 
 EXPERIMENTS = ("lab", "crowds", "reading requests relay soak", "picture", "__main__ __init__")
 
 DEPENDENCIES = {"aiohttp", "anyio", "msgspec"}
-OPTIONAL_DEPENDENCIES = {"_cli.terminal": {"rich"}, "_relay.redis": {"redis"}, "testing.pytest": {"pytest"}}
+OPTIONAL_DEPENDENCIES = {
+    "_cli.terminal": {"rich"},
+    "_relay.redis": {"redis"},
+    "_io.policies.redis_limits": {"redis"},
+    "testing.pytest": {"pytest"},
+}
 # `types` and `_core` are data and decisions: no await, no I/O, no clock, no chance.
 PURE = ("types", "_core")
 IMPURE = {

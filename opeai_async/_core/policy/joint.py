@@ -203,7 +203,11 @@ def sum_of(one: CompletionUsage | None, other: CompletionUsage) -> CompletionUsa
         return other
     return msgspec.structs.replace(
         other,
-        prompt_tokens=one.prompt_tokens + other.prompt_tokens,
-        completion_tokens=one.completion_tokens + other.completion_tokens,
-        total_tokens=one.total_tokens + other.total_tokens,
+        prompt_tokens=_sum(one.prompt_tokens, other.prompt_tokens),
+        completion_tokens=_sum(one.completion_tokens, other.completion_tokens),
+        total_tokens=_sum(one.total_tokens, other.total_tokens),
     )
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None and other is None else (one or 0) + (other or 0)

@@ -22,10 +22,11 @@ from opeai_async._core.decode.parser import StreamParser
 from opeai_async._core.dialect.dialect import Dialect
 from opeai_async._core.limits import MAX_JSON_BYTES
 from opeai_async._core.policy.hedging import Hedging
+from opeai_async._core.policy.routes import RoutedCall
 from opeai_async._io.exchange import Failed, Wiring
 from opeai_async._io.policies.leg import LegReader
 from opeai_async._io.policies.pool import Pool
-from opeai_async._io.policies.routed import RoutedCall, RoutedExchange
+from opeai_async._io.policies.routed import RoutedExchange
 from opeai_async._io.policies.watched import says_something
 from opeai_async._io.reader import BodyReader
 from opeai_async.types.chunk import ChatCompletionChunk
@@ -91,10 +92,10 @@ class HedgedExchange(RoutedExchange):
 
     def _twin(self) -> RoutedExchange | None:
         """The same call for another endpoint; None if there is none to ask."""
-        here = set() if self._leg is None else {self._leg.route.index}
-        tried = self._tried | here
+        tried = self._tried | {self._route.index}
         route = self._pool.choose(self._call, self.loop.time(), tried=tried, least_context=self._least_context)
-        if route is None or not route.health.is_open(self.loop.time()):
+        now = self.loop.time()
+        if route is None or not route.health.is_open(now) or route.paused_until > now:
             return None
         twin = RoutedExchange(self._wiring, self._call, self._pool)
         twin.share_with(self, {other.index for other in self._pool.routes if other is not route})

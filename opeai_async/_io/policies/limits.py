@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from opeai_async._core.policy.endpoint import RateLimit
@@ -48,29 +47,3 @@ class LocalLimiter:
 
     async def aclose(self) -> None:
         pass
-
-
-def limiter_of(limit: RateLimit, name: str, clock: Callable[[], float]) -> Limiter:
-    """Return what holds *limit* for the endpoint *name*."""
-    if limit.redis_url is None:
-        return LocalLimiter(limit)
-    from opeai_async._io.policies.redis_limits import RedisLimiter
-
-    return RedisLimiter(limit, name, clock)
-
-
-async def wait_for(
-    limiter: Limiter,
-    tokens: float,
-    *,
-    clock: Callable[[], float],
-    sleep: Callable[[float], Awaitable[None]],
-    until: float,
-) -> float | None:
-    """Wait until a request may go; return how long that took, or None, at once, if it would last past *until*."""
-    begun = clock()
-    while (due_s := await limiter.take(clock(), tokens)) > 0:
-        if clock() + due_s >= until:
-            return None
-        await sleep(due_s)
-    return clock() - begun

@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 from opeai_async._core.call.prepare import CallDefaults, PreparedCall
 from opeai_async._core.policy.choice import Candidate, choose
-from opeai_async._core.policy.endpoint import Endpoint, Endpoints, OnBreak
+from opeai_async._core.policy.endpoint import Endpoint, Endpoints, OnBreak, RateLimit
 from opeai_async._core.policy.going_on import Way
 from opeai_async._core.policy.health import Health, State
 from opeai_async._core.policy.hedging import Hedging
 from opeai_async._core.policy.routes import GoingOn, RoutedCall
-from opeai_async._io.policies.limits import Limiter, limiter_of
+from opeai_async._io.policies.limits import Limiter, LocalLimiter
 
 
 class Slots:
@@ -179,6 +179,8 @@ class Pool:
         ]
         well = [route for route in left if route.health.is_open(now)]
         free = [route for route in well if route.paused_until <= now and not route.slots.is_full]
+        if not free and well and not any(route.slots.is_full for route in well):
+            return min(well, key=lambda route: route.paused_until)
         usable = free or well or left
         if not usable:
             return None
@@ -208,3 +210,12 @@ class Pool:
         """Close what the limits hold."""
         for route in self.routes:
             await route.aclose()
+
+
+def limiter_of(limit: RateLimit, name: str, clock: Callable[[], float]) -> Limiter:
+    """Return what holds *limit* for the endpoint *name*."""
+    if limit.redis_url is None:
+        return LocalLimiter(limit)
+    from opeai_async._io.policies.redis_limits import RedisLimiter
+
+    return RedisLimiter(limit, name, clock)

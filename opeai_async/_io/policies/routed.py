@@ -19,16 +19,17 @@ from opeai_async._core.policy.joint import Joint
 from opeai_async._core.policy.routes import GoingOn, RoutedCall
 from opeai_async._io import observe as log
 from opeai_async._io.exchange import ChunkT, Exchange, Failed, ReadsChunks, Wiring
+from opeai_async._io.gate import Place
 from opeai_async._io.policies.leg import LegReader
-from opeai_async._io.policies.limits import wait_for
 from opeai_async._io.policies.pool import Leg, Pool, Route
 from opeai_async._io.policies.watched import UNCERTAIN, WatchedParser
 from opeai_async._io.reader import BodyReader
-from opeai_async._io.transport import Response
+from opeai_async._io.transport import HeldError, Response
 from opeai_async.errors import (
     APIStatusError,
     OpeAIError,
     PoolTimeoutError,
+    QuotaExceededError,
     RateLimitError,
     StreamDecodeError,
     StreamTooLargeError,
@@ -36,6 +37,8 @@ from opeai_async.errors import (
 from opeai_async.types.completion import ChatCompletion
 from opeai_async.types.meta import AttemptRecord, ContinuedRecord
 
+QUOTA_PAUSE_S = 60.0
+"""An endpoint whose budget is used up is asked after all others for so long."""
 AGAIN = Fate(elsewhere=True, is_blamed=False)
 """The same endpoint may be asked again, in another way."""
 ELSEWHERE = Fate(elsewhere=True, is_blamed=False)
@@ -62,14 +65,16 @@ class RoutedExchange(Exchange):
     """
 
     __slots__ = (
-        "_answer", "_blamed", "_break", "_call", "_fallen", "_joint", "_judged", "_least_context", "_leg", "_pool",
-        "_rounds", "_tried", "_way", "continued", "last_record",
+        "_answer", "_blamed", "_break", "_call", "_fallen", "_joint", "_judged", "_least_context", "_leg", "_places",
+        "_pool", "_rounds", "_route", "_tried", "_way", "continued", "last_record",
     )  # fmt: skip
 
     def __init__(self, wiring: Wiring, call: RoutedCall, pool: Pool) -> None:
         super().__init__(wiring, call)
         self._call = call
         self._pool = pool
+        self._route = pool.routes[0]
+        self._places: dict[int, Place] = {}  # in the lines of other endpoints
         self._tried: set[int] = set()  # endpoints that this round has asked in vain
         self._fallen: list[Fallen] = []  # how they failed
         self._rounds = 1
@@ -86,16 +91,26 @@ class RoutedExchange(Exchange):
 
     # --- one attempt -----------------------------------------------------------------------------------------------
 
+    def _aim(self) -> None:
+        self._aim_at(self._next_route())
+
+    def _aim_at(self, route: Route) -> None:
+        """Prepare the request for *route*; the call's place in the line there is its own."""
+        if self._place is not None:
+            self._places[self._route.index] = self._place
+        self._route = route
+        self._place = self._places.get(route.index)
+        self._way = self._way_at(route)
+        going_on = None if self._way is None or self._answer is None else GoingOn(self._way, self._answer)
+        self._joint = None if going_on is None else Joint(going_on.way, going_on.answer)
+        self._request = self._pool.prepared(self._call, route, going_on).request
+
     async def _attempt(self) -> BodyReader | Failed:
-        route = self._next_route()
-        if (not_sent := await self._admitted(route)) is not None:
+        self._leg = None
+        if (not_sent := await self._admitted()) is not None:
             return not_sent
-        try:
-            self._prepare_for(route)
-            self._leg = leg = Leg(route, self.loop.time(), route.health.begin(self.loop.time()))
-        except BaseException:
-            route.slots.give_back()
-            raise
+        route, now = self._route, self.loop.time()
+        self._leg = leg = Leg(route, now, route.health.begin(now))
         try:
             result = await super()._attempt()
         except BaseException:
@@ -125,7 +140,12 @@ class RoutedExchange(Exchange):
 
     async def attempt_once(self) -> BodyReader | Failed:
         """Make one attempt; tell the endpoint's health if it fails."""
-        result = await self._attempt()
+        self._aim()
+        try:
+            result = await self._attempt()
+        except HeldError:
+            held = RateLimitError("not sent: the endpoint has asked for a pause", status_code=429)
+            return Failed(held, Failure(Cause.NOT_SENT))
         if isinstance(result, Failed):
             self._judge(result.error)
         return result
@@ -144,40 +164,47 @@ class RoutedExchange(Exchange):
             return None
         return way_of(self._answer, self._call.params, route.endpoint.capabilities, route.doubted)
 
-    def _prepare_for(self, route: Route) -> None:
-        self._way = self._way_at(route)
-        going_on = None if self._way is None or self._answer is None else GoingOn(self._way, self._answer)
-        self._joint = None if going_on is None else Joint(going_on.way, going_on.answer)
-        self._request = self._pool.prepared(self._call, route, going_on).request
-
-    async def _admitted(self, route: Route) -> Failed | None:
+    async def _admitted(self) -> Failed | None:
         """Take a slot, and what the endpoint's limit allows; or return why that is not possible in time."""
-        now = self.loop.time()
-        until = self.started_at + self._limits.total_s
-        place = await route.slots.take(min(self._limits.pool_s, until - now))
-        if place:
-            message = (
-                f"all {route.endpoint.max_concurrency} slots of {route.label} stayed taken for "
-                f"{self.loop.time() - now:.1f} s; this call was number {place} in line"
-            )
-            error = PoolTimeoutError(message, phase="pool", timeout_s=self._limits.pool_s)
-            return Failed(error, Failure(Cause.NOT_SENT))
+        while True:
+            route, now = self._route, self.loop.time()
+            until = self.started_at + self._limits.total_s
+            place = await route.slots.take(min(self._limits.pool_s, until - now))
+            if place:
+                return self._no_slot(route, place, now)
+            try:
+                due_s = await self._limited(route)
+                if not due_s:
+                    return None
+            except BaseException:
+                route.slots.give_back()
+                raise
+            route.slots.give_back()
+            now = self.loop.time()
+            route.paused_until = max(route.paused_until, now + due_s)
+            other = self._next_route()
+            if other is not route and other.paused_until <= now:
+                self._aim_at(other)
+            elif now + due_s >= until:
+                message = (
+                    f"not sent to {route.label}: its limit allows no request within total_s={self._limits.total_s:g}"
+                )
+                return Failed(RateLimitError(message, status_code=429), Failure(Cause.FINAL))
+            else:
+                await self._wiring.pauses.make(self._wiring.sleep(due_s))
+
+    async def _limited(self, route: Route) -> float:
+        """In how many seconds the endpoint's limit allows this call; 0, and it is counted, if it does so now."""
         limiter = route.limiter(self.loop.time)
-        if limiter is None:
-            return None
-        try:
-            waited_s = await wait_for(
-                limiter, self._call.tokens(), clock=self.loop.time, sleep=self._wiring.sleep, until=until
-            )
-        except BaseException:
-            route.slots.give_back()
-            raise
-        if waited_s is None:
-            route.slots.give_back()
-            bound = f"total_s={self._limits.total_s:g}"
-            message = f"not sent to {route.label}: its limit allows no further request within {bound}"
-            return Failed(RateLimitError(message, status_code=429), Failure(Cause.FINAL))
-        return None
+        return 0.0 if limiter is None else await limiter.take(self.loop.time(), self._call.tokens())
+
+    def _no_slot(self, route: Route, place: int, since: float) -> Failed:
+        message = (
+            f"all {route.endpoint.max_concurrency} slots of {route.label} stayed taken for "
+            f"{self.loop.time() - since:.1f} s; this call was number {place} in line"
+        )
+        error = PoolTimeoutError(message, phase="pool", timeout_s=self._limits.pool_s)
+        return Failed(error, Failure(Cause.FINAL))
 
     def _leave(self, leg: Leg) -> None:
         leg.route.health.leave(self.loop.time(), is_probe=leg.is_probe)
@@ -227,8 +254,12 @@ class RoutedExchange(Exchange):
     def _judge(self, error: OpeAIError) -> Fate:
         """Return what *error* says about the endpoint of the last attempt, and tell its health; once per attempt."""
         fate, leg = fate_of(error), self._leg
+        wait_s = getattr(error, "retry_after_s", None)
         if leg is None:
             return fate
+        if wait_s or isinstance(error, QuotaExceededError):
+            pause_s = wait_s or QUOTA_PAUSE_S
+            leg.route.paused_until = max(leg.route.paused_until, self.loop.time() + pause_s)
         if self._way not in (None, Way.ANEW) and self._refuses_way(error):
             leg.route.doubted |= {self._way}
             return AGAIN
@@ -297,10 +328,13 @@ class RoutedExchange(Exchange):
 
     async def _wait_or_raise(self, error: OpeAIError, failure: Failure) -> None:
         fate = self._judge(error)
+        if failure.pauses and self._may_wait(failure) and self._attempts:  # for the others, even if this call gives up
+            self._refused(error, failure, self.loop.time())
+            self._refusal = error
         if not fate.elsewhere:
             raise self.final(error)
-        if self._leg is not None and fate is not AGAIN:
-            self._tried.add(self._leg.route.index)
+        if fate is not AGAIN:
+            self._tried.add(self._route.index)
         self._fallen.append(Fallen(error, failure))
         if self._left_of_round() is not None:
             self._spend_or_raise(error, failure)
@@ -310,7 +344,7 @@ class RoutedExchange(Exchange):
         await self._next_round(error)
 
     def _left_of_round(self, *, here: bool = False) -> Route | None:
-        tried = self._tried | ({self._leg.route.index} if here and self._leg is not None else set())
+        tried = self._tried | ({self._route.index} if here else set())
         return self._pool.choose(self._call, self.loop.time(), tried=tried, least_context=self._least_context)
 
     async def _next_round(self, error: OpeAIError) -> None:
@@ -323,7 +357,7 @@ class RoutedExchange(Exchange):
         delays = [
             (delay_s, fallen.failure)
             for fallen in self._fallen
-            if (delay_s := self._policy.next_delay(fallen.failure, self._rounds, jitter)) is not None
+            if (delay_s := self._policy.next_delay(fallen.failure, self._rounds, jitter, self._waited_s)) is not None
         ]
         if not delays:
             raise self.final(error)
@@ -333,10 +367,14 @@ class RoutedExchange(Exchange):
             error.add_note(f"not retried: waiting {delay_s:.1f} s would pass total_s={self._limits.total_s:g}")
             raise self.final(error)
         self._spend_or_raise(error, failure)
-        self._tried, self._fallen, self._rounds = set(), [], self._rounds + 1
-        self._delay_s, self._resume_at = delay_s, now + delay_s
+        self._tried, self._fallen = set(), []
         if log.is_on():
             log.will_retry(self._request, error, len(self._attempts) + 1, delay_s)
+        if failure.pauses:  # the gate of the endpoint that is asked first is where this call waits
+            return
+        self._rounds += 1
+        self._named_s += delay_s if failure.retry_after_s is not None else 0.0
+        self._delay_s, self._resume_at = delay_s, now + delay_s
         await self._pause(delay_s)
 
     def final(self, error: OpeAIError) -> OpeAIError:

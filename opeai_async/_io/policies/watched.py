@@ -14,7 +14,8 @@ import msgspec
 
 from opeai_async._core.call.http import ResponseHead
 from opeai_async._core.decode.parser import StreamParser
-from opeai_async._core.dialect.api_errors import APIError, find_error, stream_error_from
+from opeai_async._core.dialect.api_errors import stream_error_from
+from opeai_async._core.dialect.error_objects import APIError, find_error
 from opeai_async._core.policy.joint import Joint, Uncertain
 from opeai_async.errors import InvalidResponseError, OpeAIError, StreamDecodeError
 from opeai_async.types.chunk import ChatCompletionChunk, ChunkChoice, ToolCallDelta
