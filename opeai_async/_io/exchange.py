@@ -272,8 +272,12 @@ class Exchange:
         """Tell whether the call may go elsewhere after *error*, as long as nothing was handed out."""
         return False
 
-    def goes_on(self, error: OpeAIError, answer: ChatCompletion) -> bool:
-        """Tell whether *answer*, which broke off by *error*, may be gone on with."""
+    def goes_on(self, error: OpeAIError, answer: ChatCompletion, *, is_unseen: bool) -> bool:
+        """Tell whether *answer*, which broke off by *error*, may be gone on with.
+
+        Args:
+            is_unseen: Whether nobody has seen it yet, so that another answer does as well.
+        """
         return False
 
     def restarts(self) -> bool:

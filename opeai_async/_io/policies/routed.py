@@ -282,11 +282,20 @@ class RoutedExchange(Exchange):
     def restarts(self) -> bool:
         return self._pool.on_break != "raise"
 
-    def goes_on(self, error: OpeAIError, answer: ChatCompletion) -> bool:
+    async def reopen(self, error: OpeAIError, failure: Failure) -> BodyReader:
+        self._answer = self._break = None  # what had been read of an answer is begun anew
+        return await super().reopen(error, failure)
+
+    def goes_on(self, error: OpeAIError, answer: ChatCompletion, *, is_unseen: bool) -> bool:
         # An answer that is longer than the user allows is no better when it gets longer.
         is_too_long = isinstance(error, StreamTooLargeError) and "max_stream_bytes" in (error.limit or "")
         may = self._pool.on_break == "continue" and not is_too_long
-        return may and fate_of(error).elsewhere and can_go_on(answer)
+        if not (may and fate_of(error).elsewhere and can_go_on(answer)):
+            return False
+        return not is_unseen or any(
+            way_of(answer, self._call.params, route.endpoint.capabilities, route.doubted) is not Way.ANEW
+            for route in self._pool.routes
+        )
 
     async def go_on(self, error: OpeAIError, failure: Failure, answer: ChatCompletion) -> BodyReader:
         self._blame(error)

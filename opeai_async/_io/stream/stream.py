@@ -334,21 +334,20 @@ class ChunkStream(Generic[ChunkT]):
         self, exchange: Exchange, error: OpeAIError, failure: Failure | None
     ) -> Callable[[], Coroutine[Any, Any, BodyReader]] | None:
         """How to get another response after *error*; None if there shall be none."""
-        hopeless = failure or Failure(Cause.FINAL)
-        if self._accumulator.chunks and self._is_read_whole and exchange.restarts():
-            answer = self._accumulator.snapshot
-            if not exchange.goes_on(error, answer) and exchange.goes_elsewhere(error):
-                self._accumulator = self._new_accumulator()  # nobody has seen what it holds
-        if not self._accumulator.chunks:
-            if failure is None and not exchange.goes_elsewhere(error):
-                return None
-            self._dialect.forget()  # what an attempt that failed has taught does not count
-            return lambda: exchange.reopen(error, hopeless)
-        answer = self._accumulator.snapshot
-        if not exchange.goes_on(error, answer):
+        failure = failure or (Failure(Cause.FINAL) if exchange.goes_elsewhere(error) else None)
+        if failure is None:
             return None
-        self._dialect.begin_another_body()
-        return lambda: exchange.go_on(error, hopeless, answer)
+        cause = failure
+        if self._accumulator.chunks:
+            is_unseen, answer = self._is_read_whole and exchange.restarts(), self._accumulator.snapshot
+            if exchange.goes_on(error, answer, is_unseen=is_unseen):
+                self._dialect.begin_another_body()
+                return lambda: exchange.go_on(error, cause, answer)
+            if not is_unseen:
+                return None
+            self._accumulator = self._new_accumulator()
+        self._dialect.forget()  # what an attempt that failed has taught does not count
+        return lambda: exchange.reopen(error, cause)
 
     # --- ending ----------------------------------------------------------------------------------------------------
 
