@@ -150,7 +150,7 @@ class Exchange:
         self._request = call.request
         self._limits = call.limits
         self._policy = call.policy
-        self._call_id = os.urandom(16).hex()
+        self._call_id: str = os.urandom(16).hex()
         self._attempts: list[AttemptRecord] = []
         self._delay_s = 0.0
         self._resume_at: float | None = None
@@ -161,7 +161,7 @@ class Exchange:
         self._named_s = 0.0  # waits that servers named, outside of the line
         self._uncounted = 0  # attempts after which the server has named a wait
         self.loop = running_loop()
-        self.started_at = self.loop.time()
+        self.started_at: float = self.loop.time()
 
     async def open(self) -> BodyReader:
         """An open response with a status below 300.

@@ -75,23 +75,28 @@ class RedisLimiter:
             return 0.0
         if now < self._again_at:
             return self._alone.take_nowait(now, tokens)
+        script = self._script or self._prepare()  # its import takes longer than Redis does
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                return float(await self._ask(tokens))
+                return float(await self._ask(script, tokens))
         except (OSError, TimeoutError, self._redis_error()):
             self._again_at = self._clock() + AGAIN_S
             return self._alone.take_nowait(self._clock(), tokens)
 
-    async def _ask(self, tokens: float) -> str:
-        if self._client is None:
-            from redis.asyncio import Redis
+    def _prepare(self) -> Any:
+        from redis.asyncio import Redis
 
-            self._client = Redis.from_url(self._url, decode_responses=True, socket_connect_timeout=TIMEOUT_S)
-            self._script = self._client.register_script(SCRIPT)
+        self._client = Redis.from_url(  # pyright: ignore[reportUnknownMemberType]
+            self._url, decode_responses=True, socket_connect_timeout=TIMEOUT_S
+        )
+        self._script = self._client.register_script(SCRIPT)
+        return self._script
+
+    async def _ask(self, script: Any, tokens: float) -> str:
         arguments: list[float] = []
         for _, unit_s, is_tokens in self._parts:
             arguments += [unit_s, max(self._burst_s, unit_s), tokens if is_tokens else 1.0]
-        answer: str = await self._script(keys=[key for key, _, _ in self._parts], args=arguments)
+        answer: str = await script(keys=[key for key, _, _ in self._parts], args=arguments)
         return answer
 
     def _redis_error(self) -> type[Exception]:
@@ -100,6 +105,6 @@ class RedisLimiter:
         return RedisError
 
     async def aclose(self) -> None:
-        client, self._client = self._client, None
+        client, self._client, self._script = self._client, None, None
         if client is not None:
             await client.aclose()

@@ -7,6 +7,7 @@ outage of all does not multiply the load.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -86,7 +87,7 @@ class RoutedExchange(Exchange):
         self._answer: ChatCompletion | None = None  # what was handed out, if it broke off
         self._way: Way | None = None  # how the last attempt was asked to go on with it
         self._joint: Joint | None = None
-        self.continued: list[ContinuedRecord] = []
+        self.continued: Sequence[ContinuedRecord] = ()
         self.last_record: AttemptRecord | None = None  # of the last attempt
 
     # --- one attempt -----------------------------------------------------------------------------------------------
@@ -130,7 +131,9 @@ class RoutedExchange(Exchange):
 
     def share_with(self, other: RoutedExchange, tried: set[int]) -> None:
         """Be an attempt of the call of *other*, at an endpoint that is not among *tried*."""
-        self._attempts, self._call_id, self.started_at = other._attempts, other._call_id, other.started_at
+        self._attempts = other._attempts
+        self._call_id = other._call_id
+        self.started_at = other.started_at
         self._tried = tried
 
     def take_over(self, other: RoutedExchange) -> None:
@@ -316,9 +319,8 @@ class RoutedExchange(Exchange):
         if self._leg is not None and self._way is not None:
             chars = sum(len(choice.message.content or "") for choice in answer.choices)
             record = ContinuedRecord(after_chars=chars, endpoint=self._leg.route.label, way=self._way.value)
-            if self.continued and self.continued[-1].after_chars == chars:
-                self.continued.pop()  # the one before brought nothing
-            self.continued.append(record)
+            # One before it that brought nothing is not worth telling.
+            self.continued = (*(told for told in self.continued if told.after_chars < chars), record)
 
     def watch(self, parser: StreamParser[ChunkT], reader: BodyReader) -> ReadsChunks[ChunkT]:
         return WatchedParser(
@@ -353,7 +355,7 @@ class RoutedExchange(Exchange):
         await self._next_round(error)
 
     def _left_of_round(self, *, here: bool = False) -> Route | None:
-        tried = self._tried | ({self._route.index} if here else set())
+        tried = {*self._tried, self._route.index} if here else self._tried
         return self._pool.choose(self._call, self.loop.time(), tried=tried, least_context=self._least_context)
 
     async def _next_round(self, error: OpeAIError) -> None:
