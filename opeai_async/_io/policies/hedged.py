@@ -66,12 +66,14 @@ class HedgedExchange(RoutedExchange):
             if not first.done() and (twin := self._twin()) is not None and hedging.spend():
                 tasks.add(self._task(_second(twin)))
             winner = await _first_to_speak(first, tasks)
+            if losers := tasks - {winner}:
+                for task in losers:
+                    _give_up(task)
+                await asyncio.wait(losers)  # so that what became of them is on record
         except BaseException:
             for task in tasks:
                 _give_up(task)
             raise
-        for task in tasks - {winner}:
-            _give_up(task)
         heard = winner.result()
         assert heard is not None
         if winner is not first and twin is not None:
