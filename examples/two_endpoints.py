@@ -27,7 +27,9 @@ async def main() -> None:
         second.handle(second_server)
         endpoints = Endpoints(
             [
-                Endpoint(name="first", base_url=first.base_url, api_key=first.api_key, model={"chat": "deepseek-v4-flash"}),
+                Endpoint(
+                    name="first", base_url=first.base_url, api_key=first.api_key, model={"chat": "deepseek-v4-flash"}
+                ),
                 Endpoint(
                     name="second",
                     base_url=second.base_url,

@@ -200,8 +200,8 @@ class Endpoints:
         policy: When one is left alone.
         hedge: When to ask a second one because the first is late; None for never.
         on_break: What to do when an answer breaks off after content was handed out: ``"raise"``; ``"continue"`` from
-            where it broke; ``"restart"``, which asks anew and reads on where the new answer is past what was handed
-            out. By default ``"continue"``, and ``"raise"`` with one endpoint.
+            where it broke; ``"restart"`` it, if nobody has seen of it yet, because ``completion()`` reads it whole. By
+            default ``"continue"``, and ``"raise"`` with one endpoint.
 
     Raises:
         ConfigurationError: If there is no endpoint.
