@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -15,10 +15,6 @@ from opeai_async.errors import ConfigurationError
 
 OnBreak: TypeAlias = Literal["raise", "continue", "restart"]
 ON_BREAK: tuple[OnBreak, ...] = ("raise", "continue", "restart")
-
-
-_PROBES = {"tools": "tools", "JSON schema": "json_schema"}
-"""Probes of the doctor, and what they tell."""
 
 
 class Capabilities(Struct, frozen=True, kw_only=True):
@@ -43,6 +39,20 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     json_schema: bool | None = None
     vision: bool | None = None
     context_tokens: int | None = None
+
+    @classmethod
+    def from_doctor(cls, report: Mapping[str, Any]) -> Self:
+        """Return what a report of ``opeai_async doctor --json``, loaded from its JSON, tells: whether it calls tools.
+
+        Raises:
+            ConfigurationError: If it is no such report.
+        """
+        try:
+            verdicts = {check["probe"]: check["verdict"] for check in report["checks"]}
+        except (KeyError, TypeError):
+            raise ConfigurationError("this is no report of the doctor: expected a list of checks") from None
+        tools = verdicts.get("tools", "failed")
+        return cls(tools=None if tools == "failed" else tools != "no")
 
 
 class RateLimit(Struct, frozen=True, kw_only=True):
@@ -226,12 +236,6 @@ class Endpoints:
 
     def __repr__(self) -> str:
         return f"<Endpoints {', '.join(endpoint.label for endpoint in self.endpoints)}>"
-
-
-def capabilities_of(report: Mapping[str, Any]) -> Capabilities:
-    """Return what a report of ``opeai_async doctor --json``, loaded from its JSON, says an endpoint can do."""
-    verdicts = {check["probe"]: check["verdict"] == "yes" for check in report["checks"] if check["verdict"] != "failed"}
-    return Capabilities(**{field: verdicts[probe] for probe, field in _PROBES.items() if probe in verdicts})
 
 
 claim(__name__)
