@@ -166,7 +166,7 @@ class Endpoint:
     weight: float = 1.0
     tier: int = 0
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    capabilities: Capabilities = Capabilities()
+    capabilities: Capabilities = field(default_factory=Capabilities)
     limit: RateLimit | None = None
     max_concurrency: int | None = None
     allow_insecure_http: bool = False
