@@ -65,7 +65,8 @@ def way_of(answer: ChatCompletion, params: Mapping[str, Any], known: Capabilitie
         doubted: Ways that it did not keep to.
     """
     lone = answer.choices[0] if len(answer.choices) == 1 and (params.get("n") or 1) == 1 else None
-    if lone is None or not lone.message.content or _wants_json(params):
+    is_raw = "messages" not in params or "messages" in (params.get("extra_body") or {})
+    if lone is None or not lone.message.content or _wants_json(params) or is_raw:
         return Way.ANEW
     ways = (
         (known.prefix, Way.PREFIX),

@@ -29,6 +29,7 @@ from opeai_async._io.policies.pool import Pool
 from opeai_async._io.policies.routed import RoutedExchange
 from opeai_async._io.policies.watched import says_something
 from opeai_async._io.reader import BodyReader
+from opeai_async.errors import OpeAIError
 from opeai_async.types.chunk import ChatCompletionChunk
 
 
@@ -74,7 +75,10 @@ class HedgedExchange(RoutedExchange):
             for task in tasks:
                 _give_up(task)
             raise
-        heard = winner.result()
+        try:
+            heard = winner.result()
+        except OpeAIError as exc:  # which was raised before all was on record
+            raise self.final(exc) from None
         assert heard is not None
         if winner is not first and twin is not None:
             self._adopt(twin)

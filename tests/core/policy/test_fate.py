@@ -120,6 +120,12 @@ def test_an_endpoint_that_lacks_what_is_needed_does_not_suit():
             assert call.suits(Capabilities())
 
 
+def test_a_conversation_that_is_given_unchecked():
+    """In ``extra_body``: nobody looks into it."""
+    raw = {"model": "m", "extra_body": {"messages": [{"role": "user", "content": "Hi"}]}}
+    assert routed(DEFAULTS, raw, stream=True, usage=False).suits(Capabilities(vision=False))
+
+
 def test_what_a_call_costs_and_shows():
     """A guess of its tokens; and never its prompt."""
     call = called(max_tokens=100, user="u", prompt_cache_key="k")

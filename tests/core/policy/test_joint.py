@@ -173,11 +173,12 @@ ALL = Capabilities(prefix=True, continue_final_message=True, assistant_last=True
 
 def test_the_way_is_one_that_the_endpoint_knows():
     """In order of certainty; what it did not keep to is not asked again."""
-    answer = begun("One").snapshot
-    assert way_of(answer, {}, ALL, frozenset()) is Way.PREFIX
-    assert way_of(answer, {}, ALL, frozenset({Way.PREFIX})) is Way.FINAL_MESSAGE
-    assert way_of(answer, {}, Capabilities(assistant_last=True), frozenset()) is Way.ASSISTANT_LAST
-    assert way_of(answer, {}, Capabilities(), frozenset()) is Way.ANEW
+    answer, asked = begun("One").snapshot, {"messages": []}
+    assert way_of(answer, asked, ALL, frozenset()) is Way.PREFIX
+    assert way_of(answer, asked, ALL, frozenset({Way.PREFIX})) is Way.FINAL_MESSAGE
+    assert way_of(answer, asked, Capabilities(assistant_last=True), frozenset()) is Way.ASSISTANT_LAST
+    assert way_of(answer, asked, Capabilities(), frozenset()) is Way.ANEW
+    assert way_of(answer, {"extra_body": {"messages": []}}, ALL, frozenset()) is Way.ANEW
 
 
 @pytest.mark.parametrize(
@@ -188,7 +189,10 @@ def test_asking_anew_is_the_only_way(params):
     """For several choices, and for JSON, whose grammar some servers begin anew."""
     assert way_of(begun("One").snapshot, params, ALL, frozenset()) is Way.ANEW
     assert way_of(begun(reasoning="Hm").snapshot, {}, ALL, frozenset()) is Way.ANEW
-    assert way_of(begun("One").snapshot, {"response_format": {"type": "text"}}, ALL, frozenset()) is Way.PREFIX
+    assert (
+        way_of(begun("One").snapshot, {"messages": [], "response_format": {"type": "text"}}, ALL, frozenset())
+        is Way.PREFIX
+    )
 
 
 def test_what_is_asked():
