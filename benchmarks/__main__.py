@@ -30,7 +30,7 @@ from benchmarks.reading import (
 )
 from benchmarks.reading import tools as tool_calls
 from benchmarks.relay import relay
-from benchmarks.requests import construct, encode, first_chunk, imports, request, short
+from benchmarks.requests import construct, encode, first_chunk, imports, request, short, telemetry
 
 QUESTIONS: dict[str, Question] = {
     module.QUESTION.name: module.QUESTION
@@ -57,6 +57,7 @@ QUESTIONS: dict[str, Question] = {
         sse,
         decode,
         read_buffer,
+        telemetry,
     )
 }
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from opeai_async._core.partial.reader import PartialJSON
     from opeai_async._core.schema.tool_results import ToolError
     from opeai_async._core.sse import ServerSentEvent, SSEDecoder
+    from opeai_async._io.observe.observers import Observer
     from opeai_async._io.transport import Response, Transport
     from opeai_async._relay.draining import drain, drain_on_sigterm
     from opeai_async._relay.event_stream import SSE_HEADERS, UI_MESSAGE_HEADERS, sse, sse_chunks
@@ -159,6 +160,23 @@ if TYPE_CHECKING:
     )
     from opeai_async.types.meta import AttemptRecord, ResponseMeta, StreamTiming
     from opeai_async.types.parsed import ParsedChatCompletion, ParsedChatCompletionMessage, ParsedChoice
+    from opeai_async.types.records import (
+        AttemptEnded,
+        AttemptStarted,
+        CallRecord,
+        CallStarted,
+        FirstContent,
+        PauseBegun,
+        Prompt,
+        RelayRecord,
+        RetryScheduled,
+        RunRecord,
+        RunStarted,
+        SessionRecord,
+        ToolRecord,
+        ToolStarted,
+        Waits,
+    )
     from opeai_async.types.request import (
         AssistantMessage,
         ChatCompletionRequest,
@@ -201,36 +219,38 @@ if TYPE_CHECKING:
 # fmt: off
 __all__ = [
     "AGUIEncoder", "APIConnectionError", "APIStatusError", "APITimeoutError", "Accumulator", "Annotation",
-    "AnnotationsFrame", "AssistantMessage", "AsyncOpeAI", "AttemptRecord", "Audio", "AudioDelta", "AudioFrame",
-    "AuthenticationError", "BadRequestError", "ChatCompletion", "ChatCompletionChunk", "ChatCompletionMessage",
-    "ChatCompletionRequest", "ChatCompletionStream", "Choice", "ChoiceDelta", "ChoiceLogprobs", "ChunkChoice",
-    "ChunkEvent", "ClientClosedError", "CompletionParams", "CompletionTokensDetails", "CompletionUsage",
-    "ConcurrentReadError", "ConfigurationError", "ConflictError", "ContentDeltaEvent", "ContentDoneEvent",
-    "ContentFrame", "ContentPart", "ContentPartParam", "Conversation", "CustomCall", "CustomCallDelta",
-    "CustomInputDeltaEvent", "CustomInputDoneEvent", "CustomTool", "CustomToolDefinition", "DeveloperMessage",
-    "DoneFrame", "ErrorFrame", "FileData", "FilePart", "FinishEvent", "FinishKind", "Frame", "FrameEncoder",
-    "FrameSource", "FunctionArgumentsDeltaEvent", "FunctionArgumentsDoneEvent", "FunctionCall", "FunctionCallDelta",
-    "FunctionDefinition", "FunctionMessage", "FunctionName", "FunctionTool", "ImagePart", "ImageURL", "ImagesFrame",
-    "InputAudio", "InputAudioPart", "InternalServerError", "InvalidJSONError", "InvalidOutputError",
-    "InvalidResponseError", "JSONObjectFormat", "JSONSchema", "JSONSchemaFormat", "LocalResourceError",
-    "LogprobsContentDeltaEvent", "LogprobsContentDoneEvent", "LogprobsRefusalDeltaEvent", "LogprobsRefusalDoneEvent",
-    "MemoryStore", "Message", "MessageParam", "NamedToolChoice", "NextRound", "NotFoundError", "OnToolError",
-    "OpeAIError", "Outcome", "OutputFilteredError", "OutputTruncatedError", "ParsedChatCompletion",
-    "ParsedChatCompletionMessage", "ParsedChatCompletionStream", "ParsedChoice", "PartialJSON", "PermissionDeniedError",
-    "PingFrame", "PoolTimeoutError", "PromptTokensDetails", "QuotaExceededError", "RateLimitError",
-    "ReasoningDeltaEvent", "ReasoningDoneEvent", "ReasoningFrame", "RefusalDeltaEvent", "RefusalDoneEvent",
-    "RefusalFrame", "RefusalPart", "RelayOptions", "RelayResult", "RelayTiming", "RequestValidationError", "Response",
-    "ResponseFormatParam", "ResponseMeta", "RetryPolicy", "RoundFinishedEvent", "RoundFrame", "RoundStartedEvent",
-    "Run", "RunEvent", "RunFrames", "RunReason", "RunResult", "RunTool", "SSEDecoder", "SSE_HEADERS", "ServerSentEvent",
-    "SessionLog", "SessionStore", "StartFrame", "StreamDecodeError", "StreamError", "StreamEvent", "StreamFrames",
-    "StreamInterruptedError", "StreamOptions", "StreamServerError", "StreamSession", "StreamTimeoutError",
-    "StreamTiming", "StreamTooLargeError", "StreamTruncatedError", "Subscription", "SystemMessage", "TLSError",
-    "TextFormat", "TextPart", "Timeouts", "TokenLogprob", "Tool", "ToolApprovalEvent", "ToolApprovalFrame", "ToolCall",
-    "ToolCallDelta", "ToolCallFrame", "ToolChoiceParam", "ToolError", "ToolFinishedEvent", "ToolFinishedFrame",
-    "ToolMessage", "ToolParam", "ToolStartedEvent", "ToolStartedFrame", "TopLogprob", "Transport", "UIConversation",
+    "AnnotationsFrame", "AssistantMessage", "AsyncOpeAI", "AttemptEnded", "AttemptRecord", "AttemptStarted", "Audio",
+    "AudioDelta", "AudioFrame", "AuthenticationError", "BadRequestError", "CallRecord", "CallStarted", "ChatCompletion",
+    "ChatCompletionChunk", "ChatCompletionMessage", "ChatCompletionRequest", "ChatCompletionStream", "Choice",
+    "ChoiceDelta", "ChoiceLogprobs", "ChunkChoice", "ChunkEvent", "ClientClosedError", "CompletionParams",
+    "CompletionTokensDetails", "CompletionUsage", "ConcurrentReadError", "ConfigurationError", "ConflictError",
+    "ContentDeltaEvent", "ContentDoneEvent", "ContentFrame", "ContentPart", "ContentPartParam", "Conversation",
+    "CustomCall", "CustomCallDelta", "CustomInputDeltaEvent", "CustomInputDoneEvent", "CustomTool",
+    "CustomToolDefinition", "DeveloperMessage", "DoneFrame", "ErrorFrame", "FileData", "FilePart", "FinishEvent",
+    "FinishKind", "FirstContent", "Frame", "FrameEncoder", "FrameSource", "FunctionArgumentsDeltaEvent",
+    "FunctionArgumentsDoneEvent", "FunctionCall", "FunctionCallDelta", "FunctionDefinition", "FunctionMessage",
+    "FunctionName", "FunctionTool", "ImagePart", "ImageURL", "ImagesFrame", "InputAudio", "InputAudioPart",
+    "InternalServerError", "InvalidJSONError", "InvalidOutputError", "InvalidResponseError", "JSONObjectFormat",
+    "JSONSchema", "JSONSchemaFormat", "LocalResourceError", "LogprobsContentDeltaEvent", "LogprobsContentDoneEvent",
+    "LogprobsRefusalDeltaEvent", "LogprobsRefusalDoneEvent", "MemoryStore", "Message", "MessageParam",
+    "NamedToolChoice", "NextRound", "NotFoundError", "Observer", "OnToolError", "OpeAIError", "Outcome",
+    "OutputFilteredError", "OutputTruncatedError", "ParsedChatCompletion", "ParsedChatCompletionMessage",
+    "ParsedChatCompletionStream", "ParsedChoice", "PartialJSON", "PauseBegun", "PermissionDeniedError", "PingFrame",
+    "PoolTimeoutError", "Prompt", "PromptTokensDetails", "QuotaExceededError", "RateLimitError", "ReasoningDeltaEvent",
+    "ReasoningDoneEvent", "ReasoningFrame", "RefusalDeltaEvent", "RefusalDoneEvent", "RefusalFrame", "RefusalPart",
+    "RelayOptions", "RelayRecord", "RelayResult", "RelayTiming", "RequestValidationError", "Response",
+    "ResponseFormatParam", "ResponseMeta", "RetryPolicy", "RetryScheduled", "RoundFinishedEvent", "RoundFrame",
+    "RoundStartedEvent", "Run", "RunEvent", "RunFrames", "RunReason", "RunRecord", "RunResult", "RunStarted", "RunTool",
+    "SSEDecoder", "SSE_HEADERS", "ServerSentEvent", "SessionLog", "SessionRecord", "SessionStore", "StartFrame",
+    "StreamDecodeError", "StreamError", "StreamEvent", "StreamFrames", "StreamInterruptedError", "StreamOptions",
+    "StreamServerError", "StreamSession", "StreamTimeoutError", "StreamTiming", "StreamTooLargeError",
+    "StreamTruncatedError", "Subscription", "SystemMessage", "TLSError", "TextFormat", "TextPart", "Timeouts",
+    "TokenLogprob", "Tool", "ToolApprovalEvent", "ToolApprovalFrame", "ToolCall", "ToolCallDelta", "ToolCallFrame",
+    "ToolChoiceParam", "ToolError", "ToolFinishedEvent", "ToolFinishedFrame", "ToolMessage", "ToolParam", "ToolRecord",
+    "ToolStarted", "ToolStartedEvent", "ToolStartedFrame", "TopLogprob", "Transport", "UIConversation",
     "UIMessageEncoder", "UI_MESSAGE_HEADERS", "UnprocessableEntityError", "UrlCitation", "UsageEvent", "UserMessage",
-    "WireStruct", "__version__", "decode_chunk", "drain", "drain_on_sigterm", "encode_json", "messages_from_ui", "race",
-    "sse", "sse_chunks", "tool",
+    "Waits", "WireStruct", "__version__", "decode_chunk", "drain", "drain_on_sigterm", "encode_json",
+    "messages_from_ui", "race", "sse", "sse_chunks", "tool",
 ]
 # fmt: on
 

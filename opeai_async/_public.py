@@ -24,6 +24,7 @@ PUBLIC = {
     "_core.partial.reader": "PartialJSON",
     "_core.schema.tool_results": "ToolError",
     "_core.sse": "SSEDecoder ServerSentEvent",
+    "_io.observe.observers": "Observer",
     "_io.transport": "Response Transport",
     "_relay.draining": "drain drain_on_sigterm",
     "_relay.event_stream": "SSE_HEADERS UI_MESSAGE_HEADERS sse sse_chunks",
@@ -67,6 +68,10 @@ PUBLIC = {
     ),
     "types.meta": "AttemptRecord ResponseMeta StreamTiming",
     "types.parsed": "ParsedChatCompletion ParsedChatCompletionMessage ParsedChoice",
+    "types.records": (
+        "AttemptEnded AttemptStarted CallRecord CallStarted FirstContent PauseBegun Prompt RelayRecord RetryScheduled "
+        "RunRecord RunStarted SessionRecord ToolRecord ToolStarted Waits"
+    ),
     "types.request": (
         "AssistantMessage ChatCompletionRequest CompletionParams ContentPart ContentPartParam CustomTool "
         "CustomToolDefinition DeveloperMessage FileData FilePart FunctionDefinition FunctionMessage FunctionName "

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from opeai_async._chat.completions import Completions
+from opeai_async._chat.observers import is_named, observer_list
 from opeai_async._core.call.params import ReadOptions, one_of
 from opeai_async._core.call.prepare import CallDefaults, retry_policy
 from opeai_async._core.call.redact import HiddenStr, Secret, hidden_values, secrets_in
@@ -17,6 +18,7 @@ from opeai_async._core.call.settings import (
     BASE_URL_VARIABLE,
     DEFAULT_BASE_URL,
     KEY_VARIABLE,
+    OTEL_VARIABLE,
     check_headers,
     endpoint,
     merged_headers,
@@ -25,15 +27,17 @@ from opeai_async._core.call.settings import (
 )
 from opeai_async._core.call.timeouts import Timeouts
 from opeai_async._core.limits import DEFAULT_MAX_EVENT_BYTES
-from opeai_async._io import observe as log
 from opeai_async._io.exchange import Wiring
 from opeai_async._io.net.lazy import LazyTransport
 from opeai_async._io.net.lifetime import Origin
+from opeai_async._io.observe import log
+from opeai_async._io.observe.observers import Observers
 from opeai_async._io.transport import Transport
 from opeai_async._public import claim
 from opeai_async._version import __version__
 from opeai_async.errors import ConfigurationError
 from opeai_async.types.options import DIALECTS, ON_TRUNCATED, REASONING_TAGS, DialectMode, OnTruncated, ReasoningTags
+from opeai_async.types.records import ObserversParam
 
 
 class AsyncOpeAI:
@@ -62,6 +66,8 @@ class AsyncOpeAI:
             the content begins with ``<think>``; ``"open"`` if it begins inside the thinking, without that tag. Either
             lasts up to ``</think>``.
         max_event_bytes: Bound on one event of a stream.
+        observers: Who is told what its calls do: objects with methods of ``Observer``, or ``"otel"`` and
+            ``"prometheus"``, alone or in a list. ``OPEAI_OTEL=1`` in the environment adds ``"otel"``.
         transport: How requests are sent; for tests.
 
     Raises:
@@ -86,6 +92,7 @@ class AsyncOpeAI:
         on_truncated: OnTruncated = "raise",
         reasoning_tags: ReasoningTags = "none",
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
+        observers: ObserversParam = (),
         transport: Transport | None = None,
     ) -> None:
         log.set_up(os.environ.get(log.LOG_VARIABLE))
@@ -122,6 +129,7 @@ class AsyncOpeAI:
             transport=transport or LazyTransport(max_connections, ssl_context, proxy, Origin(repr(self))),
             secret=secret,
             budget=RetryBudget(self.retry.budget),
+            observers=_observers(observers),
         )
         self.chat: Chat = Chat(Completions(defaults, self._wiring))
 
@@ -179,6 +187,17 @@ def _secret(api_key: str | None) -> Secret:
             hint=f"export {KEY_VARIABLE}=..., or pass api_key=",
         )
     return Secret(HiddenStr(os.environ[KEY_VARIABLE]), source=KEY_VARIABLE)
+
+
+def _observers(given: ObserversParam) -> Observers:
+    """Return who listens: those that are given, and ``"otel"`` if the environment says so."""
+    switch = os.environ.get(OTEL_VARIABLE, "")
+    if switch.lower() not in ("", "0", "1", "false", "true"):
+        raise ConfigurationError(f"{OTEL_VARIABLE} is {switch!r}, expected '1' or '0'")
+    found = observer_list(given)
+    if switch.lower() in ("1", "true") and not any(is_named(observer, "otel") for observer in found):
+        found.extend(observer_list("otel"))
+    return Observers(found)
 
 
 def _base_url(base_url: str | None, allow_insecure_http: bool) -> str:

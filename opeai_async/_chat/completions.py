@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 import msgspec
 
+from opeai_async._chat.observers import observer_list
 from opeai_async._chat.stream import ChatCompletionStream
 from opeai_async._core.call.params import (
     CreateParams,
@@ -26,6 +27,7 @@ from opeai_async.types.completion import ChatCompletion
 if TYPE_CHECKING:
     # Loaded when they are first used.
     from opeai_async._chat.structured import ParsedChatCompletionStream
+    from opeai_async._io.observe.run import RunWatch
     from opeai_async._tools.run import Run
     from opeai_async._tools.tool import RunTool
     from opeai_async.types.parsed import ParsedChatCompletion
@@ -104,7 +106,7 @@ class Completions:
             await opened.open_or_cancel()
             return opened
         call = prepare(self._defaults, params, stream=False)
-        return await complete(Exchange(self._wiring, call), completion_type, call.reading)
+        return await complete(Exchange(self._wiring_of(params), call), completion_type, call.reading)
 
     @overload
     async def parse(
@@ -220,7 +222,9 @@ class Completions:
 
         output: OutputFormat[Any] = OutputFormat(response_format, mode=mode, strict=strict)
         asked = cast("CreateParams", output.asked(hidden))
-        return ParsedChatCompletionStream(self._wiring, prepare(self._defaults, asked, stream=True, usage=True), output)
+        return ParsedChatCompletionStream(
+            self._wiring_of(asked), prepare(self._defaults, asked, stream=True, usage=True), output
+        )
 
     @overload
     def run(self, *, tools: Iterable[RunTool], **params: Unpack[RunParams]) -> Run[None]: ...
@@ -280,15 +284,32 @@ class Completions:
 
         plain, chosen = split_run_params(hidden_params(params))
         options = RunOptions(**chosen)
+        watch = self._run_watch(plain)
         if response_format is None or isinstance(response_format, (Mapping, msgspec.Struct)):
-            return Run(self.stream, {**plain, "response_format": response_format}, tools, options)
+            return Run(self.stream, {**plain, "response_format": response_format}, tools, options, watch=watch)
         from opeai_async._chat.structured import RunOutput
         from opeai_async._core.schema.output_format import OutputFormat
 
         repair = params.get("dialect", self._defaults.reading.dialect) == "repair"
         asked: OutputFormat[Any] = OutputFormat(response_format, mode=mode, strict=strict)
-        return Run(self.stream, plain, tools, options, RunOutput(asked, repair=repair, retries=retries_on_invalid))
+        output = RunOutput(asked, repair=repair, retries=retries_on_invalid)
+        return Run(self.stream, plain, tools, options, output, watch)
+
+    def _run_watch(self, params: Mapping[str, Any]) -> RunWatch | None:
+        """Return who tells what becomes of a run; None if nobody listens."""
+        from opeai_async._io.observe.run import RunWatch
+
+        observers = self._wiring_of(params).observers
+        return RunWatch(observers, str(params.get("model")), params.get("conversation_id")) if observers else None
 
     def _stream(self, params: CreateParams, chunk_type: type[ChunkT], *, usage: bool) -> ChatCompletionStream[ChunkT]:
         call = prepare(self._defaults, params, stream=True, usage=usage)
-        return ChatCompletionStream(self._wiring, call, chunk_type)
+        return ChatCompletionStream(self._wiring_of(params), call, chunk_type)
+
+    def _wiring_of(self, params: Mapping[str, Any]) -> Wiring:
+        """Return the client's wiring, with the call's own observers beside its own."""
+        more = params.get("observers")
+        if not more:
+            return self._wiring
+        observers = self._wiring.observers.plus(observer_list(more))
+        return msgspec.structs.replace(self._wiring, observers=observers)

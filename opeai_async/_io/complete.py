@@ -17,7 +17,6 @@ from opeai_async._core.decode.think import split_completion
 from opeai_async._core.dialect.api_errors import failure_of
 from opeai_async._core.dialect.dialect import Dialect
 from opeai_async._core.limits import MAX_JSON_BYTES
-from opeai_async._io import observe as log
 from opeai_async._io.exchange import Exchange
 from opeai_async._io.reader import BodyReader, ReadExpired
 from opeai_async._io.stream.timing import timing
@@ -33,8 +32,11 @@ from opeai_async.errors import (
 from opeai_async.types.completion import ChatCompletion
 from opeai_async.types.meta import NO_META, ResponseMeta
 from opeai_async.types.options import OnTruncated
+from opeai_async.types.records import CallOutcome
 
 CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
+
+_NO_ANSWER = ChatCompletion()
 
 
 async def complete(exchange: Exchange, completion_type: type[CompletionT], reading: ReadOptions) -> CompletionT:
@@ -46,16 +48,20 @@ async def complete(exchange: Exchange, completion_type: type[CompletionT], readi
         OpeAIError: If no attempt brought one.
     """
     call = _Call(exchange)
+    exchange.begin()
     try:
         result, quirks = await call.run(completion_type, reading)
-    except OpeAIError as exc:
-        call.log_end("failed", exc)
-        raise
     except asyncio.CancelledError:
-        call.log_end("cancelled")
+        call.tell_end("cancelled")
+        raise
+    except GeneratorExit:  # the loop has ended, and nobody will go on with this
+        call.tell_end("dropped")
+        raise
+    except BaseException as exc:
+        call.tell_end("failed", type(exc).__name__)
         raise
     exchange.succeeded()
-    call.log_end("complete", quirks=quirks)
+    call.tell_end("complete", completion=result, quirks=quirks)
     if reading.reasoning_tags != "none":
         split_completion(result, reading.reasoning_tags)
     return msgspec.structs.replace(result, meta=call.meta(quirks))
@@ -88,12 +94,29 @@ class _Call:
     def meta(self, quirks: tuple[str, ...] = ()) -> ResponseMeta:
         return NO_META if self._reader is None else self._exchange.meta(self._reader.head, quirks)
 
-    def log_end(self, outcome: str, error: OpeAIError | None = None, quirks: tuple[str, ...] = ()) -> None:
-        if not log.is_on():
+    def tell_end(
+        self,
+        outcome: CallOutcome,
+        error: str | None = None,
+        completion: ChatCompletion | None = None,
+        quirks: tuple[str, ...] = (),
+    ) -> None:
+        """Tell those who listen how it ended."""
+        exchange, reader = self._exchange, self._reader
+        if exchange.watch is None:
             return
-        begun_at = None if self._reader is None else self._reader.first_byte_at
-        times = timing(self._exchange.started_at, begun_at, finished_at=self._exchange.loop.time())
-        self._exchange.log_end(outcome, error, self._reader, timing=times, quirks=quirks)
+        begun_at = None if reader is None else reader.first_byte_at
+        choices = () if completion is None else completion.choices
+        exchange.ended(
+            outcome,
+            error,
+            reader,
+            timing=timing(exchange.started_at, begun_at, finished_at=exchange.loop.time()),
+            answer=completion or _NO_ANSWER,
+            finish_reasons=tuple(choice.finish_reason or "error" for choice in choices),
+            quirks=quirks,
+            completion=completion,
+        )
 
     def _add_facts(self, error: StreamError, reader: BodyReader) -> None:
         error.bytes = reader.bytes_read

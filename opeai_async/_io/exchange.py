@@ -21,15 +21,16 @@ import msgspec
 
 from opeai_async._core.call.http import Request, ResponseHead
 from opeai_async._core.call.named_waits import parse_should_retry
-from opeai_async._core.call.prepare import PreparedCall
+from opeai_async._core.call.prepare import Asked, PreparedCall
 from opeai_async._core.call.redact import Secret, masked_values, redact, scrub
 from opeai_async._core.call.retry import Cause, Failure, RetryBudget
 from opeai_async._core.call.settings import IDEMPOTENCY_HEADER
 from opeai_async._core.decode.body_kind import invalid_response
 from opeai_async._core.dialect.api_errors import status_error
-from opeai_async._io import observe as log
 from opeai_async._io.gate import Gate, Gates, Leave, Place
 from opeai_async._io.loops import running_loop
+from opeai_async._io.observe.call import BodyWaits, Watch, begin, counts_only
+from opeai_async._io.observe.observers import Observers
 from opeai_async._io.patience import Patience, Pauses
 from opeai_async._io.reader import BodyReader, ReadExpired
 from opeai_async._io.reasons import NoTurn, no_budget, too_long_a_wait
@@ -48,10 +49,13 @@ from opeai_async.errors import (
     APITimeoutError,
     InvalidResponseError,
     OpeAIError,
+    PoolTimeoutError,
     QuotaExceededError,
     StreamError,
 )
+from opeai_async.types.completion import ChatCompletion
 from opeai_async.types.meta import AttemptRecord, ResponseMeta, StreamTiming
+from opeai_async.types.records import CallOutcome, CallRecord
 
 MAX_ERROR_BODY_BYTES = 64 * 1024
 ERROR_BODY_S = 10.0
@@ -67,6 +71,7 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
         sleep: Waits that many seconds.
         pauses: Where it does so, for the client's end to cut it short.
         gates: Where calls stand in line for a server that has asked to wait.
+        observers: Who listens to all of them.
     """
 
     transport: Transport
@@ -76,6 +81,7 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     pauses: Pauses = msgspec.field(default_factory=Pauses)
     gates: Gates = msgspec.field(default_factory=Gates)
+    observers: Observers = msgspec.field(default_factory=Observers)
 
 
 class _Failed(NamedTuple):
@@ -94,6 +100,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_asked",
         "_attempts",
         "_call_id",
         "_delay_s",
@@ -107,8 +114,10 @@ class Exchange:
         "_resume_at",
         "_spent",
         "_uncounted",
+        "_watch",
         "_wiring",
         "loop",
+        "observers",
         "started_at",
     )
 
@@ -117,6 +126,9 @@ class Exchange:
         self._request = call.request
         self._limits = call.limits
         self._policy = call.policy
+        self._asked: Asked | None = call.asked
+        self.observers: Observers = wiring.observers
+        self._watch: Watch | None = None
         self._call_id = os.urandom(16).hex()
         self._attempts: list[AttemptRecord] = []
         self._delay_s = 0.0
@@ -129,6 +141,17 @@ class Exchange:
         self._uncounted = 0  # attempts after which the server has named a wait
         self.loop = running_loop()
         self.started_at = self.loop.time()
+
+    def begin(self, run_id: str | None = None) -> None:
+        """Tell those who listen that the call begins, as a round of the run *run_id*; first, and once."""
+        asked, self._asked = self._asked, None  # it holds the prompt
+        if asked is not None:
+            self._watch = begin(self.observers, asked, self._request, self._call_id, run_id)
+
+    @property
+    def call_id(self) -> str:
+        """Names the call; it is the same for all of its attempts."""
+        return self._call_id
 
     async def open(self) -> BodyReader:
         """An open response with a status below 300.
@@ -196,31 +219,67 @@ class Exchange:
             scrub(error, key)
         return error
 
-    def log_end(
+    @property
+    def watch(self) -> Watch | None:
+        """Who is told what becomes of the call; None if nobody listens."""
+        return self._watch
+
+    def ended(
         self,
-        outcome: str,
-        error: OpeAIError | None,
+        outcome: CallOutcome,
+        error: str | None,
         reader: BodyReader | None,
         *,
         timing: StreamTiming,
-        events: int = 0,
+        answer: ChatCompletion,
+        finish_reasons: tuple[str, ...] = (),
+        first_chunk_at: float | None = None,
+        chunks: int = 0,
         quirks: tuple[str, ...] = (),
+        completion: ChatCompletion | None = None,
     ) -> None:
-        """Write the line for the end of the answer that *reader* brought, if any."""
-        if not log.is_on():
+        """Tell those who listen that the call is over; once.
+
+        Args:
+            outcome: How it ended.
+            error: Name of the error's class, where it ended in one.
+            reader: What brought the answer, if anything did.
+            timing: When what came.
+            answer: The answer's envelope: id, model, usage; its choices are not looked at.
+            finish_reasons: One per choice.
+            first_chunk_at: When a stream brought its first chunk, in loop time.
+            chunks: How many it has handed out.
+            quirks: Names of the rules that were needed.
+            completion: The whole answer, for those who ask for it.
+        """
+        watch, self._watch = self._watch, None
+        if watch is None:
             return
-        log.quirks_met(self._request, quirks)
-        log.answer_ended(
-            self._request,
-            outcome,
-            error,
-            status=None if reader is None else reader.head.status,
-            request_id=None if reader is None else self._without_key(reader.head.request_id),
-            attempts=len(self._attempts),
-            bytes_read=0 if reader is None else reader.bytes_read,
-            events=events,
+        now = self.loop.time()
+        body = BodyWaits() if reader is None else BodyWaits(reader.opened_at, *reader.waited_s(now))
+        told = self._without_key  # a server may echo the key wherever it likes
+        record = CallRecord(
+            call=watch.call,
+            outcome=outcome,
+            error=error,
+            status_code=None if reader is None else reader.head.status,
+            request_id=None if reader is None else told(reader.head.request_id),
+            response_id=told(answer.id) or None,
+            response_model=told(answer.model) or None,
+            service_tier=told(answer.service_tier),
+            system_fingerprint=told(answer.system_fingerprint),
+            finish_reasons=tuple(told(reason) or "" for reason in finish_reasons),
+            usage=counts_only(answer.usage),
             timing=timing,
+            first_chunk_s=None if first_chunk_at is None else first_chunk_at - self.started_at,
+            waits=watch.waits(self._attempts, body, now),
+            duration_s=now - self.started_at,
+            attempts=tuple(self._attempts),
+            quirks=quirks,
+            chunks=chunks,
+            bytes_read=0 if reader is None else reader.bytes_read,
         )
+        watch.ended(record, completion)
 
     # --- one attempt -----------------------------------------------------------------------------------------------
 
@@ -231,20 +290,24 @@ class Exchange:
             result = sent if isinstance(sent, _Failed) else await self._checked(sent)
         except asyncio.CancelledError:
             self._attempts.append(record := self._record(begun_at, error="CancelledError"))
-            self._log_attempt(record)
+            self._tell_attempt(record)
             raise
         if isinstance(result, _Failed):
             record = self._record(begun_at, result.status, type(result.error).__name__)
         else:
             record = self._record(begun_at, result.head.status)
         self._attempts.append(record)
-        self._log_attempt(record, result)
+        self._tell_attempt(record, result)
         return result
 
-    def _log_attempt(self, record: AttemptRecord, result: BodyReader | _Failed | None = None) -> None:
-        if log.is_on():
-            answer = result.error if isinstance(result, _Failed) else result and result.head
-            log.attempt_ended(self._request, record, self._without_key(getattr(answer, "request_id", None)))
+    def _tell_attempt(self, record: AttemptRecord, result: BodyReader | _Failed | None = None) -> None:
+        if self._watch is None:
+            return
+        answer = result.error if isinstance(result, _Failed) else result and result.head
+        slot_s = result.slot_s if isinstance(result, BodyReader) else 0.0
+        if isinstance(answer, PoolTimeoutError):
+            slot_s = record.elapsed_s
+        self._watch.attempt_ended(record, self._without_key(getattr(answer, "request_id", None)), slot_s)
 
     def _record(self, begun_at: float, status: int | None = None, error: str | None = None) -> AttemptRecord:
         delay_s, self._delay_s = self._delay_s, 0.0
@@ -286,6 +349,8 @@ class Exchange:
         """The request of the next attempt."""
         headers = {**self._request.headers, ATTEMPT_HEADER: str(len(self._attempts) + 1)}
         headers.setdefault(IDEMPOTENCY_HEADER, self._call_id)
+        if self._watch is not None:
+            headers = {**self._watch.attempt_started(len(self._attempts) + 1, self._delay_s, headers)}
         return msgspec.structs.replace(self._request, headers=headers, head_s=head_s, is_held=self._is_held)
 
     async def _checked(self, response: Response) -> BodyReader | _Failed:
@@ -334,8 +399,8 @@ class Exchange:
             error.add_note(no_budget(failure, self._wiring.budget, len(self._attempts)))
             raise self.final(error)
         self._spent += cost
-        if log.is_on():
-            log.will_retry(self._request, error, len(self._attempts) + 1, delay_s)
+        if self._watch is not None:
+            self._watch.retry_scheduled(error, len(self._attempts) + 1, delay_s)
         if gate is not None:
             self._uncounted += 1
             self._refusal, self._refused_at = error, now
@@ -364,8 +429,8 @@ class Exchange:
             reply_s=self._attempts[-1].elapsed_s,
             jitter=self._wiring.jitter(),
         )
-        if begins and log.is_on():
-            log.pause_begun(self._request, error, gate.throttle.paused_for_s(now))
+        if begins and self._watch is not None:
+            self._watch.pause_begun(error, gate.throttle.paused_for_s(now))
         return gate
 
     async def _take_turn(self, gate: Gate) -> None:

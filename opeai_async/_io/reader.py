@@ -47,8 +47,10 @@ class BodyReader:
         "_seen_content",
         "_timer",
         "_total",
+        "_waited_for_content_s",
         "bytes_read",
         "first_byte_at",
+        "opened_at",
     )
 
     def __init__(self, response: Response, limits: Limits, started_at: float) -> None:
@@ -64,6 +66,8 @@ class BodyReader:
         self.bytes_read = 0
         self._bytes_at_once = 0
         self.first_byte_at: float | None = None
+        self.opened_at: float = self._loop.time()
+        self._waited_for_content_s: float | None = None
 
     @property
     def head(self) -> ResponseHead:
@@ -112,6 +116,11 @@ class BodyReader:
                 self.first_byte_at = self._loop.time()
         return data
 
+    @property
+    def slot_s(self) -> float:
+        """How many seconds its request waited for a slot; 0 for a transport that does not tell."""
+        return getattr(self._response, "slot_s", 0.0)
+
     def hold(self) -> None:
         """Wake nobody for what arrives before the next read, which then brings it all."""
         self._response.hold()
@@ -126,8 +135,15 @@ class BodyReader:
         """Chunks were decoded, and there has been content."""
         if not self._seen_content:
             self._seen_content = True
+            self._waited_for_content_s = self._clocks.waited_s(0.0)  # no read waits, so that it is no matter when
             self._disarm()  # another clock counts from now on, perhaps a shorter one than the timer was armed for
         self._clocks.saw_content()
+
+    def waited_s(self, now: float) -> tuple[float, float]:
+        """Return how many seconds reads have waited for the server until its first content, and since then."""
+        waited_s = self._clocks.waited_s(now)
+        before_s = waited_s if self._waited_for_content_s is None else self._waited_for_content_s
+        return before_s, waited_s - before_s
 
     def saw_finish(self, *, is_sure: bool) -> None:
         """Every choice has ended, which starts the clock for ``[DONE]``; a longer one if that is not sure."""

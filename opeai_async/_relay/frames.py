@@ -15,6 +15,7 @@ import msgspec
 
 from opeai_async._core.answer.outcome import Outcome
 from opeai_async._core.frames.framer import Framer
+from opeai_async._io.observe.observers import Observers
 from opeai_async._io.stream.stream import ChunkStream
 from opeai_async._public import claim
 from opeai_async.errors import ConcurrentReadError, ConfigurationError, OpeAIError
@@ -112,6 +113,11 @@ class FrameReader(ABC):
 
     _held: Iterator[Frame] = iter(())
 
+    @property
+    def observed(self) -> tuple[Observers, str] | None:
+        """Who listens to the call that brings the answer, and its name; None where that is not known."""
+        return None
+
     def __aiter__(self) -> Self:
         return self
 
@@ -199,6 +205,11 @@ class StreamFrames(FrameReader):
     def timing(self) -> StreamTiming:
         """When what came, in seconds from the call."""
         return self._stream.timing
+
+    @property
+    def observed(self) -> tuple[Observers, str] | None:
+        """Who listens to the stream's call, and its name."""
+        return self._stream.observed
 
     @property
     def usage(self) -> CompletionUsage | None:

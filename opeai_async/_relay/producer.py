@@ -9,6 +9,7 @@ import msgspec
 
 from opeai_async._core.frames.error_frames import error_frame
 from opeai_async._io.loops import hold
+from opeai_async._io.observe.observers import Observers
 from opeai_async._relay.frames import FrameSource
 from opeai_async._relay.session_log import SessionLog
 from opeai_async.errors import (
@@ -19,6 +20,7 @@ from opeai_async.errors import (
 from opeai_async.types.common import CompletionUsage
 from opeai_async.types.completion import ChatCompletion
 from opeai_async.types.frames import DoneFrame, DoneReason, ErrorFrame, Frame
+from opeai_async.types.records import SessionRecord
 
 CLOSE_S = 1.0
 
@@ -30,6 +32,7 @@ class _Past(msgspec.Struct, frozen=True):
     usage: CompletionUsage | None
     error: OpeAIError | None
     chunks: int
+    observed: tuple[Observers, str] | None = None
 
     def stop(self) -> None:
         pass
@@ -49,9 +52,11 @@ class Producer:
         self._error: OpeAIError | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
+        self._started_at = 0.0
 
     def start(self) -> None:
         log = self._log
+        self._started_at = log.loop.time()
         log.origin = self
         log.on_readers.append(self._watch)
         self._watch()
@@ -106,7 +111,22 @@ class Producer:
             source.stop()
             last = DoneFrame(reason="cancelled", usage=source.usage, offset=log.offset + 1)
             log.append([self._with_own_reason(last)])
-        log.origin = _Past(self.completion, self.usage, self.error, self.chunks)
+        self._tell_end()
+        log.origin = _Past(self.completion, self.usage, self.error, self.chunks, self.observed)
+
+    def _tell_end(self) -> None:
+        """Tell those who listen to the answer's call that it is over."""
+        if self.observed is None or not self.observed[0]:
+            return
+        observers, call_id = self.observed
+        log = self._log
+        record = SessionRecord(
+            call_id=call_id,
+            outcome="done" if isinstance(log.last, DoneFrame) else "error",
+            reason=log.last.reason if isinstance(log.last, DoneFrame) else None,
+            duration_s=log.loop.time() - self._started_at,
+        )
+        observers.tell("session_ended", record)
 
     def _with_reason(self, frames: list[Frame]) -> list[Frame]:
         """A source that was stopped says just that; for what reason it was is known only here."""
@@ -156,6 +176,10 @@ class Producer:
     @property
     def usage(self) -> CompletionUsage | None:
         return self._source.usage
+
+    @property
+    def observed(self) -> tuple[Observers, str] | None:
+        return getattr(self._source, "observed", None)
 
     @property
     def error(self) -> OpeAIError | None:

@@ -15,6 +15,7 @@ from typing import Any, Self, Unpack
 
 from opeai_async._core.answer.outcome import Outcome
 from opeai_async._io.loops import hold, on_loop
+from opeai_async._io.observe.observers import Observers
 from opeai_async._io.stream.stream import ChunkStream
 from opeai_async._public import claim
 from opeai_async._relay.frames import Framed, FrameReader, FrameSource, frames_of, is_last
@@ -297,6 +298,11 @@ class Subscription(FrameReader):
         if isinstance(last, DoneFrame):
             return last.usage
         return self._log.origin.usage if self._log.origin is not None else None
+
+    @property
+    def observed(self) -> tuple[Observers, str] | None:
+        """Who listens to the answer's call, and its name; None where that is in another process."""
+        return getattr(self._log.origin, "observed", None)
 
     @property
     def error(self) -> OpeAIError | None:

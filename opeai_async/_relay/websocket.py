@@ -22,6 +22,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, TypeGuard
 from opeai_async._core.frames.encoders import FrameEncoder, Message, encode_json, encode_text
 from opeai_async._core.frames.inbound import is_gone, is_stop, size_of
 from opeai_async._io.loops import running_loop
+from opeai_async._io.observe.observers import Observers
 from opeai_async._io.stream.stream import ChunkStream
 from opeai_async._public import claim
 from opeai_async._relay import draining
@@ -31,6 +32,7 @@ from opeai_async.types.common import CompletionUsage
 from opeai_async.types.completion import ChatCompletion
 from opeai_async.types.frames import DoneFrame, Frame, PingFrame, StartFrame
 from opeai_async.types.meta import StreamTiming
+from opeai_async.types.records import RelayRecord
 
 Send: TypeAlias = Callable[[Any], Awaitable[object]]
 Receive: TypeAlias = Callable[[], Awaitable[Any]]
@@ -257,14 +259,35 @@ class _Relay:
     async def run(self) -> RelayResult:
         """Relay to the end."""
         draining.began(self)
+        reason: RelayReason | None = None
         try:
-            reason = await self._until_end()
+            reason = ended = await self._until_end()
             if reason in ("disconnected", "slow") and self._options.drain_timeout > 0 and not self._is_read:
                 await self._drain()
         finally:
             draining.ended(self)
-            await self._end()
-        return self._result(reason)
+            try:
+                await self._end()
+            finally:
+                self._tell_end(reason)
+        return self._result(ended)
+
+    def _tell_end(self, reason: RelayReason | None) -> None:
+        """Tell those who listen to the answer's call how the relay went."""
+        observed: tuple[Observers, str] | None = getattr(self._source, "observed", None)
+        if observed is None or not observed[0]:
+            return
+        observers, call_id = observed
+        tally = self._tally
+        record = RelayRecord(
+            call_id=call_id,
+            reason=reason or "failed",
+            frames=tally.frames,
+            bytes=tally.bytes,
+            duration_s=self._loop.time() - self._started_at,
+            sending_s=tally.sending_s,
+        )
+        observers.tell("relay_ended", record)
 
     # --- the caller's task -------------------------------------------------------------------------------------------
 

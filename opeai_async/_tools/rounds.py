@@ -24,6 +24,7 @@ from opeai_async._core.answer.usage import added
 from opeai_async._core.schema.sendable import open_calls
 from opeai_async._core.schema.tool_results import ToolAnswer, refused
 from opeai_async._io.loops import on_loop, running_loop
+from opeai_async._io.observe.run import RunWatch
 from opeai_async._io.patience import Cut
 from opeai_async._io.stream.stream import ChunkStream
 from opeai_async._tools.run_limits import RunLimits
@@ -77,6 +78,7 @@ class Rounds:
         needs_approval: Whether a call may be run only if somebody has said so.
         approvals: What was decided of the calls that *messages* end with; None if they are not to be run.
         review: Looks at the last answer.
+        watch: Tells what becomes of the run; None if nobody listens.
 
     Attributes:
         reason: Why it ended; ``"running"`` until then.
@@ -97,7 +99,9 @@ class Rounds:
         needs_approval: Callable[[ToolCall], bool],
         approvals: Approvals | None = None,
         review: Review | None = None,
+        watch: RunWatch | None = None,
     ) -> None:
+        self._watch = watch
         self.reason: RunReason = "running"
         self.completions: list[ChatCompletion] = []
         self.error: BaseException | None = None
@@ -111,7 +115,7 @@ class Rounds:
         self._messages = list(messages)
         self._given = len(self._messages)
         self._items: list[RunItem] = []
-        self._tasks = ToolTasks(limits.parallel, lambda event: self._items.append(event))
+        self._tasks = ToolTasks(limits.parallel, lambda event: self._items.append(event), watch)
         self._jobs: dict[int, ToolJob] = {}
         self._calls: list[ToolCall] = [] if approvals is None else open_calls(self._messages)
         self._unapproved: dict[int, ToolCall] = {}
@@ -166,6 +170,8 @@ class Rounds:
             self._end("cancelled")
         if self._loop is None or self._is_stranded:
             self._loop, self._is_reading = loop, False
+            if self._watch is not None:
+                self._watch.begin()
         if self._deadline is None and self._limits.deadline_s is not None and self.reason == "running":
             self._deadline = loop.call_later(self._limits.deadline_s, self._end_if_running, "deadline")
         if self._loop is not loop:
@@ -422,6 +428,8 @@ class Rounds:
         else:
             self._tasks.cancel()
         self.stream.cancel()
+        if self._watch is not None:
+            self._watch.ended(reason, self._round, self.usage, error)
 
     def _check_end(self) -> None:
         """Raise what ended the run, if it did not end well."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, Unpack
 from opeai_async._core.answer.events import EventMaker
 from opeai_async._core.json import is_object
 from opeai_async._core.schema.sendable import NOT_RUN, open_calls, sendable
+from opeai_async._io.observe.run import RunWatch
 from opeai_async._io.stream.stream import ChunkStream
 from opeai_async._public import claim
 from opeai_async._relay.websocket import Receive, RelayOptions, RelayResult, Send, relay
@@ -89,6 +90,7 @@ class Run(Generic[T]):
         tools: Iterable[RunTool],
         options: RunOptions,
         output: Output | None = None,
+        watch: RunWatch | None = None,
     ) -> None:
         options.check()
         _check_params(params)
@@ -107,7 +109,9 @@ class Run(Generic[T]):
                 "messages": sendable(messages),
                 "tool_choice": choice if tool_choice is None else tool_choice,
             }
-            return stream(tools=toolbox.params or None, **(asked if output is None else output.asked(asked)))
+            made = stream(tools=toolbox.params or None, **(asked if output is None else output.asked(asked)))
+            made.run_id = None if watch is None else watch.run_id
+            return made
 
         self._ready: deque[RunEvent] = deque()
         self._maker = EventMaker()
@@ -119,6 +123,7 @@ class Run(Generic[T]):
             needs_approval=toolbox.needs_approval,
             approvals=options.approvals,
             review=None if output is None else output.review,
+            watch=watch,
         )
 
     # --- reading -----------------------------------------------------------------------------------------------------

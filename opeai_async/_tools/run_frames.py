@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from opeai_async._core.frames.framer import Framer
+from opeai_async._io.observe.observers import Observers
 from opeai_async._public import claim
 from opeai_async._relay.frames import FrameReader, completion_so_far, ended_by
 from opeai_async._tools.rounds import Rounds, RunItem
@@ -154,6 +155,11 @@ class RunFrames(FrameReader):
     def usage(self) -> CompletionUsage | None:
         """Token counts of all rounds together, as far as they came."""
         return self._rounds.usage
+
+    @property
+    def observed(self) -> tuple[Observers, str] | None:
+        """Who listens to the call of this round, or of the last one, and its name."""
+        return self._rounds.stream.observed
 
     @property
     def error(self) -> OpeAIError | None:

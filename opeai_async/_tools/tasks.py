@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from opeai_async._core.schema.tool_results import ToolAnswer, failed
+from opeai_async._io.observe.run import RunWatch
 from opeai_async.types.completion import ToolCall
 from opeai_async.types.events import ToolFinishedEvent, ToolStartedEvent
 
@@ -71,13 +72,15 @@ class ToolTasks:
     Args:
         parallel: At least 1.
         tell: Is given each event as it happens.
+        watch: Tells each tool's work to those who listen, if anybody does.
 
     Attributes:
         news: Set when a job has ended.
         error: What a job raised.
     """
 
-    def __init__(self, parallel: int, tell: Callable[[ToolEvent], None]) -> None:
+    def __init__(self, parallel: int, tell: Callable[[ToolEvent], None], watch: RunWatch | None = None) -> None:
+        self._watch = watch
         self.news = asyncio.Event()
         self.error: BaseException | None = None
         self._parallel = parallel
@@ -138,7 +141,7 @@ class ToolTasks:
         assert task is not None
         assert job.work is not None
         self._begun(task, job)
-        return await job.work()
+        return await job.work() if self._watch is None else await self._watch.tool(job.call, job.work)
 
     def _begun(self, task: asyncio.Task[Any], job: ToolJob) -> None:
         """Note that *job* runs in *task*; the first call counts."""

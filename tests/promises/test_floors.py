@@ -38,7 +38,8 @@ ROOMS: dict[str, str] = {
     "_relay": "_public types errors _core _io",
     "redis_store": "_relay",
     "_tools": "_public types errors _core _io _relay.frames _relay.websocket",
-    "_chat": "_public _version types errors _core _io _relay _tools",
+    "telemetry": "_version types errors _io.observe",
+    "_chat": "_public _version types errors _core _io _relay _tools telemetry",
     "__init__": "_public _version types? errors? _core? _io? _relay? _tools? _chat?",
     "testing": "__init__ types errors _core _io.loops _io.transport",
     "_cli": "__init__ _version types errors _core _io.transport _io.net testing",
@@ -62,7 +63,12 @@ STOREYS: dict[str, tuple[str, ...]] = {
 EXPERIMENTS = ("lab", "crowds", "reading requests relay soak", "picture", "__main__ __init__")
 
 DEPENDENCIES = {"aiohttp", "anyio", "msgspec"}
-OPTIONAL_DEPENDENCIES = {"_cli.terminal": {"rich"}, "_relay.redis": {"redis"}, "testing.pytest": {"pytest"}}
+OPTIONAL_DEPENDENCIES = {
+    "_cli.terminal": {"rich"},
+    "_relay.redis": {"redis"},
+    "telemetry": {"opentelemetry", "prometheus_client"},
+    "testing.pytest": {"pytest"},
+}
 # `types` and `_core` are data and decisions: no await, no I/O, no clock, no chance.
 PURE = ("types", "_core")
 IMPURE = {

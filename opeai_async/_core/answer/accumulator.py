@@ -132,6 +132,28 @@ class Accumulator:
         """The finish_reason of each choice that has one, in order of appearance."""
         return [parts.finish_reason for parts in self._choices.values() if parts.finish_reason]
 
+    def reasons(self, choices: int) -> tuple[str, ...]:
+        """Return how each choice ended, ``"error"`` for one that did not, of the *choices* that were asked for.
+
+        Empty as long as there is not even a chunk.
+        """
+        if not self.chunks:
+            return ()
+        indexes = sorted({*range(choices), *self._choices})
+        found = (self._choices.get(index) for index in indexes)
+        return tuple((parts and parts.finish_reason) or "error" for parts in found)
+
+    @property
+    def envelope(self) -> ChatCompletion:
+        """The message without its choices, which costs nothing to make."""
+        return ChatCompletion(
+            id=self._id,
+            model=self._model,
+            system_fingerprint=self._fingerprint,
+            service_tier=self._service_tier,
+            usage=self.usage,
+        )
+
     @property
     def snapshot(self) -> ChatCompletion:
         """The message so far. Joined on demand and remembered until the next chunk."""

@@ -16,6 +16,7 @@ from opeai_async.types.request import CompletionParams, ResponseFormatParam, Sha
 
 if TYPE_CHECKING:
     from opeai_async.types.options import OnTruncated
+    from opeai_async.types.records import ObserversParam
     from opeai_async.types.run_options import Approvals, BeforeRound, OnToolError
 
 
@@ -36,6 +37,8 @@ class CallOptions(TypedDict, total=False):
         dialect: ``"repair"`` or ``"strict"``, in place of the client's.
         on_truncated: ``"raise"`` or ``"return"``, in place of the client's.
         reasoning_tags: ``"none"``, ``"think"`` or ``"open"``, in place of the client's.
+        observers: Who is told what the call does, beside the client's.
+        conversation_id: What observers are told that the call belongs to; it is not sent.
     """
 
     extra_body: Mapping[str, object] | None
@@ -46,6 +49,8 @@ class CallOptions(TypedDict, total=False):
     dialect: DialectMode
     on_truncated: OnTruncated
     reasoning_tags: ReasoningTags
+    observers: ObserversParam
+    conversation_id: str | None
 
 
 class CreateParams(CompletionParams, CallOptions):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
@@ -36,6 +37,23 @@ class CallDefaults(msgspec.Struct, frozen=True, kw_only=True):
     reading: ReadOptions
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """What a call was given, as far as those who listen may be told of it.
+
+    Attributes:
+        params: Parameters of the request.
+        extra_body: Fields added to them, or put in their place.
+        conversation_id: The call's option of that name.
+    """
+
+    params: Mapping[str, Any]
+    extra_body: Mapping[str, Any] | None = None
+    conversation_id: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"  # it holds the prompt
+
+
 class PreparedCall(msgspec.Struct, frozen=True):
     """A call that is checked and encoded; an exchange sends it."""
 
@@ -43,6 +61,7 @@ class PreparedCall(msgspec.Struct, frozen=True):
     limits: Limits
     policy: RetryPolicy
     reading: ReadOptions
+    asked: Asked
 
 
 def prepare(defaults: CallDefaults, params: CreateParams, *, stream: bool, usage: bool = False) -> PreparedCall:
@@ -75,7 +94,9 @@ def prepare(defaults: CallDefaults, params: CreateParams, *, stream: bool, usage
         choices=choices_asked(fields, options),
     )
     limits = resolve(defaults.timeouts | options.get("timeouts"), stream=stream)
-    return PreparedCall(request, limits, retry_policy(defaults.retry, options.get("max_retries")), reading)
+    policy = retry_policy(defaults.retry, options.get("max_retries"))
+    asked = Asked(fields, options.get("extra_body"), options.get("conversation_id"))
+    return PreparedCall(request, limits, policy, reading, asked)
 
 
 def retry_policy(policy: RetryPolicy, max_retries: int | None) -> RetryPolicy:

@@ -177,3 +177,4 @@ def merged_headers(headers: Mapping[str, str], extra: Mapping[str, str]) -> dict
 
 KEY_VARIABLE = "OPEAI_API_KEY"
 BASE_URL_VARIABLE = "OPEAI_BASE_URL"
+OTEL_VARIABLE = "OPEAI_OTEL"

@@ -403,15 +403,18 @@ class Slots:
         self._size = size
         self._free = asyncio.Semaphore(size)
 
-    async def take(self, pool_s: float, count_open: Callable[[], int]) -> None:
-        """Wait for a slot, at most *pool_s* seconds.
+    async def take(self, pool_s: float, count_open: Callable[[], int]) -> float:
+        """Wait for a slot, at most *pool_s* seconds; return how many it took.
 
         Raises:
             SendError: If none became free; the message says how many answers *count_open* found.
         """
+        loop = asyncio.get_running_loop()
+        asked_at = loop.time()
         try:
             async with asyncio.timeout(None if math.isinf(pool_s) else pool_s):
                 await self._free.acquire()
+            return loop.time() - asked_at
         except TimeoutError:
             is_open = count_open()
             message = (

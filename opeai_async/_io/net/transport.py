@@ -108,12 +108,15 @@ class AiohttpTransport:
         self._sends.add(patience)
         try:
             with patience:
+                slot_s = 0.0
                 if self._slots is not None:
-                    await self._slots.take(pool_s, lambda: len(self._open))
+                    slot_s = await self._slots.take(pool_s, lambda: len(self._open))
                     if request.is_held():
                         self._slots.free()
                         raise HeldError
-                return await self._send_in_slot(request, connect_s, patience)
+                response = await self._send_in_slot(request, connect_s, patience)
+                response.slot_s = slot_s
+                return response
         except TimeoutError:  # aclose() has ended it, if it was not the limit
             failure = headers_timeout(request.head_s) if patience.is_over else SendError(_client_closed(), Cause.FINAL)
             raise failure from None
@@ -261,9 +264,20 @@ class AiohttpTransport:
 
 
 class AiohttpResponse:
-    """An open response; ``head`` has its status and headers."""
+    """An open response; ``head`` has its status and headers, ``slot_s`` how long its request waited for a slot."""
 
-    __slots__ = ("_ahead", "_content", "_ended", "_error", "_held", "_is_held", "_sending", "_transport", "head")
+    __slots__ = (
+        "_ahead",
+        "_content",
+        "_ended",
+        "_error",
+        "_held",
+        "_is_held",
+        "_sending",
+        "_transport",
+        "head",
+        "slot_s",
+    )
 
     def __init__(self, posted: Posted, transport: AiohttpTransport, sending: Sending) -> None:
         self.head, self._content, self._held = posted
@@ -273,6 +287,7 @@ class AiohttpResponse:
         self._error: BodyError | None = None
         self._ended = False
         self._is_held = False
+        self.slot_s = 0.0
 
     def read_nowait(self) -> bytes | None:
         """All that has arrived and was not read yet; ``b""`` at the end of the body, None if there is nothing yet."""

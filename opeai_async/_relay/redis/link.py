@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from typing import Any, Protocol, cast
 
-from opeai_async._io import observe as log
+from opeai_async._io.observe import log
 from opeai_async._relay.redis.refusals import explain, is_of_another_type
 from opeai_async.errors import APIConnectionError, ConfigurationError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Literal
 
@@ -89,12 +89,14 @@ async def case(
     max_retries: int = 2,
     timeouts: Timeouts | None = None,
     quirks: tuple[str, ...] = (),
+    observers: Iterable[object] = (),
 ) -> AsyncIterator[Case]:
     """The case of *fault*, with everything closed afterwards and nothing left."""
     verdict = fault.verdict(stream=stream)
     clocks = timeouts or timeouts_for(verdict)
     async with no_leaks(), OpeAIServer() as server:
         options = {"max_connections": 1, "max_event_bytes": MAX_EVENT_BYTES, "timeouts": clocks}
+        options["observers"] = observers
         async with server.client(max_retries=max_retries, **options) as client:
             server.fault(fault.name, CONTENT, after=after, gap_s=0.01, times=times, quirks=quirks)
             server.reply(NEXT, times=None)
