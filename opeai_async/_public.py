@@ -55,7 +55,9 @@ PUBLIC = {
         "Annotation ChoiceLogprobs CompletionTokensDetails CompletionUsage Moderation ModerationResult "
         "ModerationResults PromptTokensDetails TokenLogprob TopLogprob UrlCitation WireStruct"
     ),
-    "types.completion": "Audio ChatCompletion ChatCompletionMessage Choice CustomCall FunctionCall Model ModelList ToolCall",
+    "types.completion": (
+        "Audio ChatCompletion ChatCompletionMessage Choice CustomCall FunctionCall Model ModelList ToolCall"
+    ),
     "types.events": (
         "ChunkEvent ContentDeltaEvent ContentDoneEvent CustomInputDeltaEvent CustomInputDoneEvent FinishEvent "
         "FunctionArgumentsDeltaEvent FunctionArgumentsDoneEvent LogprobsContentDeltaEvent LogprobsContentDoneEvent "
