@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from opeai_async._chat.conversation import Conversation
     from opeai_async._chat.stream import ChatCompletionStream
     from opeai_async._chat.structured import ParsedChatCompletionStream
+    from opeai_async._chat.sync import OpeAI
     from opeai_async._core.answer.accumulator import Accumulator
     from opeai_async._core.answer.outcome import Outcome
     from opeai_async._core.call.retry import RetryPolicy
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from opeai_async._core.frames.browser.ui_messages import UIMessageEncoder
     from opeai_async._core.frames.encoders import FrameEncoder, encode_json
     from opeai_async._core.partial.reader import PartialJSON
+    from opeai_async._core.policy.unknown_params import (
+        UnknownParameterWarning,
+    )
     from opeai_async._core.schema.tool_results import ToolError
     from opeai_async._core.sse import ServerSentEvent, SSEDecoder
     from opeai_async._io.observe.observers import Observer
@@ -97,6 +101,9 @@ if TYPE_CHECKING:
         ChoiceLogprobs,
         CompletionTokensDetails,
         CompletionUsage,
+        Moderation,
+        ModerationResult,
+        ModerationResults,
         PromptTokensDetails,
         TokenLogprob,
         TopLogprob,
@@ -110,6 +117,8 @@ if TYPE_CHECKING:
         Choice,
         CustomCall,
         FunctionCall,
+        Model,
+        ModelList,
         ToolCall,
     )
     from opeai_async.types.events import (
@@ -178,13 +187,18 @@ if TYPE_CHECKING:
         Waits,
     )
     from opeai_async.types.request import (
+        AllowedTools,
+        AllowedToolsChoice,
+        ApproximateLocation,
         AssistantMessage,
+        AudioOptions,
         ChatCompletionRequest,
         CompletionParams,
         ContentPart,
         ContentPartParam,
         CustomTool,
         CustomToolDefinition,
+        CustomToolName,
         DeveloperMessage,
         FileData,
         FilePart,
@@ -201,7 +215,14 @@ if TYPE_CHECKING:
         JSONSchemaFormat,
         Message,
         MessageParam,
+        ModerationMode,
+        ModerationOptions,
+        ModerationPolicy,
+        NamedCustomToolChoice,
         NamedToolChoice,
+        PredictedContent,
+        PromptCacheBreakpoint,
+        PromptCacheOptions,
         RefusalPart,
         ResponseFormatParam,
         StreamOptions,
@@ -211,32 +232,38 @@ if TYPE_CHECKING:
         ToolChoiceParam,
         ToolMessage,
         ToolParam,
+        UserLocation,
         UserMessage,
+        VoiceName,
+        WebSearchOptions,
     )
     from opeai_async.types.run_options import NextRound, OnToolError
 
 
 # fmt: off
 __all__ = [
-    "AGUIEncoder", "APIConnectionError", "APIStatusError", "APITimeoutError", "Accumulator", "Annotation",
-    "AnnotationsFrame", "AssistantMessage", "AsyncOpeAI", "AttemptEnded", "AttemptRecord", "AttemptStarted", "Audio",
-    "AudioDelta", "AudioFrame", "AuthenticationError", "BadRequestError", "CallRecord", "CallStarted", "ChatCompletion",
-    "ChatCompletionChunk", "ChatCompletionMessage", "ChatCompletionRequest", "ChatCompletionStream", "Choice",
-    "ChoiceDelta", "ChoiceLogprobs", "ChunkChoice", "ChunkEvent", "ClientClosedError", "CompletionParams",
-    "CompletionTokensDetails", "CompletionUsage", "ConcurrentReadError", "ConfigurationError", "ConflictError",
-    "ContentDeltaEvent", "ContentDoneEvent", "ContentFrame", "ContentPart", "ContentPartParam", "Conversation",
-    "CustomCall", "CustomCallDelta", "CustomInputDeltaEvent", "CustomInputDoneEvent", "CustomTool",
-    "CustomToolDefinition", "DeveloperMessage", "DoneFrame", "ErrorFrame", "FileData", "FilePart", "FinishEvent",
-    "FinishKind", "FirstContent", "Frame", "FrameEncoder", "FrameSource", "FunctionArgumentsDeltaEvent",
-    "FunctionArgumentsDoneEvent", "FunctionCall", "FunctionCallDelta", "FunctionDefinition", "FunctionMessage",
-    "FunctionName", "FunctionTool", "ImagePart", "ImageURL", "ImagesFrame", "InputAudio", "InputAudioPart",
-    "InternalServerError", "InvalidJSONError", "InvalidOutputError", "InvalidResponseError", "JSONObjectFormat",
-    "JSONSchema", "JSONSchemaFormat", "LocalResourceError", "LogprobsContentDeltaEvent", "LogprobsContentDoneEvent",
-    "LogprobsRefusalDeltaEvent", "LogprobsRefusalDoneEvent", "MemoryStore", "Message", "MessageParam",
-    "NamedToolChoice", "NextRound", "NotFoundError", "Observer", "OnToolError", "OpeAIError", "Outcome",
-    "OutputFilteredError", "OutputTruncatedError", "ParsedChatCompletion", "ParsedChatCompletionMessage",
-    "ParsedChatCompletionStream", "ParsedChoice", "PartialJSON", "PauseBegun", "PermissionDeniedError", "PingFrame",
-    "PoolTimeoutError", "Prompt", "PromptTokensDetails", "QuotaExceededError", "RateLimitError", "ReasoningDeltaEvent",
+    "AGUIEncoder", "APIConnectionError", "APIStatusError", "APITimeoutError", "Accumulator", "AllowedTools",
+    "AllowedToolsChoice", "Annotation", "AnnotationsFrame", "ApproximateLocation", "AssistantMessage", "AsyncOpeAI",
+    "AttemptEnded", "AttemptRecord", "AttemptStarted", "Audio", "AudioDelta", "AudioFrame", "AudioOptions",
+    "AuthenticationError", "BadRequestError", "CallRecord", "CallStarted", "ChatCompletion", "ChatCompletionChunk",
+    "ChatCompletionMessage", "ChatCompletionRequest", "ChatCompletionStream", "Choice", "ChoiceDelta", "ChoiceLogprobs",
+    "ChunkChoice", "ChunkEvent", "ClientClosedError", "CompletionParams", "CompletionTokensDetails", "CompletionUsage",
+    "ConcurrentReadError", "ConfigurationError", "ConflictError", "ContentDeltaEvent", "ContentDoneEvent",
+    "ContentFrame", "ContentPart", "ContentPartParam", "Conversation", "CustomCall", "CustomCallDelta",
+    "CustomInputDeltaEvent", "CustomInputDoneEvent", "CustomTool", "CustomToolDefinition", "CustomToolName",
+    "DeveloperMessage", "DoneFrame", "ErrorFrame", "FileData", "FilePart", "FinishEvent", "FinishKind", "FirstContent",
+    "Frame", "FrameEncoder", "FrameSource", "FunctionArgumentsDeltaEvent", "FunctionArgumentsDoneEvent", "FunctionCall",
+    "FunctionCallDelta", "FunctionDefinition", "FunctionMessage", "FunctionName", "FunctionTool", "ImagePart",
+    "ImageURL", "ImagesFrame", "InputAudio", "InputAudioPart", "InternalServerError", "InvalidJSONError",
+    "InvalidOutputError", "InvalidResponseError", "JSONObjectFormat", "JSONSchema", "JSONSchemaFormat",
+    "LocalResourceError", "LogprobsContentDeltaEvent", "LogprobsContentDoneEvent", "LogprobsRefusalDeltaEvent",
+    "LogprobsRefusalDoneEvent", "MemoryStore", "Message", "MessageParam", "Model", "ModelList", "Moderation",
+    "ModerationMode", "ModerationOptions", "ModerationPolicy", "ModerationResult", "ModerationResults",
+    "NamedCustomToolChoice", "NamedToolChoice", "NextRound", "NotFoundError", "Observer", "OnToolError", "OpeAI",
+    "OpeAIError", "Outcome", "OutputFilteredError", "OutputTruncatedError", "ParsedChatCompletion",
+    "ParsedChatCompletionMessage", "ParsedChatCompletionStream", "ParsedChoice", "PartialJSON", "PauseBegun",
+    "PermissionDeniedError", "PingFrame", "PoolTimeoutError", "PredictedContent", "Prompt", "PromptCacheBreakpoint",
+    "PromptCacheOptions", "PromptTokensDetails", "QuotaExceededError", "RateLimitError", "ReasoningDeltaEvent",
     "ReasoningDoneEvent", "ReasoningFrame", "RefusalDeltaEvent", "RefusalDoneEvent", "RefusalFrame", "RefusalPart",
     "RelayOptions", "RelayRecord", "RelayResult", "RelayTiming", "RequestValidationError", "Response",
     "ResponseFormatParam", "ResponseMeta", "RetryPolicy", "RetryScheduled", "RoundFinishedEvent", "RoundFrame",
@@ -248,9 +275,9 @@ __all__ = [
     "TokenLogprob", "Tool", "ToolApprovalEvent", "ToolApprovalFrame", "ToolCall", "ToolCallDelta", "ToolCallFrame",
     "ToolChoiceParam", "ToolError", "ToolFinishedEvent", "ToolFinishedFrame", "ToolMessage", "ToolParam", "ToolRecord",
     "ToolStarted", "ToolStartedEvent", "ToolStartedFrame", "TopLogprob", "Transport", "UIConversation",
-    "UIMessageEncoder", "UI_MESSAGE_HEADERS", "UnprocessableEntityError", "UrlCitation", "UsageEvent", "UserMessage",
-    "Waits", "WireStruct", "__version__", "decode_chunk", "drain", "drain_on_sigterm", "encode_json",
-    "messages_from_ui", "race", "sse", "sse_chunks", "tool",
+    "UIMessageEncoder", "UI_MESSAGE_HEADERS", "UnknownParameterWarning", "UnprocessableEntityError", "UrlCitation",
+    "UsageEvent", "UserLocation", "UserMessage", "VoiceName", "Waits", "WebSearchOptions", "WireStruct", "__version__",
+    "decode_chunk", "drain", "drain_on_sigterm", "encode_json", "messages_from_ui", "race", "sse", "sse_chunks", "tool",
 ]
 # fmt: on
 
@@ -261,7 +288,7 @@ def __getattr__(name: str) -> Any:
 
     module = home_of(name)
     if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=_this())
+        raise _missed(name)
     value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
     globals()[name] = value
     return value
@@ -269,6 +296,23 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+def _missed(name: str) -> Exception:
+    """Return the error for *name*, which is not here, with what it is called if other clients have it."""
+    import inspect
+
+    from opeai_async._names.former import MODULE, is_being_imported
+
+    hint = MODULE.get(name)
+    if hint is None:
+        return AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=_this())
+    here = inspect.currentframe()
+    lookup = here.f_back if here is not None else None
+    if lookup is not None and is_being_imported(lookup.f_back):
+        # Python drops the text of an AttributeError here, and says that the name cannot be imported.
+        return ImportError(f"cannot import name {name!r} from {__name__!r}: {hint}", name=name)
+    return AttributeError(f"module {__name__!r} has no attribute {name!r}: {hint}")
 
 
 def _this() -> object:

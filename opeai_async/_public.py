@@ -11,6 +11,7 @@ PUBLIC = {
     "_chat.client": "AsyncOpeAI",
     "_chat.conversation": "Conversation",
     "_chat.stream": "ChatCompletionStream",
+    "_chat.sync": "OpeAI",
     "_chat.structured": "ParsedChatCompletionStream",
     "_core.answer.accumulator": "Accumulator",
     "_core.answer.outcome": "Outcome",
@@ -26,6 +27,7 @@ PUBLIC = {
     "_core.sse": "SSEDecoder ServerSentEvent",
     "_io.observe.observers": "Observer",
     "_io.transport": "Response Transport",
+    "_core.policy.unknown_params": "UnknownParameterWarning",
     "_relay.draining": "drain drain_on_sigterm",
     "_relay.event_stream": "SSE_HEADERS UI_MESSAGE_HEADERS sse sse_chunks",
     "_relay.frames": "FrameSource StreamFrames",
@@ -50,16 +52,18 @@ PUBLIC = {
         "AudioDelta ChatCompletionChunk ChoiceDelta ChunkChoice CustomCallDelta FunctionCallDelta ToolCallDelta"
     ),
     "types.common": (
-        "Annotation ChoiceLogprobs CompletionTokensDetails CompletionUsage PromptTokensDetails TokenLogprob "
-        "TopLogprob UrlCitation WireStruct"
+        "Annotation ChoiceLogprobs CompletionTokensDetails CompletionUsage Moderation ModerationResult "
+        "ModerationResults PromptTokensDetails TokenLogprob TopLogprob UrlCitation WireStruct"
     ),
-    "types.completion": "Audio ChatCompletion ChatCompletionMessage Choice CustomCall FunctionCall ToolCall",
+    "types.completion": (
+        "Audio ChatCompletion ChatCompletionMessage Choice CustomCall FunctionCall Model ModelList ToolCall"
+    ),
     "types.events": (
         "ChunkEvent ContentDeltaEvent ContentDoneEvent CustomInputDeltaEvent CustomInputDoneEvent FinishEvent "
         "FunctionArgumentsDeltaEvent FunctionArgumentsDoneEvent LogprobsContentDeltaEvent LogprobsContentDoneEvent "
-        "LogprobsRefusalDeltaEvent LogprobsRefusalDoneEvent ReasoningDeltaEvent ReasoningDoneEvent "
-        "RefusalDeltaEvent RefusalDoneEvent RoundFinishedEvent RoundStartedEvent RunEvent RunReason StreamEvent "
-        "ToolApprovalEvent ToolFinishedEvent ToolStartedEvent UsageEvent"
+        "LogprobsRefusalDeltaEvent LogprobsRefusalDoneEvent ReasoningDeltaEvent ReasoningDoneEvent RefusalDeltaEvent "
+        "RefusalDoneEvent RoundFinishedEvent RoundStartedEvent RunEvent RunReason StreamEvent ToolApprovalEvent "
+        "ToolFinishedEvent ToolStartedEvent UsageEvent"
     ),
     "types.finish": "FinishKind",
     "types.frames": (
@@ -73,11 +77,14 @@ PUBLIC = {
         "RunRecord RunStarted SessionRecord ToolRecord ToolStarted Waits"
     ),
     "types.request": (
-        "AssistantMessage ChatCompletionRequest CompletionParams ContentPart ContentPartParam CustomTool "
-        "CustomToolDefinition DeveloperMessage FileData FilePart FunctionDefinition FunctionMessage FunctionName "
-        "FunctionTool ImagePart ImageURL InputAudio InputAudioPart JSONObjectFormat JSONSchema JSONSchemaFormat "
-        "Message MessageParam NamedToolChoice RefusalPart ResponseFormatParam StreamOptions SystemMessage "
-        "TextFormat TextPart ToolChoiceParam ToolMessage ToolParam UserMessage"
+        "AllowedTools AllowedToolsChoice ApproximateLocation AssistantMessage AudioOptions ChatCompletionRequest "
+        "CompletionParams ContentPart ContentPartParam CustomTool CustomToolDefinition CustomToolName "
+        "DeveloperMessage FileData FilePart FunctionDefinition FunctionMessage FunctionName FunctionTool ImagePart "
+        "ImageURL InputAudio InputAudioPart JSONObjectFormat JSONSchema JSONSchemaFormat Message MessageParam "
+        "ModerationMode ModerationOptions ModerationPolicy NamedCustomToolChoice NamedToolChoice PredictedContent "
+        "PromptCacheBreakpoint PromptCacheOptions RefusalPart ResponseFormatParam StreamOptions SystemMessage "
+        "TextFormat TextPart ToolChoiceParam ToolMessage ToolParam UserLocation UserMessage VoiceName "
+        "WebSearchOptions"
     ),
     "types.run_options": "NextRound OnToolError",
 }

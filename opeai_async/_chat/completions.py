@@ -21,6 +21,7 @@ from opeai_async._core.call.params import (
 from opeai_async._core.call.prepare import CallDefaults, prepare
 from opeai_async._io.complete import complete
 from opeai_async._io.exchange import Exchange, Wiring
+from opeai_async._names.former import COMPLETIONS, with_former_names
 from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.completion import ChatCompletion
 
@@ -37,6 +38,7 @@ ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
 T = TypeVar("T")
 
 
+@with_former_names(COMPLETIONS)
 class Completions:
     """``client.chat.completions``.
 

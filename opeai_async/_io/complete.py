@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
+from opeai_async._core.answer.model_list import read_models
 from opeai_async._core.answer.whole_body import read_completion
 from opeai_async._core.call.params import ReadOptions
 from opeai_async._core.call.retry import Cause, Failure
@@ -29,7 +30,7 @@ from opeai_async.errors import (
     StreamError,
     StreamTruncatedError,
 )
-from opeai_async.types.completion import ChatCompletion
+from opeai_async.types.completion import ChatCompletion, ModelList
 from opeai_async.types.meta import NO_META, ResponseMeta
 from opeai_async.types.options import OnTruncated
 from opeai_async.types.records import CallOutcome
@@ -86,7 +87,7 @@ class _Call:
                 return result, tuple(dialect.quirks)
             if isinstance(result, StreamError):
                 self._add_facts(result, reader)
-            failure = _failure_of(result, reader)
+            failure = failure_of_call(result, reader)
             if failure is None:
                 raise self._exchange.final(result)
             reader = self._reader = await self._exchange.reopen(result, failure)
@@ -134,7 +135,7 @@ async def _result(
 ) -> CompletionT | OpeAIError:
     is_good = False
     try:
-        completion = read_completion(reader.head, await _whole_body(reader), completion_type, dialect, choices=choices)
+        completion = read_completion(reader.head, await whole_body(reader), completion_type, dialect, choices=choices)
         is_good = True
         return completion
     except StreamTruncatedError as exc:
@@ -150,7 +151,14 @@ async def _result(
             reader.abort()
 
 
-async def _whole_body(reader: BodyReader) -> bytes:
+async def whole_body(reader: BodyReader) -> bytes:
+    """Return the rest of the body.
+
+    Raises:
+        InvalidResponseError: If it is larger than any answer.
+        APITimeoutError: If it did not come in time.
+        APIConnectionError: If it broke off.
+    """
     if (length := content_length(reader.head)) > MAX_JSON_BYTES:
         raise too_large_body(reader.head, length, MAX_JSON_BYTES)
     parts: list[bytes] = []
@@ -171,9 +179,42 @@ async def _whole_body(reader: BodyReader) -> bytes:
     return b"".join(parts)
 
 
-def _failure_of(error: OpeAIError, reader: BodyReader) -> Failure | None:
+def failure_of_call(error: OpeAIError, reader: BodyReader) -> Failure | None:
     """What the retry policy is asked after *error*; None if that is hopeless."""
     is_cut = isinstance(error, (APIConnectionError, StreamTruncatedError))
     if is_cut and not isinstance(error, APITimeoutError):
         return Failure(Cause.AMBIGUOUS)
     return failure_of(error, reader.head, time.time())
+
+
+async def list_models(exchange: Exchange) -> ModelList:
+    """Return the list that *exchange* brings, with its ``meta``.
+
+    Raises:
+        OpeAIError: If no attempt brought one.
+    """
+    reader = await exchange.open()
+    while True:
+        result = await _models(reader)
+        if isinstance(result, ModelList):
+            exchange.succeeded()
+            return msgspec.structs.replace(result, meta=exchange.meta(reader.head))
+        failure = failure_of_call(result, reader)
+        if failure is None:
+            raise exchange.final(result)
+        reader = await exchange.reopen(result, failure)
+
+
+async def _models(reader: BodyReader) -> ModelList | OpeAIError:
+    is_good = False
+    try:
+        models = read_models(reader.head, await whole_body(reader))
+        is_good = True
+        return models
+    except OpeAIError as exc:
+        return copy.copy(exc)  # without the traceback, whose frames hold the body
+    finally:
+        if is_good:
+            reader.release()
+        else:
+            reader.abort()

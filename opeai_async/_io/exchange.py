@@ -28,6 +28,7 @@ from opeai_async._core.call.settings import IDEMPOTENCY_HEADER
 from opeai_async._core.decode.body_kind import invalid_response
 from opeai_async._core.dialect.api_errors import status_error
 from opeai_async._io.gate import Gate, Gates, Leave, Place
+from opeai_async._io.keys import CallKey
 from opeai_async._io.loops import running_loop
 from opeai_async._io.observe.call import BodyWaits, Watch, begin, counts_only
 from opeai_async._io.observe.observers import Observers
@@ -47,6 +48,7 @@ from opeai_async.errors import (
     APIConnectionError,
     APIStatusError,
     APITimeoutError,
+    ConfigurationError,
     InvalidResponseError,
     OpeAIError,
     PoolTimeoutError,
@@ -55,11 +57,13 @@ from opeai_async.errors import (
 )
 from opeai_async.types.completion import ChatCompletion
 from opeai_async.types.meta import AttemptRecord, ResponseMeta, StreamTiming
+from opeai_async.types.options import AskForKey
 from opeai_async.types.records import CallOutcome, CallRecord
 
 MAX_ERROR_BODY_BYTES = 64 * 1024
 ERROR_BODY_S = 10.0
 ATTEMPT_HEADER = "X-Opeai-Attempt"
+UNAUTHORIZED = 401
 _NO_HEADERS: dict[str, str] = {}
 
 
@@ -72,16 +76,18 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
         pauses: Where it does so, for the client's end to cut it short.
         gates: Where calls stand in line for a server that has asked to wait.
         observers: Who listens to all of them.
+        ask_for_key: Gives the key of each attempt; None if each request has it already, which is *secret*.
     """
 
     transport: Transport
-    secret: Secret
+    secret: Secret | None
     budget: RetryBudget
     jitter: Callable[[], float] = random.random
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     pauses: Pauses = msgspec.field(default_factory=Pauses)
     gates: Gates = msgspec.field(default_factory=Gates)
     observers: Observers = msgspec.field(default_factory=Observers)
+    ask_for_key: AskForKey | None = None
 
 
 class _Failed(NamedTuple):
@@ -104,6 +110,7 @@ class Exchange:
         "_attempts",
         "_call_id",
         "_delay_s",
+        "_key",
         "_limits",
         "_named_s",
         "_place",
@@ -134,6 +141,7 @@ class Exchange:
         self._delay_s = 0.0
         self._resume_at: float | None = None
         self._spent = 0
+        self._key = None if wiring.ask_for_key is None else CallKey(wiring.ask_for_key)
         self._place: Place | None = None  # in the line, once there was one
         self._refusal: OpeAIError | None = None  # what is raised if its end cannot be waited for
         self._refused_at: float | None = None
@@ -172,6 +180,8 @@ class Exchange:
             self._refusal = None
             if isinstance(result, BodyReader):
                 return result
+            if self._key is not None and result.status == UNAUTHORIZED and await self._key.is_renewed():
+                continue
             await self._wait_or_raise(result.error, result.failure)
 
     async def reopen(self, error: OpeAIError, failure: Failure) -> BodyReader:
@@ -321,7 +331,8 @@ class Exchange:
 
     @property
     def _keys(self) -> set[str]:
-        return {self._wiring.secret.reveal(), *self._request.secrets}
+        secret = self._wiring.secret
+        return {*self._request.secrets} if secret is None else {secret.reveal(), *self._request.secrets}
 
     def _without_key(self, text: str | None) -> str | None:
         return None if text is None else redact(text, *self._keys)
@@ -335,6 +346,9 @@ class Exchange:
         request = self._numbered(head_s if head_s < total_left_s else math.inf)
         try:
             with Patience(min(total_left_s, waits_s)):
+                if self._key is not None:
+                    request = await self._key.keyed(request)
+                    self._request = msgspec.structs.replace(self._request, secrets=request.secrets)
                 return await transport.send(request, connect_s=limits.connect_s, pool_s=limits.pool_s)
         except TimeoutError:
             if waits_s < total_left_s:
@@ -342,6 +356,8 @@ class Exchange:
                 return _Failed(late.error, Failure(late.cause))
             message = f"no response within {limits.total_s:g} s (total_s={limits.total_s:g})"
             return _Failed(APITimeoutError(message, phase="total", timeout_s=limits.total_s), Failure(Cause.FINAL))
+        except ConfigurationError as exc:  # of the function that gives the key
+            return _Failed(exc, Failure(Cause.FINAL))
         except SendError as exc:
             return _Failed(exc.error, Failure(exc.cause))
 

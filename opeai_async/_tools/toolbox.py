@@ -13,6 +13,7 @@ from opeai_async._core.schema.tool_results import (
 )
 from opeai_async._tools.tool import Tool, is_tool
 from opeai_async.errors import RequestValidationError
+from opeai_async.types.common import WireStruct
 from opeai_async.types.completion import ToolCall
 from opeai_async.types.request import CustomTool, FunctionTool, ToolParam
 from opeai_async.types.run_options import OnToolError
@@ -78,7 +79,7 @@ class Toolbox:
 
 def _check_list(tools: object) -> None:
     """Refuse what is written in place of a list."""
-    is_one = callable(tools) or isinstance(tools, Mapping)
+    is_one = callable(tools) or isinstance(tools, (Mapping, WireStruct))
     if isinstance(tools, Iterable) and not (is_one or isinstance(tools, (str, bytes))):
         return
     given = "one tool" if is_one else f"{tools!r:.40}"

@@ -32,11 +32,22 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def opeai_server() -> Iterator[OpeAIServer]:
+def opeai_server_options() -> dict[str, Any]:
+    """What ``opeai_server`` is made with; override it for a module, or a folder, to change that::
+
+    @pytest.fixture
+    def opeai_server_options():
+        return {"validate": False, "token_delay_s": 0.01}
+    """
+    return {}
+
+
+@pytest.fixture
+def opeai_server(opeai_server_options: dict[str, Any]) -> Iterator[OpeAIServer]:
     """A running server, new for each test."""
     from opeai_async.testing.server.server import OpeAIServer
 
-    with OpeAIServer() as server:
+    with OpeAIServer(**opeai_server_options) as server:
         yield server
 
 

@@ -1,11 +1,15 @@
 """What chunks, completions and requests share: the base Struct, usage, logprobs, annotations."""
 
 # Annotations are no strings here: msgspec would compile each of them by itself, when the first request is made.
-from typing import Any, ClassVar, NoReturn, TypeVar
+import functools
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, NoReturn, Self, TypeGuard, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
 
+from opeai_async._names.former import WIRE, with_former_names
 from opeai_async._public import claim
 
 T = TypeVar("T", bound="WireStruct")
@@ -29,6 +33,7 @@ class _NoExtra(dict[str, Any]):
 NO_EXTRA: dict[str, Any] = _NoExtra()
 
 
+@with_former_names(WIRE)
 class WireStruct(
     Struct,
     kw_only=True,
@@ -67,6 +72,122 @@ class WireStruct(
         fields = {name: getattr(self, name) for name in self.__struct_fields__}
         return _rebuild, (_public(type(self)), fields)
 
+    # --- storing --------------------------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return this in the API's own form: plain dicts, lists and values, vendor fields where they came from.
+
+        What is not of the wire, such as ``meta``, is left out; so are fields that were not told.
+        """
+        config = type(self).__struct_config__
+        fields: dict[str, Any] = {} if config.tag is None else {str(config.tag_field): config.tag}
+        for field in msgspec.structs.fields(type(self)):
+            value = getattr(self, field.name)
+            was_told = value is not msgspec.UNSET and (value is not None or field.default is not None)
+            if was_told and not field.encode_name.startswith("_"):
+                fields[field.encode_name] = _plain(value)
+        return {**_plain(self.extra), **fields}  # what a Struct names is never replaced by what came beside it
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """Return ``to_dict`` as JSON text; with *indent*, in lines that are indented by as many spaces."""
+        encoded = msgspec.json.encode(self.to_dict())
+        return (encoded if indent is None else msgspec.json.format(encoded, indent=indent)).decode()
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """Return what ``to_dict`` was made of; a field that this version does not name is in ``extra``.
+
+        Raises:
+            msgspec.ValidationError: If a field is missing, or of another type.
+        """
+        return msgspec.convert(_with_extra(fields, cls), cls)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Return what ``to_json`` was made of, see ``from_dict``.
+
+        Raises:
+            msgspec.DecodeError: If it is no JSON, or as ``msgspec.ValidationError``, of another shape.
+        """
+        return cls.from_dict(msgspec.json.decode(text))
+
+    def __iter__(self) -> Iterator[Any]:
+        # So that `dict(message)` works, and with it FastAPI, where a route returns one without saying so.
+        return iter(self.to_dict().items())
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> dict[str, Any]:
+        # A schema of pydantic's is a dict, so pydantic is not imported for it.
+        def validate(value: Any) -> WireStruct:
+            if isinstance(value, cls):
+                return value
+            try:
+                return cls.from_json(value) if isinstance(value, (str, bytes)) else cls.from_dict(value)
+            except (msgspec.MsgspecError, TypeError) as exc:
+                raise ValueError(f"no {cls.__name__}: {exc}") from None  # which pydantic makes its own error of
+
+        return {
+            "type": "function-plain",
+            "function": {"type": "no-info", "function": validate},
+            "serialization": {"type": "function-plain", "function": WireStruct.to_dict},
+        }
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: object, handler: object) -> dict[str, Any]:
+        return {"type": "object", "title": cls.__name__, "description": (cls.__doc__ or "").partition("\n")[0]}
+
+
+def _plain(value: Any) -> Any:
+    """Return *value* with dicts in place of Structs."""
+    if isinstance(value, WireStruct):
+        return value.to_dict()
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in cast("Mapping[str, Any]", value).items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in cast("list[Any]", value)]
+    return msgspec.to_builtins(value)
+
+
+def _with_extra(fields: Any, cls: type[WireStruct]) -> Any:
+    """Return *fields* with those that *cls* does not name below ``_extra``, in all Structs within too."""
+    if not isinstance(fields, Mapping):
+        return fields
+    within = _structs_within(cls)
+    named: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    for name, value in cast("Mapping[str, Any]", fields).items():
+        inner = within.get(name)
+        if name not in within and name != cls.__struct_config__.tag_field:
+            extra[name] = value
+        elif inner is None:
+            named[name] = value
+        elif _is_list(value):
+            named[name] = [_with_extra(item, inner) for item in value]
+        else:
+            named[name] = _with_extra(value, inner)
+    return {**named, "_extra": extra} if extra else named
+
+
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
+@functools.lru_cache(maxsize=256)
+def _structs_within(cls: type[WireStruct]) -> dict[str, type[WireStruct] | None]:
+    """Return the fields of *cls* by their names on the wire, each with the Struct that it holds, or a list of."""
+    return {
+        field.encode_name: next(_wire_types(field.type), None)
+        for field in msgspec.structs.fields(cls)
+        if not field.encode_name.startswith("_")
+    }
+
+
+def _wire_types(annotation: Any) -> Iterator[type[WireStruct]]:
+    if isinstance(annotation, type) and issubclass(annotation, WireStruct):
+        yield annotation
+    for argument in typing.get_args(annotation):
+        yield from _wire_types(argument)
+
 
 def _public(cls: type[WireStruct]) -> type[Struct]:
     return cls.public_type or cls
@@ -77,9 +198,10 @@ def _rebuild(cls: type[T], fields: dict[str, Any]) -> T:
 
 
 class PromptTokensDetails(WireStruct):
-    """Where the prompt's tokens came from."""
+    """Where the prompt's tokens came from, and how many were written to the cache."""
 
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
     text_tokens: int | None = None
     audio_tokens: int | None = None
     image_tokens: int | None = None
@@ -95,8 +217,74 @@ class CompletionTokensDetails(WireStruct):
     rejected_prediction_tokens: int | None = None
 
 
+class UsageView(Struct, frozen=True, kw_only=True):
+    """The counts of a request, whatever its server calls them; None where it does not tell.
+
+    Attributes:
+        cached_tokens: Of the prompt, those that were in the cache.
+        cache_written_tokens: Of the prompt, those that were written to it.
+        reasoning_tokens: Of the completion, those that were thought.
+        input_audio_tokens: Of the prompt, those of sound.
+        output_audio_tokens: Of the completion, those of sound.
+        cost: The price, in US dollars, or in the credits of a gateway.
+        queue_s: Seconds before the server began.
+        prompt_s: Seconds for reading the prompt.
+        completion_s: Seconds for the answer.
+        total_s: Seconds on the server.
+    """
+
+    cached_tokens: int | None = None
+    cache_written_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    input_audio_tokens: int | None = None
+    output_audio_tokens: int | None = None
+    cost: float | None = None
+    queue_s: float | None = None
+    prompt_s: float | None = None
+    completion_s: float | None = None
+    total_s: float | None = None
+
+
+# Where each count is, by path; the first that is a number counts. DeepSeek: prompt_cache_hit_tokens. Moonshot:
+# cached_tokens. Anthropic and gateways to it: cache_read_..., cache_creation_... Groq: the times. OpenRouter: cost.
+# Perplexity: cost.total_cost. DeepInfra: estimated_cost. SGLang and Perplexity: reasoning_tokens.
+_PROMPT, _COMPLETION = "prompt_tokens_details", "completion_tokens_details"
+_PATHS: dict[str, tuple[str, ...]] = {
+    "cached_tokens": (
+        f"{_PROMPT}.cached_tokens",
+        "input_tokens_details.cached_tokens",
+        "prompt_cache_hit_tokens",
+        "cached_tokens",
+        "cache_read_input_tokens",
+        f"{_PROMPT}.cache_read_input_tokens",
+    ),
+    "cache_written_tokens": (
+        f"{_PROMPT}.cache_write_tokens",
+        "cache_write_tokens",
+        "cache_creation_input_tokens",
+        f"{_PROMPT}.cache_creation_input_tokens",
+        f"{_PROMPT}.cache_creation_tokens",
+    ),
+    "reasoning_tokens": (
+        f"{_COMPLETION}.reasoning_tokens",
+        "output_tokens_details.reasoning_tokens",
+        "reasoning_tokens",
+    ),
+    "input_audio_tokens": (f"{_PROMPT}.audio_tokens", "prompt_audio_tokens"),
+    "output_audio_tokens": (f"{_COMPLETION}.audio_tokens", "completion_audio_tokens"),
+    "cost": ("cost", "cost.total_cost", "estimated_cost", "total_cost"),
+    "queue_s": ("queue_time",),
+    "prompt_s": ("prompt_time",),
+    "completion_s": ("completion_time",),
+    "total_s": ("total_time",),
+}
+_TICKS_PER_DOLLAR = 10**10  # xAI's cost_in_usd_ticks
+
+
 class CompletionUsage(WireStruct):
     """Token counts of one request, as billed; None is a count that the server did not tell.
+
+    ``view`` reads what vendors call by other names.
 
     See https://platform.openai.com/docs/api-reference/chat/object#chat/object-usage
     """
@@ -106,6 +294,26 @@ class CompletionUsage(WireStruct):
     total_tokens: int | None = 0
     prompt_tokens_details: PromptTokensDetails | None = None
     completion_tokens_details: CompletionTokensDetails | None = None
+
+    @property
+    def view(self) -> UsageView:
+        """The counts under one name each, from whichever vendor."""
+        told = self.to_dict()
+        found = {name: _number_at(told, paths) for name, paths in _PATHS.items()}
+        if found["cost"] is None and (ticks := _number_at(told, ("cost_in_usd_ticks",))) is not None:
+            found["cost"] = ticks / _TICKS_PER_DOLLAR
+        return UsageView(**cast("dict[str, Any]", found))
+
+
+def _number_at(told: dict[str, Any], paths: tuple[str, ...]) -> float | None:
+    """Return the number at the first of *paths* that has one."""
+    for path in paths:
+        value: Any = told
+        for name in path.split("."):
+            value = cast("dict[str, Any]", value).get(name) if isinstance(value, dict) else None
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return value
+    return None
 
 
 class TopLogprob(WireStruct):
@@ -150,6 +358,38 @@ class Annotation(WireStruct):
 
     type: str = ""
     url_citation: UrlCitation | None = None
+
+
+class ModerationResult(WireStruct):
+    """What a moderation says of one text or picture, by category."""
+
+    type: str = ""
+    model: str = ""
+    flagged: bool = False
+    categories: dict[str, bool] = {}
+    category_scores: dict[str, float] = {}
+    category_applied_input_types: dict[str, list[str]] = {}
+
+
+class ModerationResults(WireStruct):
+    """The moderation of the input, or of the output.
+
+    Attributes:
+        type: ``"moderation_results"``, or ``"error"``, which has ``code`` and ``message`` in place of results.
+    """
+
+    type: str = ""
+    model: str | None = None
+    results: list[ModerationResult] | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+class Moderation(WireStruct):
+    """What the moderation that was asked for says of both sides."""
+
+    input: ModerationResults | None = None
+    output: ModerationResults | None = None
 
 
 claim(__name__)

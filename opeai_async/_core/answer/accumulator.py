@@ -22,7 +22,7 @@ from opeai_async._core.content_blocks import text_of_blocks
 from opeai_async._core.limits import MAX_INDEX
 from opeai_async._public import claim
 from opeai_async.types.chunk import AudioDelta, ChatCompletionChunk, ChoiceDelta, ChunkChoice, ToolCallDelta
-from opeai_async.types.common import NO_EXTRA, Annotation, ChoiceLogprobs, CompletionUsage, TokenLogprob
+from opeai_async.types.common import NO_EXTRA, Annotation, ChoiceLogprobs, CompletionUsage, Moderation, TokenLogprob
 from opeai_async.types.completion import Audio, ChatCompletion, ChatCompletionMessage, Choice
 from opeai_async.types.finish import finish_kind
 from opeai_async.types.meta import NO_META, ResponseMeta
@@ -52,6 +52,7 @@ class Accumulator:
         "_id",
         "_max_index",
         "_model",
+        "_moderation",
         "_note",
         "_open",
         "_plain_type",
@@ -73,6 +74,7 @@ class Accumulator:
         self._model = ""
         self._fingerprint: str | None = None
         self._service_tier: str | None = None
+        self._moderation: Moderation | None = None
         self.usage: CompletionUsage | None = None
         self._extra: ExtraParts | None = None
         self._choices: dict[int, _ChoiceParts] = {}
@@ -256,7 +258,9 @@ class Accumulator:
                         )
                     ):
                         parts.add_rare(choice, delta)
-                if chunk.usage is not None or (has_rare and (chunk.service_tier or chunk.extra is not NO_EXTRA)):
+                if chunk.usage is not None or (
+                    has_rare and (chunk.service_tier or chunk.moderation is not None or chunk.extra is not NO_EXTRA)
+                ):
                     self._add_rare(chunk)
         finally:
             self.chunks += count
@@ -267,6 +271,7 @@ class Accumulator:
         if chunk.usage is not None:
             self.usage = latest(self.usage, chunk.usage)
         self._service_tier = chunk.service_tier or self._service_tier
+        self._moderation = chunk.moderation or self._moderation
         self._add_extra(chunk.extra)
 
     def _add_extra(self, extra: dict[str, Any]) -> None:
@@ -324,6 +329,7 @@ class Accumulator:
             service_tier=self._service_tier,
             choices=[self._choices[index].build() for index in sorted(self._choices)],
             usage=self.usage,
+            moderation=self._moderation,
             meta=meta,
             extra=NO_EXTRA if self._extra is None else self._extra.build(),
         )

@@ -133,6 +133,7 @@ class ChunkEvents:
             or len(chunk.choices) != 1
             or chunk.usage is not None
             or chunk.extra is not NO_EXTRA
+            or chunk.moderation is not None
             or self._held
         ):
             return None
@@ -152,6 +153,8 @@ class ChunkEvents:
                 choice = self._choices[part.index] = ChoiceEvents(part.index, keep_extra=self._keep_extra)
             if (item := choice.add(part)) is not None:
                 items.append(item)
+        if chunk.moderation is not None:
+            return self._event(items, moderation=wire_object(chunk.moderation, keep_extra=self._keep_extra))
         return self._event(items) if items else b""
 
     def _event(self, choices: list[JSONObject], **more: object) -> bytes:

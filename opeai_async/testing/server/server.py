@@ -33,6 +33,7 @@ from opeai_async.testing.server.connections import ConnectionLedger
 from opeai_async.testing.server.listening import stop_accepting
 from opeai_async.testing.server.player import Player
 from opeai_async.testing.server.record import Headers, RecordedRequest
+from opeai_async.vendors import PARAMETERS
 
 if TYPE_CHECKING:
     from opeai_async import AsyncOpeAI
@@ -60,6 +61,7 @@ class OpeAIServer(AnswerQueue):
 
     Attributes:
         requests: All that was received, in order.
+        validate: As given; may be set at any time.
     """
 
     def __init__(
@@ -77,7 +79,8 @@ class OpeAIServer(AnswerQueue):
         self._port = port
         self._api_key = api_key
         self._token_delay_s = token_delay_s
-        self._validate = validate
+        self.validate: bool = validate
+        self._allowed: set[str] = set(PARAMETERS)
         self._handler: Handler | None = None
         self._address: tuple[str, int] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -85,6 +88,13 @@ class OpeAIServer(AnswerQueue):
         self._ledger: ConnectionLedger | None = None
         self._change = asyncio.Event()
         self._thread = ExitStack()
+
+    def allow(self, *names: str) -> None:
+        """Take fields of a request, or types of content parts, that the API has not; those of known vendors are taken.
+
+        See ``opeai_async.vendors`` for these.
+        """
+        self._allowed.update(names)
 
     # --- lifetime ---------------------------------------------------------------------------------------------------
 
@@ -316,8 +326,8 @@ class OpeAIServer(AnswerQueue):
         validate.check_key(record.headers.get("authorization"), self._api_key)
         if record.method == "POST":
             body = validate.check_json(record.headers.get("content-type"), record.body)
-            if self._validate:
-                validate.check_request(body)
+            if self.validate:
+                validate.check_request(body, self._allowed)
 
     async def _decide(self, record: RecordedRequest) -> Answer:
         answer = self.next_answer()

@@ -10,10 +10,11 @@ See https://platform.openai.com/docs/guides/error-codes
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, cast
+from collections.abc import Callable, Collection, Mapping
+from typing import Annotated, Any, NoReturn, cast
 
 import msgspec
+from msgspec import Meta
 
 from opeai_async.testing.script.reply import error_body
 from opeai_async.types.request import ChatCompletionRequest
@@ -25,6 +26,23 @@ METHODS = {CHAT_PATH: "POST", MODELS_PATH: "GET"}
 
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _MAX_CHOICES = 128
+_MAX_STOPS = 4
+# Content parts by type: the field that holds them, and what that must have; None where it is text.
+_PARTS: dict[str, tuple[str, ...] | None] = {
+    "file": (),
+    "image_url": ("url",),
+    "input_audio": ("data", "format"),
+    "refusal": None,
+    "text": None,
+}
+
+
+class _APIRequest(ChatCompletionRequest):
+    """The request with the ranges of the API itself, of which other servers widen some."""
+
+    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
 
 
 class Refusal(Exception):
@@ -90,22 +108,28 @@ def check_json(content_type: str | None, body: bytes) -> dict[str, Any]:
     return cast("dict[str, Any]", value)
 
 
-def check_request(body: dict[str, Any]) -> ChatCompletionRequest:
+def check_request(body: dict[str, Any], allowed: Collection[str] = ()) -> ChatCompletionRequest:
     """The body as a request whose every field the API accepts.
+
+    Args:
+        allowed: Fields, and types of content parts, that are taken beside the API's own.
 
     Raises:
         Refusal: 400; ``param`` names the field.
     """
     try:
-        request = msgspec.convert(body, ChatCompletionRequest)
+        known = {name: value for name, value in body.items() if name not in allowed}
+        request = msgspec.convert(known, _APIRequest)
     except msgspec.ValidationError as exc:
         refuse_field(body, str(exc))
     if request.n is not None and request.n > _MAX_CHOICES:
         _refuse_number("n", "integer", "<=", str(_MAX_CHOICES), request.n)
+    if isinstance(request.reasoning_effort, float):
+        _refuse_type("reasoning_effort", "a string", request.reasoning_effort)
     _check_options(request)
     _check_tools(request)
     for index, message in enumerate(request.messages):
-        _check_message(message, f"messages[{index}]")
+        _check_message(message, f"messages[{index}]", allowed)
     _check_tool_results(request.messages)
     return request
 
@@ -230,6 +254,13 @@ def _check_options(request: ChatCompletionRequest) -> None:
             )
     if request.top_logprobs is not None and not request.logprobs:
         _refuse("The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.", param="top_logprobs")
+    if isinstance(request.stop, list) and len(request.stop) > _MAX_STOPS:
+        _refuse(
+            f"Invalid 'stop': array too long. Expected an array with maximum length {_MAX_STOPS}, but got an array "
+            f"with length {len(request.stop)} instead.",
+            param="stop",
+            code="array_above_max_length",
+        )
     if request.response_format is not None:
         _check_response_format(request.response_format)
 
@@ -298,7 +329,7 @@ def _refuse_value(value: object, param: str, supported: tuple[str, ...]) -> NoRe
 # --- messages ---------------------------------------------------------------------------------------------------------
 
 
-def _check_message(value: object, path: str) -> None:
+def _check_message(value: object, path: str, allowed: Collection[str]) -> None:
     message = _object_at(value, path)
     role = _string_at(message, "role", path)
     if role not in _ROLES:
@@ -309,7 +340,7 @@ def _check_message(value: object, path: str) -> None:
         _string_at(message, "name", path)
     if role == "assistant":
         _check_assistant(message, path)
-    _check_content(message, path)
+    _check_content(message, path, allowed)
 
 
 def _check_assistant(message: dict[str, Any], path: str) -> None:
@@ -326,7 +357,7 @@ def _check_assistant(message: dict[str, Any], path: str) -> None:
         _string_at(_object_at(fields.get(kind), f"{at}.{kind}"), "name", f"{at}.{kind}")
 
 
-def _check_content(message: dict[str, Any], path: str) -> None:
+def _check_content(message: dict[str, Any], path: str, allowed: Collection[str]) -> None:
     content = message.get("content")
     if content is None:
         if not _may_be_silent(message):
@@ -337,8 +368,23 @@ def _check_content(message: dict[str, Any], path: str) -> None:
     if not isinstance(content, list):
         _refuse_type(f"{path}.content", "one of a string or an array of objects", content)
     for index, part in enumerate(cast("list[object]", content)):
-        at = f"{path}.content[{index}]"
-        _string_at(_object_at(part, at), "type", at)
+        _check_part(part, f"{path}.content[{index}]", allowed)
+
+
+def _check_part(value: object, path: str, allowed: Collection[str]) -> None:
+    part = _object_at(value, path)
+    kind = _string_at(part, "type", path)
+    if kind in allowed:
+        return
+    if kind not in _PARTS:
+        _refuse_value(kind, f"{path}.type", tuple(_PARTS))
+    needed = _PARTS[kind]
+    if needed is None:
+        _string_at(part, kind, path)
+        return
+    inside = _object_at(part.get(kind), f"{path}.{kind}")
+    for name in needed:
+        _string_at(inside, name, f"{path}.{kind}")
 
 
 def _may_be_silent(message: dict[str, Any]) -> bool:
