@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 import msgspec
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from opeai_async._chat.structured import ParsedChatCompletionStream
     from opeai_async._tools.run import Run
     from opeai_async._tools.tool import RunTool
+    from opeai_async.bulk.options import BulkParams
+    from opeai_async.bulk.results import BulkResults
     from opeai_async.types.parsed import ParsedChatCompletion
 
 CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
@@ -288,6 +290,36 @@ class Completions:
         repair = params.get("dialect", self._defaults.reading.dialect) == "repair"
         asked: OutputFormat[Any] = OutputFormat(response_format, mode=mode, strict=strict)
         return Run(self.stream, plain, tools, options, RunOutput(asked, repair=repair, retries=retries_on_invalid))
+
+    def map(
+        self,
+        requests: Iterable[object] | AsyncIterable[object],
+        *,
+        response_format: Any = None,
+        mode: OutputMode = "json_schema",
+        strict: bool = True,
+        retries_on_invalid: int = 0,
+        **options: Unpack[BulkParams],
+    ) -> BulkResults:
+        """Run many requests, as many at once as the server takes: ``async for result in ...map(requests)``.
+
+        Args:
+            requests: Parameters of calls, as dicts, each with an optional ``custom_id``; or lines of the Batch format.
+                Any iterable or async iterable, read as far as it is needed.
+            response_format: In the API's own form; or a Python type, see ``parse``: ``result.parsed`` has its value.
+            mode, strict, retries_on_invalid: How to ask for a value, see ``parse``.
+            options: How to run, see ``BulkParams``.
+
+        Raises:
+            ConfigurationError: If an option cannot be used.
+            RequestValidationError: If the type cannot be asked for.
+        """
+        from opeai_async.bulk.results import bulk_results
+
+        given: dict[str, Any] = {**options, "response_format": response_format}
+        if response_format is not None and not isinstance(response_format, (Mapping, msgspec.Struct)):
+            given |= {"mode": mode, "strict": strict, "retries_on_invalid": retries_on_invalid}
+        return bulk_results(self.create, self.parse, requests, given, dialect=self._defaults.reading.dialect)
 
     def _stream(self, params: CreateParams, chunk_type: type[ChunkT], *, usage: bool) -> ChatCompletionStream[ChunkT]:
         call = prepare(self._defaults, params, stream=True, usage=usage)

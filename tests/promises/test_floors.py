@@ -38,10 +38,11 @@ ROOMS: dict[str, str] = {
     "_relay": "_public types errors _core _io",
     "redis_store": "_relay",
     "_tools": "_public types errors _core _io _relay.frames _relay.websocket",
-    "_chat": "_public _version types errors _core _io _relay _tools",
+    "bulk": "_public types errors _core",
+    "_chat": "_public _version types errors _core _io _relay _tools bulk",
     "__init__": "_public _version types? errors? _core? _io? _relay? _tools? _chat?",
     "testing": "__init__ types errors _core _io.loops _io.transport",
-    "_cli": "__init__ _version types errors _core _io.transport _io.net testing",
+    "_cli": "__init__ _version types errors _core _io.transport _io.net bulk testing",
     "__main__": "_version _cli",
 }
 # The rooms of a room, ground first: one imports from those before it, and not from its neighbours.
@@ -62,7 +63,12 @@ STOREYS: dict[str, tuple[str, ...]] = {
 EXPERIMENTS = ("lab", "crowds", "reading requests relay soak", "picture", "__main__ __init__")
 
 DEPENDENCIES = {"aiohttp", "anyio", "msgspec"}
-OPTIONAL_DEPENDENCIES = {"_cli.terminal": {"rich"}, "_relay.redis": {"redis"}, "testing.pytest": {"pytest"}}
+OPTIONAL_DEPENDENCIES = {
+    "_cli.terminal": {"rich"},
+    "_relay.redis": {"redis"},
+    "bulk.drawing": {"rich"},
+    "testing.pytest": {"pytest"},
+}
 # `types` and `_core` are data and decisions: no await, no I/O, no clock, no chance.
 PURE = ("types", "_core")
 IMPURE = {
