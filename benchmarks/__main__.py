@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from benchmarks import picture
-from benchmarks.crowds import memory, open_streams, paced
+from benchmarks.crowds import bulk, memory, open_streams, paced
 from benchmarks.lab import loops
 from benchmarks.lab.lab import Question
 from benchmarks.lab.measure import MIN_REPEATS, ask
@@ -45,6 +45,7 @@ QUESTIONS: dict[str, Question] = {
         big_events,
         request,
         short,
+        bulk,
         first_chunk,
         paced,
         open_streams,

@@ -12,7 +12,7 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -198,7 +198,7 @@ class Bulk:
         return path
 
     @contextlib.contextmanager
-    def _sink(self) -> Iterator[BinaryIO]:
+    def _sink(self) -> Generator[BinaryIO]:
         if self._options.output == "-":
             yield sys.stdout.buffer
             return

@@ -21,11 +21,11 @@ def iterators(requests: object) -> tuple[Iterator[object] | None, AsyncIterator[
     """
     if isinstance(requests, AsyncIterable):
         return None, aiter(cast("AsyncIterable[object]", requests))
-    if not isinstance(requests, (str, bytes, dict)) and isinstance(requests, Iterable):
+    is_one = isinstance(requests, (str, bytes, dict))
+    if isinstance(requests, Iterable) and not is_one:
         return iter(cast("Iterable[object]", requests)), None
-    raise RequestValidationError(
-        f"requests is of the type {type(requests).__name__}, expected an iterable of requests", field="requests"
-    )
+    kind = type(cast("object", requests)).__name__
+    raise RequestValidationError(f"requests is of the type {kind}, expected an iterable of requests", field="requests")
 
 
 def length_of(requests: object) -> int | None:
