@@ -17,7 +17,7 @@ from opeai_async._core.call.params import (
     hidden_params,
     split_run_params,
 )
-from opeai_async._core.call.prepare import CallDefaults, prepare
+from opeai_async._core.call.prepare import CallDefaults, prepare, retry_policy
 from opeai_async._io.complete import complete
 from opeai_async._io.exchange import Exchange, Wiring
 from opeai_async.types.chunk import ChatCompletionChunk
@@ -314,12 +314,16 @@ class Completions:
             ConfigurationError: If an option cannot be used.
             RequestValidationError: If the type cannot be asked for.
         """
+        from opeai_async.bulk.options import MAX_RETRIES
         from opeai_async.bulk.results import bulk_results
 
         given: dict[str, Any] = {**options, "response_format": response_format}
         if response_format is not None and not isinstance(response_format, (Mapping, msgspec.Struct)):
             given |= {"mode": mode, "strict": strict, "retries_on_invalid": retries_on_invalid}
-        return bulk_results(self.create, self.parse, requests, given, dialect=self._defaults.reading.dialect)
+        # Settled once, and not with each of a million calls.
+        policy = retry_policy(self._defaults.retry, given.pop("max_retries", MAX_RETRIES))
+        calls = Completions(msgspec.structs.replace(self._defaults, retry=policy), self._wiring)
+        return bulk_results(calls.create, calls.parse, requests, given, dialect=self._defaults.reading.dialect)
 
     def _stream(self, params: CreateParams, chunk_type: type[ChunkT], *, usage: bool) -> ChatCompletionStream[ChunkT]:
         call = prepare(self._defaults, params, stream=True, usage=usage)

@@ -35,8 +35,7 @@ class _Lines:
 
     def show(self, progress: BulkProgress) -> None:
         now: float = self._clock()
-        is_end = progress.running == 0
-        if now - self._last_at >= LINE_EVERY_S or is_end:
+        if now - self._last_at >= LINE_EVERY_S or progress.is_over:
             line = line_of(progress)
             if line != self._last:
                 self._stream.write(line + "\n")
@@ -48,7 +47,9 @@ class _Bar:
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
         from rich.live import Live
+        from rich.text import Text
 
+        self._text: Any = Text
         self._live: Any = Live("", console=Console(file=stream, markup=False), transient=False, auto_refresh=False)
         self._is_on = False
 
@@ -56,14 +57,10 @@ class _Bar:
         if not self._is_on:
             self._live.start()
             self._is_on = True
-        self._live.update(f"{bar_of(progress)} {line_of(progress)}", refresh=True)
-        if progress.running == 0 and (progress.stopped or _is_all(progress)):
+        self._live.update(self._text(f"{bar_of(progress)} {line_of(progress)}"), refresh=True)
+        if progress.is_over:
             self._live.stop()
             self._is_on = False
-
-
-def _is_all(progress: BulkProgress) -> bool:
-    return progress.total is None or progress.done + progress.failed + progress.resumed >= progress.total
 
 
 def bar_of(progress: BulkProgress, width: int = 20) -> str:

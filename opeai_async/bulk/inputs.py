@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
-from typing import cast
+from typing import Any, cast
 
 from opeai_async._core.policy.concurrency import Sample, headroom
 from opeai_async.errors import APIStatusError, APITimeoutError, OpeAIError, RequestValidationError
@@ -13,7 +13,7 @@ from opeai_async.types.meta import AttemptRecord
 _REFUSALS = (429, 503, 529)
 
 
-def iterators(requests: object) -> tuple[Iterator[object] | None, AsyncIterator[object] | None]:
+def iterators(requests: Any) -> tuple[Iterator[object] | None, AsyncIterator[object] | None]:
     """Return an iterator of *requests*, or an async one.
 
     Raises:

@@ -47,7 +47,7 @@ _DONE, _FAIL = b'{"done":"', b'{"fail":"'
 _KEY_AT = len(_DONE)
 _KEY_END = _KEY_AT + KEY_CHARS
 _BUCKETS = 65536
-_PLACE_BYTES = 6
+_PLACE_BYTES = 8
 _ROW = KEY_CHARS + _PLACE_BYTES
 
 
@@ -239,30 +239,11 @@ class Journal:
     # --- what is in it ---------------------------------------------------------------------------------------------
 
     def _load(self) -> None:
-        end = 0
-        add = self._index.add
-        with open(self.path, "rb", buffering=1024 * 1024) as lines:
-            for line in lines:
-                if line[-1:] != b"\n":
-                    self.is_torn = True
-                    break
-                # The newline is there, so the line is whole; the brace is for blocks of zeros that a disk left behind.
-                if line.startswith(_DONE) and line[-2:] == b"}\n":
-                    add(line[_KEY_AT:_KEY_END], end)
-                elif not (line.startswith(_FAIL) and line[-2:] == b"}\n"):
-                    self._is_damaged(line, end)
-                end += len(line)
-        if self.is_torn:
+        end, self.damaged = scan(self.path, self._index)
+        if self.path.stat().st_size > end:
+            self.is_torn = True
             os.ftruncate(self._file.fileno(), end)
             os.fsync(self._file.fileno())
-
-    def _is_damaged(self, line: bytes, place: int) -> None:
-        if place == 0:
-            raise JournalError(
-                f"{self.path} is not a journal: its first line begins with {line[:20]!r}",
-                hint="give the file of a journal, or one that is not there yet",
-            )
-        self.damaged += 1
 
     def find(self, key: str) -> tuple[int | None, bool]:
         """Return where the line of *key* is, None if it is not done; and whether its custom_id was done at all."""
@@ -274,13 +255,7 @@ class Journal:
         Raises:
             JournalError: If it cannot be decoded.
         """
-        with open(self.path, "rb") as lines:
-            lines.seek(place)
-            line = lines.readline()
-        try:
-            return _decode(line)
-        except (msgspec.DecodeError, msgspec.ValidationError) as exc:
-            raise JournalError(f"{self.path}: the line at byte {place} cannot be read: {exc}") from None
+        return entry_at(self.path, place)
 
     # --- what is added ---------------------------------------------------------------------------------------------
 
@@ -328,6 +303,53 @@ class Journal:
         finally:
             self._file.close()
             self._lock.release()
+
+
+def scan(path: str | os.PathLike[str], index: Index, *, first: int = 0) -> tuple[int, int]:
+    """Add what is done in the journal at *path* to *index*; nothing is locked or changed.
+
+    Args:
+        first: Added to each place, to tell several files apart.
+
+    Returns:
+        Where the last whole line ends, and how many lines are damaged.
+
+    Raises:
+        JournalError: If the file is something else.
+    """
+    end = damaged = 0
+    add = index.add
+    with open(path, "rb", buffering=1024 * 1024) as lines:
+        for line in lines:
+            if line[-1:] != b"\n":
+                break
+            # The newline is there, so the line is whole; the brace is for blocks of zeros that a disk left behind.
+            if line.startswith(_DONE) and line[-2:] == b"}\n":
+                add(line[_KEY_AT:_KEY_END], first + end)
+            elif not (line.startswith(_FAIL) and line[-2:] == b"}\n"):
+                if end == 0:
+                    raise JournalError(
+                        f"{path} is not a journal: its first line begins with {line[:20]!r}",
+                        hint="give the file of a journal, or one that is not there yet",
+                    )
+                damaged += 1
+            end += len(line)
+    return end, damaged
+
+
+def entry_at(path: str | os.PathLike[str], place: int) -> JournalEntry:
+    """Return the entry at that byte of a journal.
+
+    Raises:
+        JournalError: If it cannot be decoded.
+    """
+    with open(path, "rb") as lines:
+        lines.seek(place)
+        line = lines.readline()
+    try:
+        return _decode(line)
+    except (msgspec.DecodeError, msgspec.ValidationError) as exc:
+        raise JournalError(f"{path}: the line at byte {place} cannot be read: {exc}") from None
 
 
 def read_journal(path: str | os.PathLike[str]) -> Iterator[JournalEntry]:

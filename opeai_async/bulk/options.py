@@ -14,6 +14,8 @@ from opeai_async.errors import ConfigurationError
 from opeai_async.types.common import CompletionUsage
 
 MAX_CONCURRENCY = 65_536
+MAX_RETRIES = 6
+"""More than for a call that somebody waits for: a bulk run has time."""
 
 Price = Callable[[CompletionUsage], float]
 """Returns what a request cost, in any currency."""
@@ -106,7 +108,6 @@ class BulkOptions(Struct, frozen=True, kw_only=True):
     journal: Any = None
     finished: str = "skip"
     cache: bool = False
-    max_retries: int = 6
     total: int | None = None
     progress: bool | OnProgress | None = None
 

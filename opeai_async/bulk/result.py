@@ -85,6 +85,7 @@ class BulkProgress(Struct, frozen=True, kw_only=True):
         p50_s, p99_s: Time of a request, to within 5 %; None if none has ended.
         reasons: How often which error ended a request, by its name (and status).
         stopped: Why the rest is not run; None if it is.
+        is_over: Whether the run has ended.
     """
 
     total: int | None = None
@@ -107,6 +108,7 @@ class BulkProgress(Struct, frozen=True, kw_only=True):
     p99_s: float | None = None
     reasons: dict[str, int] = {}
     stopped: Stop | None = None
+    is_over: bool = False
 
 
 def reason_of(error: OpeAIError) -> str:

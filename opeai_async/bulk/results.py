@@ -106,9 +106,8 @@ class BulkResults:
 
     def _reader(self) -> RequestReader:
         options = self._options
-        defaults = {"max_retries": options.max_retries, **(options.defaults or {})}
         return RequestReader(
-            defaults,
+            options.defaults or {},
             salt=b"" if self._output is None else msgspec.json.encode(self._output.asked({"messages": []})),
             has_keys=options.journal is not None or options.cache,
             has_type=self._output is not None,

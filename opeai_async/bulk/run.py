@@ -282,7 +282,9 @@ class Run:
     def progress(self) -> BulkProgress:
         """Return where the run stands."""
         elapsed_s = self._loop.time() - self._began_at
-        return self.tally.progress(elapsed_s, running=self._running, limit=self._limit(), stopped=self.stopped)
+        return self.tally.progress(
+            elapsed_s, running=self._running, limit=self._limit(), stopped=self.stopped, is_over=self._is_over
+        )
 
     # --- the workers -----------------------------------------------------------------------------------------------
 

@@ -86,7 +86,9 @@ class Tally:
             self.completion_tokens += result.usage.completion_tokens or 0
         self._times.add(result.timing.total_s)
 
-    def progress(self, elapsed_s: float, *, running: int, limit: int, stopped: Stop | None) -> BulkProgress:
+    def progress(
+        self, elapsed_s: float, *, running: int, limit: int, stopped: Stop | None, is_over: bool = False
+    ) -> BulkProgress:
         """Return the counts as they are *elapsed_s* seconds after the start."""
         requests_per_s, tokens_per_s = self._rates(elapsed_s)
         left = None if self.total is None else max(0, self.total - self.ended - self.resumed)
@@ -111,6 +113,7 @@ class Tally:
             p99_s=self._times.share(0.99),
             reasons=dict(self.reasons),
             stopped=stopped,
+            is_over=is_over,
         )
 
     def _rates(self, elapsed_s: float) -> tuple[float, float]:
