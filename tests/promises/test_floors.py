@@ -41,6 +41,7 @@ ROOMS: dict[str, str] = {
     "bulk": "_public types errors _core",
     "_chat": "_public _version types errors _core _io _relay _tools bulk",
     "__init__": "_public _version types? errors? _core? _io? _relay? _tools? _chat?",
+    "ray": "__init__ errors types bulk",
     "testing": "__init__ types errors _core _io.loops _io.transport",
     "_cli": "__init__ _version types errors _core _io.transport _io.net bulk testing",
     "__main__": "_version _cli",
@@ -158,7 +159,7 @@ def entries_of(folder: Path) -> list[str]:
         if (
             entry.suffix == ".py"
             and not entry.name.startswith("__")
-            and entry.name not in {"conftest.py", "_version.py"}
+            and entry.name not in {"conftest.py", "_version.py", "_public.py"}
         )
         or (entry.is_dir() and any(entry.rglob("*.py")))
     )
