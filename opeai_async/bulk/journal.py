@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -206,6 +207,8 @@ class Journal:
         self.is_torn = False
         self.pending_bytes = 0
         self._pending: list[bytes] = []
+        self._adding, self._writing = threading.Lock(), threading.Lock()
+        self._failure: JournalError | None = None
         self._index = Index()
         self._lock = Lock(self.path.with_name(self.path.name + ".lock"))
         try:
@@ -261,29 +264,34 @@ class Journal:
 
     def add(self, line: bytes) -> None:
         """Add a line, which the next ``commit`` writes."""
-        self._pending.append(line)
-        self.pending_bytes += len(line)
-
-    @property
-    def has_pending(self) -> bool:
-        """Whether there is anything to commit."""
-        return bool(self._pending)
+        with self._adding:
+            self._pending.append(line)
+            self.pending_bytes += len(line)
 
     async def commit(self) -> None:
-        """Write what was added, and wait until it is on the disk; one call at a time.
+        """Write what was added, and wait until it is on the disk.
+
+        A task that is cancelled here may leave the thread at work, or keep it from beginning. Neither loses a line:
+        lines are taken by the thread itself, and ``close`` writes those that it has not taken.
 
         Raises:
             JournalError: If the system refuses, such as for a full disk.
         """
-        if self._pending:
-            block, self._pending, self.pending_bytes = b"".join(self._pending), [], 0
-            await anyio.to_thread.run_sync(self._write, block)
+        await anyio.to_thread.run_sync(self.commit_now)
 
     def commit_now(self) -> None:
-        """Do the same at once, blocking."""
-        if self._pending:
-            block, self._pending, self.pending_bytes = b"".join(self._pending), [], 0
-            self._write(block)
+        """Do the same at once, blocking; from any thread."""
+        with self._writing:
+            if self._failure is not None:
+                raise self._failure
+            with self._adding:
+                lines, self._pending, self.pending_bytes = self._pending, [], 0
+            if lines:
+                try:
+                    self._write(b"".join(lines))
+                except JournalError as error:
+                    self._failure = error  # nobody may have waited for it
+                    raise
 
     def _write(self, block: bytes) -> None:
         view = memoryview(block)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -253,3 +254,33 @@ async def test_a_journal_that_breaks_ends_the_run(
         ):
             pass
     assert len(server.requests) < 500
+
+
+async def test_a_cancelled_commit_loses_nothing(tmp_path: Path) -> None:
+    """Whether its thread had begun or not, each line is written once."""
+    path = tmp_path / "run.jsonl"
+    with Journal(path) as journal:
+        for index in range(200):
+            journal.add(line_of(job(index), done(index)))
+            task = asyncio.create_task(journal.commit())
+            for _ in range(index % 5):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+    assert [entry.index for entry in read_journal(path)] == list(range(200))
+
+
+async def test_a_commit_that_nobody_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its error is raised by the next one."""
+    journal = Journal(tmp_path / "run.jsonl")
+
+    def full(_: Journal, __: bytes) -> None:
+        raise JournalError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "_write", full)
+        journal.add(b"x\n")
+        with pytest.raises(JournalError, match="full"):
+            await journal.commit()
+    with pytest.raises(JournalError, match="full"):
+        journal.close()
