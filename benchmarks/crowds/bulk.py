@@ -1,6 +1,11 @@
 """What does a bulk run add to its requests? 64 at once, whole answers of 500 characters; with a journal and without.
 
 The limit is the barest loop that does the job: 64 workers that share one iterator, aiohttp, msgspec.
+
+Found (two busy cores; asyncio and uvloop): the limit takes 77 and 69 us a request, a loop over ``create`` 1.54 and 1.38
+of it, ``map`` 1.71 and 1.57, ``map`` with a journal 1.97 and 1.82. So a run adds 10 to 20 us to its calls, a journal 22
+to 31 more. The targets are missed by what a call itself costs where 64 of them share each wake-up of the loop: that
+makes the limit cheap, and leaves the rest as it is (one request alone is 1.03, see ``request``).
 """
 
 import asyncio

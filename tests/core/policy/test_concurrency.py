@@ -53,6 +53,8 @@ def run(policy: AdaptiveConcurrency, seconds: float, sample: Callable[[float], S
             policy.began(now)
         now += call_s / len(open_since)
         policy.ended(now, sample(open_since.pop(0)))
+    for began_at in open_since:
+        policy.ended(now, sample(began_at))
 
 
 def test_it_doubles_while_that_helps() -> None:
@@ -132,3 +134,35 @@ def test_bounds_that_cannot_be(bounds: dict[str, int]) -> None:
 )
 def test_headroom(headers: dict[str, str], share: float | None) -> None:
     assert headroom(headers) == share
+
+
+def test_a_few_refusals_end_the_climb_where_it_brings_nothing() -> None:
+    """A server that is at its rate, and refuses now and then, is not asked for more and more at once."""
+    policy, now, ended = AdaptiveConcurrency(start=32), 0.0, 0
+    open_since: list[float] = []
+    while ended < 1500:
+        while len(open_since) < policy.limit:
+            open_since.append(now)
+            policy.began(now)
+        now, ended = now + 0.05, ended + 1
+        policy.ended(now, Sample(open_since.pop(0), is_refused=ended % 60 == 0))
+    assert policy.phase is not Phase.CLIMB
+    assert policy.limit <= 64
+
+
+def test_a_level_that_is_held_but_not_used_stays() -> None:
+    """Where the input becomes slow after the climb, nothing is concluded from that."""
+    policy = AdaptiveConcurrency(start=2, most=16)
+    run(policy, 60, Sample)
+    assert policy.phase is not Phase.CLIMB
+    now = 100.0
+    for _ in range(300):
+        policy.began(now)
+        now += 0.1
+        policy.ended(now, Sample(now - 0.1))
+    level = policy.limit
+    for _ in range(2000):
+        policy.began(now)
+        now += 0.1
+        policy.ended(now, Sample(now - 0.1))
+    assert policy.limit == level
