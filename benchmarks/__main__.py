@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from benchmarks import picture
-from benchmarks.crowds import bulk, memory, open_streams, paced
+from benchmarks.crowds import memory, open_streams, paced
 from benchmarks.lab import loops
 from benchmarks.lab.lab import Question
 from benchmarks.lab.measure import MIN_REPEATS, ask
@@ -30,7 +30,7 @@ from benchmarks.reading import (
 )
 from benchmarks.reading import tools as tool_calls
 from benchmarks.relay import relay
-from benchmarks.requests import construct, encode, first_chunk, imports, request, short
+from benchmarks.requests import bulk, construct, encode, first_chunk, imports, request, short
 
 QUESTIONS: dict[str, Question] = {
     module.QUESTION.name: module.QUESTION
