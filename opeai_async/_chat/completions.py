@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 import msgspec
@@ -18,7 +18,7 @@ from opeai_async._core.call.params import (
     hidden_params,
     split_run_params,
 )
-from opeai_async._core.call.prepare import CallDefaults, prepare
+from opeai_async._core.call.prepare import CallDefaults, prepare, retry_policy
 from opeai_async._io.complete import complete
 from opeai_async._io.exchange import Exchange, Wiring
 from opeai_async._names.former import COMPLETIONS, with_former_names
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from opeai_async._io.observe.run import RunWatch
     from opeai_async._tools.run import Run
     from opeai_async._tools.tool import RunTool
+    from opeai_async.bulk.options import BulkParams
+    from opeai_async.bulk.results import BulkResults
     from opeai_async.types.parsed import ParsedChatCompletion
 
 CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
@@ -303,6 +305,40 @@ class Completions:
 
         observers = self._wiring_of(params).observers
         return RunWatch(observers, str(params.get("model")), params.get("conversation_id")) if observers else None
+
+    def map(
+        self,
+        requests: Iterable[object] | AsyncIterable[object],
+        *,
+        response_format: Any = None,
+        mode: OutputMode = "json_schema",
+        strict: bool = True,
+        retries_on_invalid: int = 0,
+        **options: Unpack[BulkParams],
+    ) -> BulkResults:
+        """Run many requests, as many at once as the server takes: ``async for result in ...map(requests)``.
+
+        Args:
+            requests: Parameters of calls, as dicts, each with an optional ``custom_id``; or lines of the Batch format.
+                Any iterable or async iterable, read as far as it is needed.
+            response_format: In the API's own form; or a Python type, see ``parse``: ``result.parsed`` has its value.
+            mode, strict, retries_on_invalid: How to ask for a value, see ``parse``.
+            options: How to run, see ``BulkParams``.
+
+        Raises:
+            ConfigurationError: If an option cannot be used.
+            RequestValidationError: If the type cannot be asked for.
+        """
+        from opeai_async.bulk.options import MAX_RETRIES
+        from opeai_async.bulk.results import bulk_results
+
+        given: dict[str, Any] = {**options, "response_format": response_format}
+        if response_format is not None and not isinstance(response_format, (Mapping, msgspec.Struct)):
+            given |= {"mode": mode, "strict": strict, "retries_on_invalid": retries_on_invalid}
+        # Settled once, and not with each of a million calls.
+        policy = retry_policy(self._defaults.retry, given.pop("max_retries", MAX_RETRIES))
+        calls = Completions(msgspec.structs.replace(self._defaults, retry=policy), self._wiring)
+        return bulk_results(calls.create, calls.parse, requests, given, dialect=self._defaults.reading.dialect)
 
     def _stream(self, params: CreateParams, chunk_type: type[ChunkT], *, usage: bool) -> ChatCompletionStream[ChunkT]:
         call = prepare(self._defaults, params, stream=True, usage=usage)

@@ -41,12 +41,14 @@ ROOMS: dict[str, str] = {
     "_relay": "_public types errors _core _io",
     "redis_store": "_relay",
     "_tools": "_public types errors _core _io _relay.frames _relay.websocket",
+    "bulk": "_public types errors _core",
     "telemetry": "_version types errors _io.observe",
-    "_chat": "_public _version types errors _names _core _io _relay _tools telemetry",
+    "_chat": "_public _version types errors _names _core _io _relay _tools bulk telemetry",
     "__init__": "_public _version _names types? errors? _core? _io? _relay? _tools? _chat?",
     "compat": "_chat _core types errors",
+    "ray": "__init__ errors types bulk",
     "testing": "__init__ types errors vendors _core _io.loops _io.transport",
-    "_cli": "__init__ _version types errors _core _io.transport _io.net testing",
+    "_cli": "__init__ _version types errors _core _io.transport _io.net bulk testing",
     "__main__": "_version _cli",
 }
 # The rooms of a room, ground first: one imports from those before it, and not from its neighbours.
@@ -68,6 +70,7 @@ EXPERIMENTS = ("lab", "crowds", "reading requests relay soak", "picture", "__mai
 
 DEPENDENCIES = {"aiohttp", "anyio", "msgspec"}
 OPTIONAL_DEPENDENCIES = {
+    "bulk.drawing": {"rich"},
     "compat": {"openai", "httpx2", "pydantic"},
     "_cli.terminal": {"rich"},
     "_relay.redis": {"redis"},
@@ -164,7 +167,7 @@ def entries_of(folder: Path) -> list[str]:
         if (
             entry.suffix == ".py"
             and not entry.name.startswith("__")
-            and entry.name not in {"conftest.py", "_version.py"}
+            and entry.name not in {"conftest.py", "_version.py", "_public.py"}
         )
         or (entry.is_dir() and any(entry.rglob("*.py")))
     )
