@@ -26,7 +26,8 @@ PACKAGE = Path(opeai_async.__file__).parent
 TOP_LEVEL = {"opeai_async", "tests", "benchmarks", "examples", "pyproject.toml", "noxfile.py", "README.md"}
 MAX_LINES = 600
 MAX_ENTRIES = 12
-DOORS = {"compat", "langchain.py", "pydantic_ai.py", "redis_store.py", "vendors.py"}
+# What is imported by a name of its own, and by nothing else here: it is not counted among the rooms.
+DOORS = {"compat", "ray.py", "redis_store.py", "vendors.py"}
 
 # Ground first. `x?` is what only annotations may use: it is imported below `if TYPE_CHECKING`.
 ROOMS: dict[str, str] = {
