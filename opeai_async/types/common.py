@@ -1,6 +1,6 @@
-"""What chunks, completions and requests share: the base Struct, usage, logprobs, annotations."""
+"""Types that chunks, completions and requests share: the base Struct, usage, logprobs, annotations."""
 
-# Annotations are no strings here: msgspec would compile each of them by itself, when the first request is made.
+# No ``from __future__ import annotations``: msgspec would have to compile each string at the first request.
 import functools
 import typing
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ T = TypeVar("T", bound="WireStruct")
 
 
 class _NoExtra(dict[str, Any]):
-    """The one empty, immutable dict that every Struct without vendor fields shares."""
+    """Empty, immutable dict, of which all Structs without vendor fields share one."""
 
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise TypeError("this `extra` is shared and empty; build the Struct with extra={...} instead")
@@ -26,6 +26,7 @@ class _NoExtra(dict[str, Any]):
     update: Any = _refuse
     __ior__: Any = _refuse
 
+    # The name of a global: so it is the same object after pickle and copy, and ``extra is NO_EXTRA`` still holds.
     def __reduce__(self) -> str:
         return "NO_EXTRA"
 
@@ -44,16 +45,16 @@ class WireStruct(
 ):
     """Base of everything that crosses the wire.
 
-    ``extra`` holds the fields the server sent that the Struct does not name; it is shared and empty when there were
-    none. Structs are not tracked by the cyclic collector (``gc=False`` makes decoding a third cheaper): do not
-    build reference cycles out of them.
+    ``extra`` holds the fields from the server that the Struct does not declare; if there were none, it is one empty
+    dict that all Structs share. Structs are not tracked by the cyclic collector (``gc=False`` makes decoding a third
+    cheaper): do not build reference cycles out of them.
 
-    To read vendor fields typed, extend the Struct with fields of your own and give it as ``chunk_type`` or
+    To read vendor fields with types, subclass the Struct with your own fields, and pass it as ``chunk_type`` or
     ``completion_type``.
     """
 
-    # Where a Struct is a private twin (see _core/decode/strict_twins.py), the class that users know; and whether it is
-    # a plain one.
+    # Set in private twins only (see _core/decode/strict_twins.py): the class that users know, and whether the twin
+    # lacks the rare fields.
     public_type: ClassVar[type[Struct] | None] = None
     is_plain: ClassVar[bool] = False
 
@@ -65,9 +66,10 @@ class WireStruct(
         return msgspec.structs.astuple(self) == msgspec.structs.astuple(other)
 
     def __ne__(self, other: object) -> bool:
-        # Struct has one of its own, which does not ask __eq__.
+        # Struct defines its own, which does not call __eq__.
         return not self == other
 
+    # As the public class: a private twin cannot be found by its name when it is unpickled.
     def __reduce__(self) -> tuple[Any, ...]:
         fields = {name: getattr(self, name) for name in self.__struct_fields__}
         return _rebuild, (_public(type(self)), fields)
@@ -198,7 +200,7 @@ def _rebuild(cls: type[T], fields: dict[str, Any]) -> T:
 
 
 class PromptTokensDetails(WireStruct):
-    """Where the prompt's tokens came from, and how many were written to the cache."""
+    """Counts of the prompt's tokens: by their source, and those written to the cache."""
 
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
@@ -208,7 +210,7 @@ class PromptTokensDetails(WireStruct):
 
 
 class CompletionTokensDetails(WireStruct):
-    """What the completion's tokens were spent on."""
+    """Counts of the completion's tokens by their use."""
 
     text_tokens: int | None = None
     audio_tokens: int | None = None
@@ -282,7 +284,7 @@ _TICKS_PER_DOLLAR = 10**10  # xAI's cost_in_usd_ticks
 
 
 class CompletionUsage(WireStruct):
-    """Token counts of one request, as billed; None is a count that the server did not tell.
+    """Token counts of one request, as billed; None for a count that the server did not send.
 
     ``view`` reads what vendors call by other names.
 
@@ -325,7 +327,7 @@ class TopLogprob(WireStruct):
 
 
 class TokenLogprob(WireStruct):
-    """A token that was chosen, its log probability, and its rivals."""
+    """The token at a position, its log probability, and the likeliest alternatives."""
 
     token: str = ""
     logprob: float = 0.0
@@ -334,7 +336,7 @@ class TokenLogprob(WireStruct):
 
 
 class ChoiceLogprobs(WireStruct):
-    """Log probabilities of one choice, per text; ``reasoning_content`` is DeepSeek's."""
+    """Log probabilities of one choice, for each of its texts; ``reasoning_content`` is an addition of DeepSeek's."""
 
     content: list[TokenLogprob] | None = None
     refusal: list[TokenLogprob] | None = None
@@ -342,9 +344,9 @@ class ChoiceLogprobs(WireStruct):
 
 
 class UrlCitation(WireStruct):
-    """Where in the text a web page is cited; indices are in characters.
+    """Citation of a web page; the indexes are positions in the text, in characters.
 
-    All may be absent: some gateways send only the address.
+    Any field may be absent: some gateways send only the URL.
     """
 
     start_index: int | None = None
