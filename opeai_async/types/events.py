@@ -2,7 +2,7 @@
 
 Each event is a Struct with its own ``type``. A stream of one choice has them in this order:
 
-    chunk, and the deltas it brings     for each chunk
+    chunk, then its deltas              for each chunk
     ... .done                           once for each text or call, when the stream has ended well
     finish                              last
 

@@ -69,7 +69,7 @@ _PIECES = frozenset({"token_ids", "output_token_ids", "completion_token_ids", "o
 _WHOLE_ITEMS = frozenset({"images", "image_urls"})
 _ONCE_EACH = frozenset({"citations", "annotations", "search_results", "web_search", "references", "sources"})
 _BLOCKS = frozenset({"reasoning_details", "thinking_blocks", "content_blocks", "reasoning_content", "reasoning"})
-# A state is told by a single word, such as "in_progress".
+# A state is a single word, such as "in_progress".
 _WORD = re.compile(r"[A-Za-z][\w.-]{2,63}").fullmatch
 
 

@@ -19,32 +19,34 @@ def added(first: CompletionUsage | None, second: CompletionUsage | None) -> Comp
     return total
 
 
-def latest(known: CompletionUsage | None, told: CompletionUsage) -> CompletionUsage:
-    """Return *told*, the latest counts of an answer, with missing ones from *known*, its earlier counts."""
-    # The commonest case: nothing is missing, and *told* itself is returned.
+def latest(known: CompletionUsage | None, newer: CompletionUsage) -> CompletionUsage:
+    """Return *newer*, the latest counts of an answer, with missing ones from *known*, its earlier counts."""
+    # The commonest case: nothing is missing, and *newer* itself is returned.
     if known is None or (
-        told.prompt_tokens is not None
-        and told.completion_tokens is not None
-        and (told.prompt_tokens_details is not None or known.prompt_tokens_details is None)
-        and (told.completion_tokens_details is not None or known.completion_tokens_details is None)
+        newer.prompt_tokens is not None
+        and newer.completion_tokens is not None
+        and (newer.prompt_tokens_details is not None or known.prompt_tokens_details is None)
+        and (newer.completion_tokens_details is not None or known.completion_tokens_details is None)
         and not known.extra
     ):
-        return told
+        return newer
     whole = msgspec.structs.replace(
-        told,
+        newer,
         **{
-            name: _kept(getattr(known, name), getattr(told, name)) for name in told.__struct_fields__ if name != "extra"
+            name: _kept(getattr(known, name), getattr(newer, name))
+            for name in newer.__struct_fields__
+            if name != "extra"
         },
-        extra={**known.extra, **{name: value for name, value in told.extra.items() if value is not None}} or NO_EXTRA,
+        extra={**known.extra, **{name: value for name, value in newer.extra.items() if value is not None}} or NO_EXTRA,
     )
     # A server that sends its counts in parts cannot know the total in the first part.
-    if told.total_tokens is None and whole.prompt_tokens is not None and whole.completion_tokens is not None:
+    if newer.total_tokens is None and whole.prompt_tokens is not None and whole.completion_tokens is not None:
         whole.total_tokens = whole.prompt_tokens + whole.completion_tokens
     return whole
 
 
-def _kept(known: Any, told: Any) -> Any:
-    return known if told is None else told
+def _kept(known: Any, newer: Any) -> Any:
+    return known if newer is None else newer
 
 
 def _added(first: Any, second: Any) -> Any:

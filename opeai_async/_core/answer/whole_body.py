@@ -70,7 +70,7 @@ def _completion_of_events(
     accumulator.extend(parser.feed(body) + parser.end())
     if not accumulator.chunks and (parser.error is None or isinstance(parser.error, InvalidResponseError)):
         raise invalid_response(head, body, "expected a JSON object, got text")
-    # Only now, since this raises in strict mode: a body that is no answer at all is an invalid response instead.
+    # Only now, since this raises in strict mode: a body without any answer is an invalid response, and no quirk.
     dialect.note("events_for_json")
     end = End.DONE if parser.done else End.EOF
     if parser.done:

@@ -106,7 +106,7 @@ class ArgumentParts:
 
     def _resolve(self, piece: str) -> None:
         """Decide what the doubtful piece was, now that *piece* follows it."""
-        # Two in a row that begin with all that came before are no coincidence.
+        # Two in a row that begin with all that came before: a text so far is sent each time.
         if piece.startswith(self._doubtful[-1]):
             self._so_far = True
             self._doubtful.append(piece)

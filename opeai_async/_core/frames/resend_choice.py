@@ -56,7 +56,7 @@ class ChoiceEvents:
     def is_content_only(choice: ChunkChoice, *, is_plain: bool) -> bool:
         """Tell whether *choice* adds content and nothing else.
 
-        *is_plain* is True if the chunk was decoded by a type that has no rare fields, so that they need no look.
+        *is_plain* is True if the chunk was decoded by a type without rare fields, so that they need not be checked.
         """
         delta = choice.delta
         return bool(
@@ -254,7 +254,7 @@ def _logprobs(logprobs: ChoiceLogprobs, *, keep_extra: bool) -> JSONObject:
     """Return *logprobs* as JSON with all fields that the API always sends; our Structs omit those that are zero."""
     fields = wire_object(logprobs, keep_extra=keep_extra)
     for name in ("content", "refusal", "reasoning_content"):
-        # Items that are no objects could not be read here, and no client could read them either.
+        # Only objects are kept: anything else could not be read here, nor by any client.
         if name in fields:
             fields[name] = [_with_alternatives(token) for token in _objects(fields[name])]
     return {"content": None, "refusal": None, **fields}

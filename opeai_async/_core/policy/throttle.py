@@ -6,19 +6,19 @@ first refusal stops every call to that endpoint with that key, and they go again
 
     free --refused--> paused --its end--> one probe --not refused--> ramp or pace --refused--> paused ...
                                                                           |
-                                                     nobody there for FORGET_S: free
+                                                      no call for FORGET_S: free
 
 **What is known.** Most limits are buckets of tokens, or windows of time; neither says how large it is. But between the
 moments of two refusals such a server has let through what it allows for that time, so *calls accepted / seconds* from
 one pause's begin to the next one's is its rate. It is exact for a bucket that was never full meanwhile and for a whole
-window, and otherwise too low, which the growth below corrects. A call counts as accepted when it was let go and not
-refused; its answer, which may take minutes, is not waited for. Time in which the way was open and nobody came says
+window, and otherwise too low, which the growth below corrects. A call counts as accepted if it was sent and not
+refused; its answer, which may take minutes, is not waited for. Time in which a call could go but none was waiting says
 nothing about the server and is left out.
 
-**Ramp** (no rate is known yet). A refusal comes back after ``reply_s``, so of the calls let go in that time one cannot
-know yet: these are the ones that an overshoot costs. The pace begins so that those in line are spread over one more
-wait, or over ``RAMP_SHARE`` replies if that is longer, and doubles each ``RAMP_REPLIES`` replies: at the next refusal,
-calls of the last 1/25 of the ramp are unknown.
+**Ramp** (no rate is known yet). A refusal comes back after ``reply_s``. So the fate of the calls sent in that time is
+not known yet: these are the ones that an overshoot costs. The pace begins so that those in line are spread over one
+more wait, or over ``RAMP_SHARE`` replies if that is longer, and doubles each ``RAMP_REPLIES`` replies: at the next
+refusal, calls of the last 1/25 of the ramp are unknown.
 
 **Pace** (a rate is known). It begins a little below the rate and grows as ``0.97 + 0.03 x + 0.04 x**3``, where ``x`` is
 the time since the pause in units of the time between the last two refusals: at first it hardly grows, so that a limit
@@ -59,9 +59,9 @@ from typing import NamedTuple
 SPREAD = 0.1
 """A pause is up to this share longer, by chance, so that several processes do not come back as one."""
 NEAR_REFUSED = 0.9
-"""How near a pace comes soon to the one that was refused last; 0.95 made more refusals, and was hardly faster."""
+"""Share of the pace that was refused last which a pace soon comes near to; 0.95 made more refusals for little speed."""
 FORGET_S = 10.0
-"""The way is free again when nobody has come for that long, or for two waits if that is longer."""
+"""Seconds without a call, or two waits if that is longer, after which all is forgotten and calls go freely again."""
 MAX_BACKOFF_S = 8.0
 RAMP_REPLIES = 25
 RAMP_SHARE = 5
@@ -195,7 +195,7 @@ class Throttle:
         self._paused_s += wait_s - self.paused_for_s(now)
         self._paused_at, self._wait_s = now, wait_s
 
-    # --- who may go ------------------------------------------------------------------------------------------------
+    # --- when to go ------------------------------------------------------------------------------------------------
 
     def paused_for_s(self, now: float) -> float:
         """Return how many seconds of the pause are left; 0 if there is none."""
@@ -255,7 +255,7 @@ class Throttle:
         return max(near, self.rate * (0.97 + 0.03 * x + 0.04 * x**3))
 
     def _evaluate(self, waiting: int) -> None:
-        """Choose the pace after a pause; most calls that were under way at its beginning are refused by now."""
+        """Choose the pace after a pause; most calls that were under way at its beginning have been refused by now."""
         interval, self._interval = self._interval, None
         # The server itself has promised one call after each wait.
         slowest = 1 / max(self._wait_s, MIN_REPLY_S)

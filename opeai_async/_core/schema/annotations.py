@@ -11,7 +11,7 @@ the same fields and translated types.
                            foreign, translatable   shadows give the schema and check the bounds;
                                                    then the class itself decodes the value
                            only pydantic knows it  ``schema`` asks pydantic for schema and validation
-                           nobody knows it         refused by name
+                           unknown to both         refused by name
 
 To ignore what has no translation was rejected: a bound that is not checked is worse than none.
 """

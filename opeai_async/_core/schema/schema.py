@@ -345,9 +345,8 @@ def _described_by_pydantic(annotation: Any) -> Described:
     except (pydantic.PydanticUserError, NameError, TypeError, ValueError) as exc:
         refuse(annotation, str(exc).splitlines()[0])
     defs = schema.pop("$defs", {})
-    if (
-        isinstance(annotation, type) and schema.get("type") == "object"
-    ):  # named, as msgspec's are: used twice, told once
+    # Named, as msgspec names its own: a class that is used twice is described once.
+    if isinstance(annotation, type) and schema.get("type") == "object":
         defs[name := name_of(annotation)] = schema
         schema = {"$ref": f"{REF}{name}"}
     return Described({**schema, **words_of(annotation)}, defs, functools.partial(_validated, adapter))

@@ -3,7 +3,7 @@
     servers refuse                      it is sent as
     ----------------------------------  ---------------------------------------------------------------------------
     a tool call without a result        the call, and a result that says that it was not run
-    arguments that are no JSON object   ``{"invalid_json": "..."}`` with their text
+    arguments that are not an object    ``{"invalid_json": "..."}`` with their text
     an assistant's message that is      the message with an empty text
     empty
 

@@ -96,11 +96,11 @@ def told_by(exception: BaseException) -> str | None:
     """
     if isinstance(exception, BaseExceptionGroup):
         parts: tuple[BaseException, ...] = cast("BaseExceptionGroup[BaseException]", exception).exceptions
-        told = [told_by(part) for part in parts]
-        if not any(told):
+        texts = [told_by(part) for part in parts]
+        if not any(texts):
             return None
-        others = [failure_of(part) for part, text in zip(parts, told, strict=True) if text is None]
-        return " ".join([*filter(None, told), *others])
+        others = [failure_of(part) for part, text in zip(parts, texts, strict=True) if text is None]
+        return " ".join([*filter(None, texts), *others])
     return str(exception) if isinstance(exception, ToolError) else None
 
 

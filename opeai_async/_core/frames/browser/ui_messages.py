@@ -294,14 +294,14 @@ class _Call:
         self._is_whole = True
         parts = [] if self.id else self._opened()
         text = "".join(self._arguments)
-        told: Part = {"toolCallId": self.id, "toolName": self._name}
+        named: Part = {"toolCallId": self.id, "toolName": self._name}
         if self._is_text:
-            return [*parts, {"type": "tool-input-available", **told, "input": text}]
+            return [*parts, {"type": "tool-input-available", **named, "input": text}]
         tool_input = json_object(text)
         self.has_failed = tool_input is None
         if tool_input is None:
-            return [*parts, {"type": "tool-input-error", **told, "input": text, "errorText": _NO_OBJECT}]
-        return [*parts, {"type": "tool-input-available", **told, "input": tool_input}]
+            return [*parts, {"type": "tool-input-error", **named, "input": text, "errorText": _NO_OBJECT}]
+        return [*parts, {"type": "tool-input-available", **named, "input": tool_input}]
 
     def _opened(self) -> list[Part]:
         self.id = self._ids.new(self._server_id, self._index)
@@ -340,8 +340,8 @@ def output_value(frame: ToolFinishedFrame) -> Any:
 def error_text(frame: ToolFinishedFrame) -> str:
     """Return why a call has no result: the message for the model if the frame has it, else a general text."""
     assert frame.error is not None
-    told = json_object(frame.result) if isinstance(frame.result, str) else None
-    text = (told or {}).get("error")
+    sent = json_object(frame.result) if isinstance(frame.result, str) else None
+    text = (sent or {}).get("error")
     return text if isinstance(text, str) and text else TOOL_ERRORS[frame.error]
 
 
