@@ -60,7 +60,7 @@ _TABLE: dict[tuple[End, bool], Outcome] = {
     (End.GRACE, True): Outcome.COMPLETE,
     (End.BROKEN, True): Outcome.COMPLETE,
     (End.BROKEN, False): Outcome.FAILED,
-    # An error counts even if every choice has a finish_reason: the server, or a limit, says that something is missing.
+    # An error counts even if every choice has a finish_reason: the server, or a limit, says what is wrong.
     (End.ERROR, True): Outcome.FAILED,
     (End.ERROR, False): Outcome.FAILED,
     (End.CLOSED, True): Outcome.COMPLETE,

@@ -1,11 +1,12 @@
 """Choose the field to read reasoning from; the others are copies.
 
 Servers send ``reasoning_content``, ``reasoning``, ``reasoning_details``, or several at once, in one chunk or in turn.
-The first field with text is the stream's source. Text in another field is compared with what was read:
+The first field with text is the stream's source. In a chunk that has it, the others are not read. In a chunk without
+it, text in another field is compared with the reasoning that was read:
 
     text in another field                          it is
     ---------------------------------------------  ------------------------------------------------------------
-    repeats the reasoning that was read            a copy: left out
+    repeats it                                     a copy: left out
     differs from it, or is longer                  read: the server has changed the name of the field
 
 Only the first 1000 characters and the lengths are compared, so a chunk costs the same however long the reasoning is. If
