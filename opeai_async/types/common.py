@@ -1,6 +1,6 @@
-"""What chunks, completions and requests share: the base Struct, usage, logprobs, annotations."""
+"""Types that chunks, completions and requests share: the base Struct, usage, logprobs, annotations."""
 
-# Annotations are no strings here: msgspec would compile each of them by itself, when the first request is made.
+# No ``from __future__ import annotations``: msgspec would have to compile each string at the first request.
 import functools
 import typing
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ T = TypeVar("T", bound="WireStruct")
 
 
 class _NoExtra(dict[str, Any]):
-    """The one empty, immutable dict that every Struct without vendor fields shares."""
+    """Empty, immutable dict, of which all Structs without vendor fields share one."""
 
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise TypeError("this `extra` is shared and empty; build the Struct with extra={...} instead")
@@ -26,6 +26,7 @@ class _NoExtra(dict[str, Any]):
     update: Any = _refuse
     __ior__: Any = _refuse
 
+    # The name of a global: so it is the same object after pickle and copy, and ``extra is NO_EXTRA`` still holds.
     def __reduce__(self) -> str:
         return "NO_EXTRA"
 
@@ -44,16 +45,16 @@ class WireStruct(
 ):
     """Base of everything that crosses the wire.
 
-    ``extra`` holds the fields the server sent that the Struct does not name; it is shared and empty when there were
-    none. Structs are not tracked by the cyclic collector (``gc=False`` makes decoding a third cheaper): do not
-    build reference cycles out of them.
+    ``extra`` holds the fields from the server that the Struct does not declare; if there were none, it is one empty
+    dict that all Structs share. Structs are not tracked by the cyclic collector (``gc=False`` makes decoding a third
+    cheaper): do not build reference cycles out of them.
 
-    To read vendor fields typed, extend the Struct with fields of your own and give it as ``chunk_type`` or
+    To read vendor fields with types, subclass the Struct with your own fields, and pass it as ``chunk_type`` or
     ``completion_type``.
     """
 
-    # Where a Struct is a private twin (see _core/decode/strict_twins.py), the class that users know; and whether it is
-    # a plain one.
+    # Set in private twins only (see _core/decode/strict_twins.py): the class that users know, and whether the twin
+    # lacks the rare fields.
     public_type: ClassVar[type[Struct] | None] = None
     is_plain: ClassVar[bool] = False
 
@@ -65,9 +66,10 @@ class WireStruct(
         return msgspec.structs.astuple(self) == msgspec.structs.astuple(other)
 
     def __ne__(self, other: object) -> bool:
-        # Struct has one of its own, which does not ask __eq__.
+        # Struct defines its own, which does not call __eq__.
         return not self == other
 
+    # As the public class: a private twin cannot be found by its name when it is unpickled.
     def __reduce__(self) -> tuple[Any, ...]:
         fields = {name: getattr(self, name) for name in self.__struct_fields__}
         return _rebuild, (_public(type(self)), fields)
@@ -75,27 +77,28 @@ class WireStruct(
     # --- storing --------------------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
-        """Return this in the API's own form: plain dicts, lists and values, vendor fields where they came from.
+        """Return the Struct in the API's own form: plain dicts, lists and values, vendor fields in their places.
 
-        What is not of the wire, such as ``meta``, is left out; so are fields that were not told.
+        Fields that are not of the wire, such as ``meta``, are left out; so are fields that the server did not send.
         """
         config = type(self).__struct_config__
         fields: dict[str, Any] = {} if config.tag is None else {str(config.tag_field): config.tag}
         for field in msgspec.structs.fields(type(self)):
             value = getattr(self, field.name)
-            was_told = value is not msgspec.UNSET and (value is not None or field.default is not None)
-            if was_told and not field.encode_name.startswith("_"):
+            is_known = value is not msgspec.UNSET and (value is not None or field.default is not None)
+            if is_known and not field.encode_name.startswith("_"):
                 fields[field.encode_name] = _plain(value)
-        return {**_plain(self.extra), **fields}  # what a Struct names is never replaced by what came beside it
+        # A vendor field never replaces a declared one.
+        return {**_plain(self.extra), **fields}
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """Return ``to_dict`` as JSON text; with *indent*, in lines that are indented by as many spaces."""
+        """Return ``to_dict`` as JSON text; with *indent*, in lines that are indented by that many spaces."""
         encoded = msgspec.json.encode(self.to_dict())
         return (encoded if indent is None else msgspec.json.format(encoded, indent=indent)).decode()
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
-        """Return what ``to_dict`` was made of; a field that this version does not name is in ``extra``.
+        """Build the Struct from the result of ``to_dict``; a field that it does not declare goes to ``extra``.
 
         Raises:
             msgspec.ValidationError: If a field is missing, or of another type.
@@ -104,27 +107,28 @@ class WireStruct(
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Return what ``to_json`` was made of, see ``from_dict``.
+        """Build the Struct from the result of ``to_json``, see ``from_dict``.
 
         Raises:
-            msgspec.DecodeError: If it is no JSON, or as ``msgspec.ValidationError``, of another shape.
+            msgspec.DecodeError: If it is not JSON; or as ``msgspec.ValidationError``, if it is of another shape.
         """
         return cls.from_dict(msgspec.json.decode(text))
 
     def __iter__(self) -> Iterator[Any]:
-        # So that `dict(message)` works, and with it FastAPI, where a route returns one without saying so.
+        # For ``dict(message)``, and for routes of FastAPI that return one without declaring it.
         return iter(self.to_dict().items())
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: object) -> dict[str, Any]:
-        # A schema of pydantic's is a dict, so pydantic is not imported for it.
+        # A schema of pydantic is a dict, so pydantic need not be imported.
         def validate(value: Any) -> WireStruct:
             if isinstance(value, cls):
                 return value
             try:
                 return cls.from_json(value) if isinstance(value, (str, bytes)) else cls.from_dict(value)
             except (msgspec.MsgspecError, TypeError) as exc:
-                raise ValueError(f"no {cls.__name__}: {exc}") from None  # which pydantic makes its own error of
+                # Pydantic turns a ValueError into its own error.
+                raise ValueError(f"no {cls.__name__}: {exc}") from None
 
         return {
             "type": "function-plain",
@@ -149,7 +153,7 @@ def _plain(value: Any) -> Any:
 
 
 def _with_extra(fields: Any, cls: type[WireStruct]) -> Any:
-    """Return *fields* with those that *cls* does not name below ``_extra``, in all Structs within too."""
+    """Return *fields* with those that *cls* does not declare in ``_extra``, also in all Structs within."""
     if not isinstance(fields, Mapping):
         return fields
     within = _structs_within(cls)
@@ -174,7 +178,7 @@ def _is_list(value: object) -> TypeGuard[list[Any]]:
 
 @functools.lru_cache(maxsize=256)
 def _structs_within(cls: type[WireStruct]) -> dict[str, type[WireStruct] | None]:
-    """Return the fields of *cls* by their names on the wire, each with the Struct that it holds, or a list of."""
+    """Return the fields of *cls* by their wire names, each with the Struct in it or in its list; None if none is."""
     return {
         field.encode_name: next(_wire_types(field.type), None)
         for field in msgspec.structs.fields(cls)
@@ -198,7 +202,7 @@ def _rebuild(cls: type[T], fields: dict[str, Any]) -> T:
 
 
 class PromptTokensDetails(WireStruct):
-    """Where the prompt's tokens came from, and how many were written to the cache."""
+    """Counts of the prompt's tokens: by their source, and those written to the cache."""
 
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
@@ -208,7 +212,7 @@ class PromptTokensDetails(WireStruct):
 
 
 class CompletionTokensDetails(WireStruct):
-    """What the completion's tokens were spent on."""
+    """Counts of the completion's tokens by their use."""
 
     text_tokens: int | None = None
     audio_tokens: int | None = None
@@ -218,15 +222,15 @@ class CompletionTokensDetails(WireStruct):
 
 
 class UsageView(Struct, frozen=True, kw_only=True):
-    """The counts of a request, whatever its server calls them; None where it does not tell.
+    """Counts of a request under one name each, whatever its server calls them; None for those that it did not send.
 
     Attributes:
-        cached_tokens: Of the prompt, those that were in the cache.
-        cache_written_tokens: Of the prompt, those that were written to it.
-        reasoning_tokens: Of the completion, those that were thought.
-        input_audio_tokens: Of the prompt, those of sound.
-        output_audio_tokens: Of the completion, those of sound.
-        cost: The price, in US dollars, or in the credits of a gateway.
+        cached_tokens: Tokens of the prompt that were in the cache.
+        cache_written_tokens: Tokens of the prompt that were written to the cache.
+        reasoning_tokens: Tokens of the completion that were reasoning.
+        input_audio_tokens: Tokens of the prompt that were audio.
+        output_audio_tokens: Tokens of the completion that were audio.
+        cost: Price in US dollars, or in the credits of a gateway.
         queue_s: Seconds before the server began.
         prompt_s: Seconds for reading the prompt.
         completion_s: Seconds for the answer.
@@ -245,9 +249,9 @@ class UsageView(Struct, frozen=True, kw_only=True):
     total_s: float | None = None
 
 
-# Where each count is, by path; the first that is a number counts. DeepSeek: prompt_cache_hit_tokens. Moonshot:
-# cached_tokens. Anthropic and gateways to it: cache_read_..., cache_creation_... Groq: the times. OpenRouter: cost.
-# Perplexity: cost.total_cost. DeepInfra: estimated_cost. SGLang and Perplexity: reasoning_tokens.
+# By count: the paths at which servers send it; the first that has a number counts. DeepSeek: prompt_cache_hit_tokens.
+# Moonshot: cached_tokens. Anthropic and gateways to it: cache_read_..., cache_creation_... Groq: the times. OpenRouter:
+# cost. Perplexity: cost.total_cost. DeepInfra: estimated_cost. SGLang and Perplexity: reasoning_tokens.
 _PROMPT, _COMPLETION = "prompt_tokens_details", "completion_tokens_details"
 _PATHS: dict[str, tuple[str, ...]] = {
     "cached_tokens": (
@@ -278,13 +282,14 @@ _PATHS: dict[str, tuple[str, ...]] = {
     "completion_s": ("completion_time",),
     "total_s": ("total_time",),
 }
-_TICKS_PER_DOLLAR = 10**10  # xAI's cost_in_usd_ticks
+# Unit of xAI's cost_in_usd_ticks.
+_TICKS_PER_DOLLAR = 10**10
 
 
 class CompletionUsage(WireStruct):
-    """Token counts of one request, as billed; None is a count that the server did not tell.
+    """Token counts of one request, as billed; None for a count that the server did not send.
 
-    ``view`` reads what vendors call by other names.
+    ``view`` has the counts that vendors send under other names.
 
     See https://platform.openai.com/docs/api-reference/chat/object#chat/object-usage
     """
@@ -298,17 +303,17 @@ class CompletionUsage(WireStruct):
     @property
     def view(self) -> UsageView:
         """The counts under one name each, from whichever vendor."""
-        told = self.to_dict()
-        found = {name: _number_at(told, paths) for name, paths in _PATHS.items()}
-        if found["cost"] is None and (ticks := _number_at(told, ("cost_in_usd_ticks",))) is not None:
+        counts = self.to_dict()
+        found = {name: _number_at(counts, paths) for name, paths in _PATHS.items()}
+        if found["cost"] is None and (ticks := _number_at(counts, ("cost_in_usd_ticks",))) is not None:
             found["cost"] = ticks / _TICKS_PER_DOLLAR
         return UsageView(**cast("dict[str, Any]", found))
 
 
-def _number_at(told: dict[str, Any], paths: tuple[str, ...]) -> float | None:
+def _number_at(counts: dict[str, Any], paths: tuple[str, ...]) -> float | None:
     """Return the number at the first of *paths* that has one."""
     for path in paths:
-        value: Any = told
+        value: Any = counts
         for name in path.split("."):
             value = cast("dict[str, Any]", value).get(name) if isinstance(value, dict) else None
         if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -325,7 +330,7 @@ class TopLogprob(WireStruct):
 
 
 class TokenLogprob(WireStruct):
-    """A token that was chosen, its log probability, and its rivals."""
+    """The token at a position, its log probability, and the likeliest alternatives."""
 
     token: str = ""
     logprob: float = 0.0
@@ -334,7 +339,7 @@ class TokenLogprob(WireStruct):
 
 
 class ChoiceLogprobs(WireStruct):
-    """Log probabilities of one choice, per text; ``reasoning_content`` is DeepSeek's."""
+    """Log probabilities of one choice, for each of its texts; ``reasoning_content`` is an addition of DeepSeek's."""
 
     content: list[TokenLogprob] | None = None
     refusal: list[TokenLogprob] | None = None
@@ -342,9 +347,9 @@ class ChoiceLogprobs(WireStruct):
 
 
 class UrlCitation(WireStruct):
-    """Where in the text a web page is cited; indices are in characters.
+    """Citation of a web page; the indexes are positions in the text, in characters.
 
-    All may be absent: some gateways send only the address.
+    Any field may be absent: some gateways send only the URL.
     """
 
     start_index: int | None = None

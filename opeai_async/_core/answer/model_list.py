@@ -1,4 +1,4 @@
-"""The list of models in a body: the API's object, or the bare array that some servers send."""
+"""Read the list of models in a body: the API's object, or the bare array that some servers send."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _EXPECTED = "expected a list of models"
 
 
 def read_models(head: ResponseHead, body: bytes) -> ModelList:
-    """Return the models that *body* lists; what is no model among them is left out.
+    """Return the models that *body* lists; items that are not models are left out.
 
     Raises:
-        InvalidResponseError: If it lists none.
+        InvalidResponseError: If *body* is not a list of models.
     """
     if (kind := kind_of(body)) is not BodyKind.JSON:
         raise invalid_response(head, body, f"{_EXPECTED}, got {'an empty body' if kind is None else kind.value}")
@@ -26,6 +26,7 @@ def read_models(head: ResponseHead, body: bytes) -> ModelList:
         listed: Any = loads_loosely(body)
     except (ValueError, RecursionError):
         raise invalid_response(head, body, f"{_EXPECTED}, got what is no JSON") from None
+    # Vendor fields of the API's object; a bare array has none.
     beside: JSONObject = {}
     if is_object(listed):
         beside = {name: value for name, value in listed.items() if name not in ("object", "data")}

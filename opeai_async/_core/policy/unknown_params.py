@@ -1,13 +1,13 @@
-"""A parameter that is not of the API: a vendor's, a slip, or one that is newer than this version.
+"""Decide about a parameter that is not of the API: a vendor's, a slip, or one that is newer than this version.
 
 ==========================================  ==========================================================================
-a vendor's (see ``opeai_async.vendors``)     sent
-what another client calls something here    refused, with the name it has here
-near a name that is known                   refused, with "did you mean"
+a vendor's (see ``opeai_async.vendors``)    sent
+a name from another client                  refused, with the name that it has here
+near a known name                           refused, with "did you mean"
 any other                                   sent, with an `UnknownParameterWarning`, once per name and process
 ==========================================  ==========================================================================
 
-Whoever asks for ``dialect="strict"`` wants to know of all of them: it refuses each.
+With ``dialect="strict"``, all of them are refused.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from opeai_async._public import claim
 from opeai_async.errors import RequestValidationError
 
-# What a slip of the finger makes of a name is nearer than what somebody else calls something.
+# A typing error stays nearer to the name than this; names of other clients are farther away.
 _NEAR = 0.75
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
 
@@ -27,14 +27,14 @@ _warned: set[str] = set()
 
 
 class UnknownParameterWarning(UserWarning):
-    """A call has a parameter that this version does not know; it is sent. Warned of once per name and process."""
+    """Warning of a parameter that this version does not know, and that is sent; once per name and process."""
 
 
 def check_unknown(names: Iterable[str], known: Iterable[str], *, strict: bool) -> None:
-    """Refuse or warn of *names*, none of which is in *known*.
+    """Check *names* of parameters, none of which is in *known*: let them pass, warn, or refuse.
 
     Raises:
-        RequestValidationError: Where one is not to be sent.
+        RequestValidationError: If one of them must not be sent.
     """
     known = sorted(known)
     for name in names:
@@ -51,13 +51,14 @@ def check_unknown(names: Iterable[str], known: Iterable[str], *, strict: bool) -
 
 
 def _vendors_of(name: str) -> tuple[str, ...]:
-    from opeai_async.vendors import PARAMETERS  # which few processes need
+    # Imported here, since few processes need it.
+    from opeai_async.vendors import PARAMETERS
 
     return PARAMETERS.get(name, ())
 
 
 def _refuse_slip(name: str, known: list[str]) -> None:
-    """Refuse *name* if it is one of another client, or near one that is known."""
+    """Refuse *name* if another client has it, or if it is near a known name."""
     import difflib
 
     from opeai_async._names.former import PARAMETERS
@@ -74,12 +75,12 @@ def _refuse_slip(name: str, known: list[str]) -> None:
 
 
 def _plain(name: str) -> str:
-    """Return *name* as it is whether somebody writes topP, top_p or TOP_P."""
+    """Return *name* in a form that is the same for topP, top_p and TOP_P."""
     return name.lower().replace("_", "")
 
 
 def _warn(name: str) -> None:
-    """Warn of *name*, where it has not been warned of."""
+    """Warn of *name*, once."""
     if name in _warned:
         return
     warnings.warn(
@@ -88,11 +89,12 @@ def _warn(name: str) -> None:
         UnknownParameterWarning,
         stacklevel=_frames_of_ours() + 1,
     )
+    # After the warning: if filters turn it into an error, the next call raises again.
     _warned.add(name)
 
 
 def _frames_of_ours() -> int:
-    """Return how many frames lie between `_warn` and the first that is not of this package, that one counted."""
+    """Return the number of frames from ``_warn``, not counted, to the first outside this package, counted."""
     import inspect
 
     frame, count = inspect.currentframe(), -1
