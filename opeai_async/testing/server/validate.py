@@ -1,4 +1,4 @@
-"""What the real API refuses, and in which words: request in, `Refusal` out, or the checked request. No I/O.
+"""The checks of a request, with the refusals of the real API in its own words. No I/O.
 
 The checks go from the outside in, and the first that fails answers: path, method, key, content type, JSON, the fields
 of `ChatCompletionRequest` with their ranges, then what the Struct leaves open: options that need each other, tools,
@@ -27,7 +27,7 @@ METHODS = {CHAT_PATH: "POST", MODELS_PATH: "GET"}
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _MAX_CHOICES = 128
 _MAX_STOPS = 4
-# Content parts by type: the field that holds them, and what that must have; None where it is text.
+# For each type of content part: the field that holds it, and what that field must have; None if it is text.
 _PARTS: dict[str, tuple[str, ...] | None] = {
     "file": (),
     "image_url": ("url",),
@@ -38,7 +38,7 @@ _PARTS: dict[str, tuple[str, ...] | None] = {
 
 
 class _APIRequest(ChatCompletionRequest):
-    """The request with the ranges of the API itself, of which other servers widen some."""
+    """The request, with the ranges of the API itself; the client's own type allows those of other servers too."""
 
     max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
     max_tokens: Annotated[int, Meta(ge=1)] | None = None
@@ -46,7 +46,13 @@ class _APIRequest(ChatCompletionRequest):
 
 
 class Refusal(Exception):
-    """A request that the API refuses: the status, the documented body, and headers that go with it."""
+    """A request that the API refuses.
+
+    Attributes:
+        status: HTTP status of the answer.
+        body: Its body, as the API documents it.
+        headers: Further headers of it.
+    """
 
     def __init__(self, status: int, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> None:
         super().__init__(body["error"]["message"])
@@ -56,7 +62,7 @@ class Refusal(Exception):
 
 
 def check_route(method: str, path: str) -> None:
-    """Check that there is such a path, and that it takes *method*.
+    """Check that the path exists, and that it accepts *method*.
 
     Raises:
         Refusal: 404 or 405.
@@ -71,11 +77,12 @@ def check_route(method: str, path: str) -> None:
 
 
 def check_key(authorization: str | None, api_key: str | None) -> None:
-    """Check the Authorization header against *api_key*; None accepts every key, but not its absence.
+    """Check the Authorization header against *api_key*; None accepts every key, but wants one.
 
     Raises:
-        Refusal: 401, without a word of the key that was sent.
+        Refusal: 401; it does not quote the key that was sent.
     """
+    # Other schemes are treated as no key at all, as the API does not know them.
     scheme, _, key = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         message = (
@@ -88,10 +95,10 @@ def check_key(authorization: str | None, api_key: str | None) -> None:
 
 
 def check_json(content_type: str | None, body: bytes) -> dict[str, Any]:
-    """The body as a JSON object.
+    """Return the body as a JSON object.
 
     Raises:
-        Refusal: 400, if it is not announced as JSON, does not parse, or is no object.
+        Refusal: 400, if it is not announced as JSON, does not parse, or is not an object.
     """
     media_type = (content_type or "").partition(";")[0].strip().lower()
     if media_type != "application/json":
@@ -109,10 +116,10 @@ def check_json(content_type: str | None, body: bytes) -> dict[str, Any]:
 
 
 def check_request(body: dict[str, Any], allowed: Collection[str] = ()) -> ChatCompletionRequest:
-    """The body as a request whose every field the API accepts.
+    """Return the body as a request whose every field the API accepts.
 
     Args:
-        allowed: Fields, and types of content parts, that are taken beside the API's own.
+        allowed: Fields, and types of content parts, that are accepted beside the API's own.
 
     Raises:
         Refusal: 400; ``param`` names the field.
@@ -149,6 +156,7 @@ def _refuse_type(param: str, expected: str, got: object) -> NoReturn:
 
 # --- what msgspec found, in the API's words ---------------------------------------------------------------------------
 
+# The names that the API's messages have for the types of JSON.
 _KINDS: dict[type, str] = {
     str: "a string",
     bool: "a boolean",
@@ -174,11 +182,12 @@ def _kind(value: object) -> str:
 
 
 def refuse_field(body: dict[str, Any], finding: str) -> NoReturn:
-    """Refuse *body* for what msgspec said of it.
+    """Refuse *body* for *finding*, msgspec's text, in the API's words.
 
     Raises:
         Refusal: 400, always.
     """
+    # Every rule raises; what none of them knows is refused in msgspec's own words.
     for pattern, rule in _RULES:
         if match := pattern.search(finding):
             rule(body, match)
@@ -296,6 +305,7 @@ def _check_tools(request: ChatCompletionRequest) -> None:
 
 def _check_named_choice(choice: dict[str, Any], tools: list[Any]) -> None:
     kind = _string_at(choice, "type", "tool_choice")
+    # It names several tools in a shape of its own, which is not checked further.
     if kind == "allowed_tools":
         return
     name = _string_at(_object_at(choice.get(kind), f"tool_choice.{kind}"), "name", f"tool_choice.{kind}")
@@ -388,7 +398,7 @@ def _check_part(value: object, path: str, allowed: Collection[str]) -> None:
 
 
 def _may_be_silent(message: dict[str, Any]) -> bool:
-    """An assistant's message may lack content if it said something otherwise; a function's result may be null."""
+    """Tell whether *message* may lack content: an assistant's that says something otherwise, a function's result."""
     if message["role"] == "function":
         return True
     spoken = ("tool_calls", "function_call", "refusal", "audio")
@@ -396,7 +406,7 @@ def _may_be_silent(message: dict[str, Any]) -> bool:
 
 
 def _check_tool_results(messages: list[dict[str, Any]]) -> None:
-    """Every tool call is answered at once, and every tool message answers a call."""
+    """Check that every tool call is answered at once, and every tool message answers a call."""
     open_ids: list[str] = []
     for index, message in enumerate(messages):
         if message["role"] == "tool":
