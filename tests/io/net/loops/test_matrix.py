@@ -124,7 +124,7 @@ ENDS = {"FIN": fin, "RST": rst, "close_notify": close_notify, "none": none}
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch):
-    """A busy machine takes its time for a handshake, and for the last bytes of a body; neither is what is asked here."""
+    """A busy machine takes its time for a handshake and for the last bytes of a body; neither is asked about here."""
     monkeypatch.setattr(peers, "SILENCE_S", 30.0)
     monkeypatch.setattr(transport, "DRAIN_S", 10.0)
 
