@@ -51,12 +51,12 @@ class Place:
     __slots__ = ("_joined_at", "_joined_paused_s", "began_at", "deadline", "epoch", "max_wait_s", "waited_s", "went_at")
 
     def __init__(self, began_at: float, deadline: float, max_wait_s: float = math.inf) -> None:
-        self.began_at = began_at
-        self.deadline = deadline
-        self.max_wait_s = max_wait_s
-        self.waited_s = 0.0
-        self.epoch = 0
-        self.went_at = -math.inf
+        self.began_at: float = began_at
+        self.deadline: float = deadline
+        self.max_wait_s: float = max_wait_s
+        self.waited_s: float = 0.0
+        self.epoch: int = 0
+        self.went_at: float = -math.inf
         self._joined_at = self._joined_paused_s = 0.0
 
     def join(self, now: float, throttle: Throttle) -> None:

@@ -163,7 +163,7 @@ class Index:
 
     def __init__(self) -> None:
         self._buckets = [bytearray() for _ in range(_BUCKETS)]
-        self.count = 0
+        self.count: int = 0
 
     def add(self, key: bytes, place: int) -> None:
         """Add the line at *place*."""
@@ -202,10 +202,10 @@ class Journal:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        self.damaged = 0
-        self.is_torn = False
-        self.pending_bytes = 0
+        self.path: Path = Path(path)
+        self.damaged: int = 0
+        self.is_torn: bool = False
+        self.pending_bytes: int = 0
         self._pending: list[bytes] = []
         self._adding, self._writing = threading.Lock(), threading.Lock()
         self._failure: JournalError | None = None

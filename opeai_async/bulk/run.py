@@ -77,7 +77,7 @@ class Run:
         self._began_at = self._loop.time()
         self._intake = Intake(options, self._began_at)
         total = options.total if options.total is not None else length_of(requests)
-        self.tally = Tally(total)
+        self.tally: Tally = Tally(total)
         self.stopped: Stop | None = None
         self._error: BaseException | None = None  # ends the run, and is raised after the results before it
         self._next_index = 0  # of the input

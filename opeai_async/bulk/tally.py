@@ -47,9 +47,15 @@ class Tally:
 
     def __init__(self, total: int | None) -> None:
         self.total = total
-        self.done = self.failed = self.resumed = self.shared = self.changed = self.retries = 0
-        self.prompt_tokens = self.completion_tokens = 0
-        self.cost = 0.0
+        self.done: int = 0
+        self.failed: int = 0
+        self.resumed: int = 0
+        self.shared: int = 0
+        self.changed: int = 0
+        self.retries: int = 0
+        self.prompt_tokens: int = 0
+        self.completion_tokens: int = 0
+        self.cost: float = 0.0
         self.reasons: dict[str, int] = {}
         self._times = Times()
         self._marks: deque[tuple[float, int, int]] = deque([(0.0, 0, 0)], maxlen=_SLICES + 2)

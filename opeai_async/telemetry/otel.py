@@ -43,9 +43,9 @@ try:
     from opentelemetry.trace import Span, SpanKind, StatusCode, TracerProvider
 
     from opeai_async.telemetry.otel_metrics import SCOPE, instruments_of
-except ImportError as exc:
+except ImportError as _exc:
     raise ConfigurationError(
-        f"OpenTelemetry cannot be imported: {exc}", hint="pip install 'opeai_async[otel]'"
+        f"OpenTelemetry cannot be imported: {_exc}", hint="pip install 'opeai_async[otel]'"
     ) from None
 
 

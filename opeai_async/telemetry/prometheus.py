@@ -26,9 +26,9 @@ from opeai_async.types.records import (
 
 try:
     from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
-except ImportError as exc:
+except ImportError as _exc:
     raise ConfigurationError(
-        f"prometheus-client cannot be imported: {exc}", hint="pip install 'opeai_async[prometheus]'"
+        f"prometheus-client cannot be imported: {_exc}", hint="pip install 'opeai_async[prometheus]'"
     ) from None
 
 OTHER = "other"

@@ -140,7 +140,7 @@ class RetryBudget:
 
     def __init__(self, capacity: int | None = 500) -> None:
         self.capacity: int | None = capacity
-        self.tokens = capacity or 0
+        self.tokens: int = capacity or 0
 
     def cost(self, failure: Failure) -> int:
         """Return what a retry after *failure* costs; nothing where the server has named the wait."""

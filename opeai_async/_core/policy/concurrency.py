@@ -184,8 +184,10 @@ class AdaptiveConcurrency:
             raise ConfigurationError(
                 f"least is {least}, start {start} and most {most}, expected 1 <= least <= start <= most"
             )
-        self.limit, self.least, self.most = start, least, most
-        self.phase = Phase.CLIMB
+        self.limit: int = start
+        self.least: int = least
+        self.most: int = most
+        self.phase: Phase = Phase.CLIMB
         self._open = 0  # calls open ...
         self._open_at = 0.0  # ... since when
         self._best: list[tuple[float, int]] = []  # what CLIMB has seen: work per second, level; at most 64

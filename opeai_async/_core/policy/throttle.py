@@ -123,7 +123,7 @@ class Throttle:
     )
 
     def __init__(self) -> None:
-        self.epoch = 0
+        self.epoch: int = 0
         self.rate: float | None = None
         # The last pause: when it began; when its end was set last, and how long it lasts from then.
         self._begun_at = -math.inf
