@@ -104,7 +104,7 @@ class Accumulator:
     @property
     def labelled(self) -> bool:
         """Whether there is a choice and each one has its finish_reason, whatever came after it."""
-        return bool(self._choices) and None not in [parts.finish_reason for parts in self._choices.values()]
+        return bool(self._choices) and all(parts.finish_reason for parts in self._choices.values())
 
     @property
     def has_credible_end(self) -> bool:

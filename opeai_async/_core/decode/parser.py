@@ -47,11 +47,8 @@ _HEARTBEAT = re.compile(
 ).fullmatch
 _LINE_STARTS = (b"{", b"data:", b"event:", b"id:", b":")
 _FIELDS = (b"data", b"event", b"id", b"retry", b"error")
-_JSON, _EVENTS, _MARKUP = (
-    BodyKind.JSON,
-    BodyKind.EVENTS,
-    BodyKind.MARKUP,
-)  # on CPython 3.11, a look into an Enum is a call
+# On CPython 3.11, a look into an Enum is a call.
+_JSON, _EVENTS, _MARKUP = BodyKind.JSON, BodyKind.EVENTS, BodyKind.MARKUP
 
 
 class StreamParser(Generic[ChunkT]):
