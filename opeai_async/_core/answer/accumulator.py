@@ -109,7 +109,7 @@ class Accumulator:
     @property
     def has_credible_end(self) -> bool:
         """Whether the answer may be taken for whole although no ``[DONE]`` says so."""
-        return self.finished and self.ended >= self._asked and not self._went_on and self._says_something()
+        return self.ended >= self._asked and self.finished and not self._went_on and self._says_something()
 
     @property
     def has_sure_end(self) -> bool:
@@ -127,7 +127,7 @@ class Accumulator:
         self._built = None
 
     def _says_something(self) -> bool:
-        return any(parts.says_something() for parts in self._choices.values())
+        return any(map(_ChoiceParts.says_something, self._choices.values()))
 
     @property
     def finish_reasons(self) -> list[str]:
@@ -300,7 +300,7 @@ class Accumulator:
         index = choice.index
         parts = self._choices.get(index)
         if parts is None:
-            self._went_on = self._went_on or (self.finished and self.ended >= self._asked)
+            self._went_on = self._went_on or (self.ended >= self._asked and self.finished)
             parts = _ChoiceParts(checked_index(index, self._max_index, "choice"), self._max_index, self._note)
             self._choices[index] = self._open[index] = parts
         elif says_something(choice.delta):

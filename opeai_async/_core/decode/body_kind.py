@@ -24,7 +24,6 @@ _PAGE_HINT = (
     "a web page answered: base_url points at a site and not at the API's root, such as https://host/v1, or a login "
     "page or a filter of this network came in between"
 )
-_FIRST = re.compile(rb"(?:\xef\xbb\xbf)?+[ \t\r\n]*([^ \t\r\n])").match
 
 
 class BodyKind(Enum):
@@ -35,17 +34,20 @@ class BodyKind(Enum):
     MARKUP = "HTML"
 
 
+# On CPython 3.11, a look into an Enum is a call.
+_JSON, _EVENTS, _MARKUP = BodyKind.JSON, BodyKind.EVENTS, BodyKind.MARKUP
+
+
 def kind_of(prefix: bytes) -> BodyKind | None:
     """The kind of the body that begins with *prefix*; None while there is only white space, or half a BOM."""
     if len(prefix) < len(BOM) and BOM.startswith(prefix):
         return None
-    found = _FIRST(prefix)
-    if found is None:
+    start = prefix.removeprefix(BOM).lstrip(b" \t\r\n")[:1]
+    if not start:
         return None
-    start = found[1]
     if start in b"{[":
-        return BodyKind.JSON
-    return BodyKind.MARKUP if start == b"<" else BodyKind.EVENTS
+        return _JSON
+    return _MARKUP if start == b"<" else _EVENTS
 
 
 def invalid_response(head: ResponseHead, body: bytes, why: str) -> InvalidResponseError:
