@@ -198,15 +198,12 @@ class StreamParser(Generic[ChunkT]):
             self._kept.append(data)
             if self.bytes_fed > MAX_JSON_BYTES:
                 return self._refuse("max_json_bytes", MAX_JSON_BYTES)
-            if self._kind is None:
-                data = self._decide_kind(data)
-            if self._kind is not _EVENTS:
-                data = self._feed_other_body(data)
-            if self._kind is not _EVENTS:
-                return []
+            data = self._feed_other_body(data)
         elif self._kept_bytes < MAX_EXCERPT_BYTES:
             self._kept.append(data)
             self._kept_bytes += len(data)
+        if self._kind is not _EVENTS:
+            return []
         chunks = self._feed_events(data)
         if chunks:
             self._begun = True
@@ -226,6 +223,8 @@ class StreamParser(Generic[ChunkT]):
 
     def _feed_other_body(self, data: bytes) -> bytes:
         """Read on in what is no event stream so far; returns all of it if it turns out to be one."""
+        if self._kind is None:
+            data = self._decide_kind(data)
         if self._kind is _JSON and self._may_be_lines:
             data = self._look_for_lines(data)
         if self._kind is _MARKUP and (b"</title" in data.lower() or self.bytes_fed >= MAX_EXCERPT_BYTES):
