@@ -68,12 +68,19 @@ _OTHER_LOOP = Refusal(
     "close the client before its loop ends, or give RedisStore a function that makes a client for each loop",
     may_pass=True,  # some drivers drop such a connection, and make another one
 )
+# uvloop says only this of a connection whose loop has ended, and says it also of one that was dropped in its own loop.
+_UVLOOP_CLOSED = "the handler is closed"
+_CLOSED_CONNECTION = _OTHER_LOOP._replace(
+    message="a connection of the Redis client is closed, as are connections of another event loop"
+)
 
 
 def explain(error: BaseException) -> Refusal:
     """Return why Redis, or its driver, failed with *error*; of the error's own text, only a code is in it."""
     if isinstance(error, RuntimeError) and "loop" in str(error):
         return _OTHER_LOOP
+    if isinstance(error, RuntimeError) and _UVLOOP_CLOSED in str(error):
+        return _CLOSED_CONNECTION
     code = code_of(error)
     if code in _BY_CODE:
         return _BY_CLASS[_BY_CODE[code]]
