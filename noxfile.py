@@ -189,6 +189,18 @@ def ui(session: nox.Session) -> None:
 
 
 @nox.session(python=ONE_PYTHON)
+def ray(session: nox.Session) -> None:
+    """Batches on a local Ray with two actors; skipped where Ray has no wheel."""
+    version = _install_wheel(session, "test")
+    try:
+        session.install("ray[data]>=2.40", silent=True)
+    except CommandFailed:
+        session.skip("there is no wheel of ray for this interpreter and system")
+    _pytest(session, "tests/chat/bulk/test_ray.py", *session.posargs)
+    session.log(f"PASSED: batches on a local Ray, with the wheel of opeai_async {version}")
+
+
+@nox.session(python=ONE_PYTHON)
 def bench(session: nox.Session) -> None:
     """The benchmarks; arguments after -- go to `python -m benchmarks`."""
     _install_wheel(session, "bench")

@@ -30,7 +30,7 @@ from benchmarks.reading import (
 )
 from benchmarks.reading import tools as tool_calls
 from benchmarks.relay import relay
-from benchmarks.requests import construct, encode, first_chunk, imports, request, short
+from benchmarks.requests import bulk, construct, encode, first_chunk, imports, request, short, telemetry
 
 QUESTIONS: dict[str, Question] = {
     module.QUESTION.name: module.QUESTION
@@ -45,6 +45,7 @@ QUESTIONS: dict[str, Question] = {
         big_events,
         request,
         short,
+        bulk,
         first_chunk,
         paced,
         open_streams,
@@ -57,6 +58,7 @@ QUESTIONS: dict[str, Question] = {
         sse,
         decode,
         read_buffer,
+        telemetry,
     )
 }
 

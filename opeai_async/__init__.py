@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from opeai_async._chat.conversation import Conversation
     from opeai_async._chat.stream import ChatCompletionStream
     from opeai_async._chat.structured import ParsedChatCompletionStream
+    from opeai_async._chat.sync import OpeAI
     from opeai_async._core.answer.accumulator import Accumulator
     from opeai_async._core.answer.outcome import Outcome
     from opeai_async._core.call.retry import RetryPolicy
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from opeai_async._core.frames.browser.ui_messages import UIMessageEncoder
     from opeai_async._core.frames.encoders import FrameEncoder, encode_json
     from opeai_async._core.partial.reader import PartialJSON
-    from opeai_async._core.policy.endpoint import (
+    from opeai_async._core.policy.endpoints.endpoint import (
         Capabilities,
         Endpoint,
         EndpointPolicy,
@@ -41,8 +42,12 @@ if TYPE_CHECKING:
         Hedge,
         RateLimit,
     )
+    from opeai_async._core.policy.unknown_params import (
+        UnknownParameterWarning,
+    )
     from opeai_async._core.schema.tool_results import ToolError
     from opeai_async._core.sse import ServerSentEvent, SSEDecoder
+    from opeai_async._io.observe.observers import Observer
     from opeai_async._io.transport import Response, Transport
     from opeai_async._relay.draining import drain, drain_on_sigterm
     from opeai_async._relay.event_stream import SSE_HEADERS, UI_MESSAGE_HEADERS, sse, sse_chunks
@@ -104,6 +109,9 @@ if TYPE_CHECKING:
         ChoiceLogprobs,
         CompletionTokensDetails,
         CompletionUsage,
+        Moderation,
+        ModerationResult,
+        ModerationResults,
         PromptTokensDetails,
         TokenLogprob,
         TopLogprob,
@@ -117,6 +125,8 @@ if TYPE_CHECKING:
         Choice,
         CustomCall,
         FunctionCall,
+        Model,
+        ModelList,
         ToolCall,
     )
     from opeai_async.types.events import (
@@ -168,14 +178,36 @@ if TYPE_CHECKING:
     )
     from opeai_async.types.meta import AttemptRecord, ContinuedRecord, ResponseMeta, StreamTiming
     from opeai_async.types.parsed import ParsedChatCompletion, ParsedChatCompletionMessage, ParsedChoice
+    from opeai_async.types.records import (
+        AttemptEnded,
+        AttemptStarted,
+        CallRecord,
+        CallStarted,
+        FirstContent,
+        PauseBegun,
+        Prompt,
+        RelayRecord,
+        RetryScheduled,
+        RunRecord,
+        RunStarted,
+        SessionRecord,
+        ToolRecord,
+        ToolStarted,
+        Waits,
+    )
     from opeai_async.types.request import (
+        AllowedTools,
+        AllowedToolsChoice,
+        ApproximateLocation,
         AssistantMessage,
+        AudioOptions,
         ChatCompletionRequest,
         CompletionParams,
         ContentPart,
         ContentPartParam,
         CustomTool,
         CustomToolDefinition,
+        CustomToolName,
         DeveloperMessage,
         FileData,
         FilePart,
@@ -192,7 +224,14 @@ if TYPE_CHECKING:
         JSONSchemaFormat,
         Message,
         MessageParam,
+        ModerationMode,
+        ModerationOptions,
+        ModerationPolicy,
+        NamedCustomToolChoice,
         NamedToolChoice,
+        PredictedContent,
+        PromptCacheBreakpoint,
+        PromptCacheOptions,
         RefusalPart,
         ResponseFormatParam,
         StreamOptions,
@@ -202,45 +241,54 @@ if TYPE_CHECKING:
         ToolChoiceParam,
         ToolMessage,
         ToolParam,
+        UserLocation,
         UserMessage,
+        VoiceName,
+        WebSearchOptions,
     )
     from opeai_async.types.run_options import NextRound, OnToolError
 
 
 # fmt: off
 __all__ = [
-    "AGUIEncoder", "APIConnectionError", "APIStatusError", "APITimeoutError", "Accumulator", "Annotation",
-    "AnnotationsFrame", "AssistantMessage", "AsyncOpeAI", "AttemptRecord", "Audio", "AudioDelta", "AudioFrame",
-    "AuthenticationError", "BadRequestError", "Capabilities", "ChatCompletion", "ChatCompletionChunk",
-    "ChatCompletionMessage", "ChatCompletionRequest", "ChatCompletionStream", "Choice", "ChoiceDelta", "ChoiceLogprobs",
-    "ChunkChoice", "ChunkEvent", "ClientClosedError", "CompletionParams", "CompletionTokensDetails", "CompletionUsage",
-    "ConcurrentReadError", "ConfigurationError", "ConflictError", "ContentDeltaEvent", "ContentDoneEvent",
-    "ContentFrame", "ContentPart", "ContentPartParam", "ContinuedEvent", "ContinuedRecord", "Conversation",
-    "CustomCall", "CustomCallDelta", "CustomInputDeltaEvent", "CustomInputDoneEvent", "CustomTool",
-    "CustomToolDefinition", "DeveloperMessage", "DoneFrame", "Endpoint", "EndpointPolicy", "Endpoints", "ErrorFrame",
-    "FileData", "FilePart", "FinishEvent", "FinishKind", "Frame", "FrameEncoder", "FrameSource",
-    "FunctionArgumentsDeltaEvent", "FunctionArgumentsDoneEvent", "FunctionCall", "FunctionCallDelta",
-    "FunctionDefinition", "FunctionMessage", "FunctionName", "FunctionTool", "Hedge", "ImagePart", "ImageURL",
-    "ImagesFrame", "InputAudio", "InputAudioPart", "InternalServerError", "InvalidJSONError", "InvalidOutputError",
-    "InvalidResponseError", "JSONObjectFormat", "JSONSchema", "JSONSchemaFormat", "LocalResourceError",
-    "LogprobsContentDeltaEvent", "LogprobsContentDoneEvent", "LogprobsRefusalDeltaEvent", "LogprobsRefusalDoneEvent",
-    "MemoryStore", "Message", "MessageParam", "NamedToolChoice", "NextRound", "NotFoundError", "OnToolError",
+    "AGUIEncoder", "APIConnectionError", "APIStatusError", "APITimeoutError", "Accumulator", "AllowedTools",
+    "AllowedToolsChoice", "Annotation", "AnnotationsFrame", "ApproximateLocation", "AssistantMessage", "AsyncOpeAI",
+    "AttemptEnded", "AttemptRecord", "AttemptStarted", "Audio", "AudioDelta", "AudioFrame", "AudioOptions",
+    "AuthenticationError", "BadRequestError", "CallRecord", "CallStarted", "Capabilities", "ChatCompletion",
+    "ChatCompletionChunk", "ChatCompletionMessage", "ChatCompletionRequest", "ChatCompletionStream", "Choice",
+    "ChoiceDelta", "ChoiceLogprobs", "ChunkChoice", "ChunkEvent", "ClientClosedError", "CompletionParams",
+    "CompletionTokensDetails", "CompletionUsage", "ConcurrentReadError", "ConfigurationError", "ConflictError",
+    "ContentDeltaEvent", "ContentDoneEvent", "ContentFrame", "ContentPart", "ContentPartParam", "ContinuedEvent",
+    "ContinuedRecord", "Conversation", "CustomCall", "CustomCallDelta", "CustomInputDeltaEvent", "CustomInputDoneEvent",
+    "CustomTool", "CustomToolDefinition", "CustomToolName", "DeveloperMessage", "DoneFrame", "Endpoint",
+    "EndpointPolicy", "Endpoints", "ErrorFrame", "FileData", "FilePart", "FinishEvent", "FinishKind", "FirstContent",
+    "Frame", "FrameEncoder", "FrameSource", "FunctionArgumentsDeltaEvent", "FunctionArgumentsDoneEvent", "FunctionCall",
+    "FunctionCallDelta", "FunctionDefinition", "FunctionMessage", "FunctionName", "FunctionTool", "Hedge", "ImagePart",
+    "ImageURL", "ImagesFrame", "InputAudio", "InputAudioPart", "InternalServerError", "InvalidJSONError",
+    "InvalidOutputError", "InvalidResponseError", "JSONObjectFormat", "JSONSchema", "JSONSchemaFormat",
+    "LocalResourceError", "LogprobsContentDeltaEvent", "LogprobsContentDoneEvent", "LogprobsRefusalDeltaEvent",
+    "LogprobsRefusalDoneEvent", "MemoryStore", "Message", "MessageParam", "Model", "ModelList", "Moderation",
+    "ModerationMode", "ModerationOptions", "ModerationPolicy", "ModerationResult", "ModerationResults",
+    "NamedCustomToolChoice", "NamedToolChoice", "NextRound", "NotFoundError", "Observer", "OnToolError", "OpeAI",
     "OpeAIError", "Outcome", "OutputFilteredError", "OutputTruncatedError", "ParsedChatCompletion",
-    "ParsedChatCompletionMessage", "ParsedChatCompletionStream", "ParsedChoice", "PartialJSON", "PermissionDeniedError",
-    "PingFrame", "PoolTimeoutError", "PromptTokensDetails", "QuotaExceededError", "RateLimit", "RateLimitError",
+    "ParsedChatCompletionMessage", "ParsedChatCompletionStream", "ParsedChoice", "PartialJSON", "PauseBegun",
+    "PermissionDeniedError", "PingFrame", "PoolTimeoutError", "PredictedContent", "Prompt", "PromptCacheBreakpoint",
+    "PromptCacheOptions", "PromptTokensDetails", "QuotaExceededError", "RateLimit", "RateLimitError",
     "ReasoningDeltaEvent", "ReasoningDoneEvent", "ReasoningFrame", "RefusalDeltaEvent", "RefusalDoneEvent",
-    "RefusalFrame", "RefusalPart", "RelayOptions", "RelayResult", "RelayTiming", "RequestValidationError", "Response",
-    "ResponseFormatParam", "ResponseMeta", "RetryPolicy", "RoundFinishedEvent", "RoundFrame", "RoundStartedEvent",
-    "Run", "RunEvent", "RunFrames", "RunReason", "RunResult", "RunTool", "SSEDecoder", "SSE_HEADERS", "ServerSentEvent",
-    "SessionLog", "SessionStore", "StartFrame", "StreamDecodeError", "StreamError", "StreamEvent", "StreamFrames",
+    "RefusalFrame", "RefusalPart", "RelayOptions", "RelayRecord", "RelayResult", "RelayTiming",
+    "RequestValidationError", "Response", "ResponseFormatParam", "ResponseMeta", "RetryPolicy", "RetryScheduled",
+    "RoundFinishedEvent", "RoundFrame", "RoundStartedEvent", "Run", "RunEvent", "RunFrames", "RunReason", "RunRecord",
+    "RunResult", "RunStarted", "RunTool", "SSEDecoder", "SSE_HEADERS", "ServerSentEvent", "SessionLog", "SessionRecord",
+    "SessionStore", "StartFrame", "StreamDecodeError", "StreamError", "StreamEvent", "StreamFrames",
     "StreamInterruptedError", "StreamOptions", "StreamServerError", "StreamSession", "StreamTimeoutError",
     "StreamTiming", "StreamTooLargeError", "StreamTruncatedError", "Subscription", "SystemMessage", "TLSError",
     "TextFormat", "TextPart", "Timeouts", "TokenLogprob", "Tool", "ToolApprovalEvent", "ToolApprovalFrame", "ToolCall",
     "ToolCallDelta", "ToolCallFrame", "ToolChoiceParam", "ToolError", "ToolFinishedEvent", "ToolFinishedFrame",
-    "ToolMessage", "ToolParam", "ToolStartedEvent", "ToolStartedFrame", "TopLogprob", "Transport", "UIConversation",
-    "UIMessageEncoder", "UI_MESSAGE_HEADERS", "UnprocessableEntityError", "UrlCitation", "UsageEvent", "UserMessage",
-    "WireStruct", "__version__", "decode_chunk", "drain", "drain_on_sigterm", "encode_json", "messages_from_ui", "race",
-    "sse", "sse_chunks", "tool",
+    "ToolMessage", "ToolParam", "ToolRecord", "ToolStarted", "ToolStartedEvent", "ToolStartedFrame", "TopLogprob",
+    "Transport", "UIConversation", "UIMessageEncoder", "UI_MESSAGE_HEADERS", "UnknownParameterWarning",
+    "UnprocessableEntityError", "UrlCitation", "UsageEvent", "UserLocation", "UserMessage", "VoiceName", "Waits",
+    "WebSearchOptions", "WireStruct", "__version__", "decode_chunk", "drain", "drain_on_sigterm", "encode_json",
+    "messages_from_ui", "race", "sse", "sse_chunks", "tool",
 ]
 # fmt: on
 
@@ -251,7 +299,7 @@ def __getattr__(name: str) -> Any:
 
     module = home_of(name)
     if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=_this())
+        raise _missed(name)
     value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
     globals()[name] = value
     return value
@@ -259,6 +307,23 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+def _missed(name: str) -> Exception:
+    """Return the error for *name*, which is not here, with what it is called if other clients have it."""
+    import inspect
+
+    from opeai_async._names.former import MODULE, is_being_imported
+
+    hint = MODULE.get(name)
+    if hint is None:
+        return AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=_this())
+    here = inspect.currentframe()
+    lookup = here.f_back if here is not None else None
+    if lookup is not None and is_being_imported(lookup.f_back):
+        # Python drops the text of an AttributeError here, and says that the name cannot be imported.
+        return ImportError(f"cannot import name {name!r} from {__name__!r}: {hint}", name=name)
+    return AttributeError(f"module {__name__!r} has no attribute {name!r}: {hint}")
 
 
 def _this() -> object:

@@ -1,4 +1,4 @@
-"""The command line: ``python -m opeai_async demo | chat | serve | doctor``.
+"""The command line: ``python -m opeai_async demo | chat | bulk | serve | doctor``.
 
 Only the arguments are read here. A command's module is imported when it is called, so that ``--help`` is instant.
 """
@@ -20,8 +20,8 @@ _ENVIRONMENT = "environment: OPEAI_API_KEY, OPEAI_BASE_URL, and NO_COLOR for pla
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code.
 
-    That is 0 for success, 1 for an error, 2 for a wrong command line (as SystemExit), 130 after Ctrl-C, and 141 if the
-    reader of the output has gone.
+    That is 0 for success, 1 for an error, 2 for a wrong command line (as SystemExit), 3 if a bound ended a bulk run,
+    130 after Ctrl-C, and 141 if the reader of the output has gone.
     """
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = importlib.import_module(f"opeai_async._cli.{options.command}").run
@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _demo(commands.add_parser("demo", help="see it work in a few seconds, without a key"))
     _chat(commands.add_parser("chat", help="ask the service, or talk with it", epilog=_ENVIRONMENT))
+    _bulk(commands.add_parser("bulk", help="run the requests of a file", epilog=_ENVIRONMENT))
     _serve(commands.add_parser("serve", help="run the testing server"))
     _doctor(commands.add_parser("doctor", help="examine an endpoint's dialect", epilog=_ENVIRONMENT))
     return parser
@@ -73,6 +74,60 @@ def _chat(parser: argparse.ArgumentParser) -> None:
     add("--temperature", metavar="T", type=_number(float, 0, 2), help="0 to 2")
     add("--max-tokens", metavar="N", type=_number(int, 1), help="length of the answer at most")
     add("--reasoning", action=argparse.BooleanOptionalAction, default=True, help="whether to show the reasoning")
+
+
+def _bulk(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Run the requests of a file, as many at once as the server takes, and write their answers as lines of the "
+        "Batch format. What is finished is in OUTPUT.journal: with --resume nothing is sent twice, whatever ended the "
+        "run before. Exit codes: 0 all done, 1 some failed, 2 a wrong command line or, with --strict, a bad line, 3 a "
+        "bound was hit, 130 Ctrl-C."
+    )
+    add = parser.add_argument
+    add("input", help='lines of the Batch format, {"messages": ...} lines, or a table (.csv, .tsv); "-" for stdin')
+    add("output", help='where the answers go; "-" for stdout')
+    add("--base-url", metavar="URL", help="the server, such as http://127.0.0.1:8000/v1")
+    add("--allow-insecure-http", action="store_true", help="send the key over http to another machine")
+    add("--model", help="for all requests, whatever their lines say")
+    add("--prompt", metavar="TEXT", type=_text, help='a prompt with fields of the line, such as "Translate: {text}"')
+    add("--system", metavar="TEXT", type=_text, help="instructions above each --prompt")
+    add("--set", metavar="NAME=VALUE", action="append", type=_text, help="a parameter of all requests, such as seed=1")
+    add("--input-format", choices=("jsonl", "csv", "tsv"), help="default: by the name of the file")
+    add("--concurrency", metavar="N", type=_concurrency, default="auto", help="requests at once; default: auto")
+    add("--rpm", metavar="N", type=_number(float, 0.001), help="requests a minute at most")
+    add("--tpm", metavar="N", type=_number(float, 0.001), help="tokens a minute at most")
+    add("--max-total-tokens", metavar="N", type=_number(int, 1), help="begin nothing that might use more")
+    add("--price", metavar="IN,OUT[,CACHED]", type=_prices, help="of a million tokens; shows the cost")
+    add("--max-cost", metavar="X", type=_number(float, 0.000001), help="begin nothing more when so much is spent")
+    add("--deadline", metavar="SECONDS", type=_number(float, 0.001), help="begin nothing more after that")
+    add("--drain", metavar="SECONDS", type=_number(float, 0), help="how long what is open may go on then")
+    add("--timeout", metavar="SECONDS", type=_number(float, 0.001), help="for one request with its retries")
+    add(
+        "--max-retries", metavar="N", type=_number(int, 0, 100), default=8, help="for one request; default: %(default)s"
+    )
+    add("--journal", metavar="FILE", help="default: OUTPUT.journal; none where OUTPUT is stdout")
+    add("--resume", action="store_true", help="go on with the journal of an earlier run")
+    add("--ordered", action="store_true", help="write answers in the order of the requests")
+    add("--cache", action="store_true", help="let requests that are equal wait for the one in flight")
+    add("--strict", action="store_true", help="end at the first line that cannot be used")
+    add("--dry-run", action="store_true", help="read and check every line, and send nothing")
+    add("--quiet", action="store_true", help="show neither progress nor the table at the end")
+
+
+def _concurrency(argument: str) -> int | str:
+    """Convert a number of requests, or "auto"."""
+    return argument if argument == "auto" else int(_number(int, 1, 65536)(argument))
+
+
+_concurrency.__name__ = "number"
+
+
+def _prices(argument: str) -> tuple[float, ...]:
+    """Convert two or three prices."""
+    prices = tuple(_number(float, 0)(part) for part in argument.split(","))
+    if len(prices) not in (2, 3):
+        raise argparse.ArgumentTypeError(f"{argument} is not IN,OUT or IN,OUT,CACHED")
+    return prices
 
 
 def _serve(parser: argparse.ArgumentParser) -> None:

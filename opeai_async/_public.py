@@ -11,13 +11,14 @@ PUBLIC = {
     "_chat.client": "AsyncOpeAI",
     "_chat.conversation": "Conversation",
     "_chat.stream": "ChatCompletionStream",
+    "_chat.sync": "OpeAI",
     "_chat.structured": "ParsedChatCompletionStream",
     "_core.answer.accumulator": "Accumulator",
     "_core.answer.outcome": "Outcome",
     "_core.call.retry": "RetryPolicy",
     "_core.call.timeouts": "Timeouts",
     "_core.decode.decoder": "decode_chunk",
-    "_core.policy.endpoint": "Capabilities Endpoint EndpointPolicy Endpoints Hedge RateLimit",
+    "_core.policy.endpoints.endpoint": "Capabilities Endpoint EndpointPolicy Endpoints Hedge RateLimit",
     "_core.frames.browser.ag_ui": "AGUIEncoder",
     "_core.frames.browser.ui_history": "UIConversation messages_from_ui",
     "_core.frames.browser.ui_messages": "UIMessageEncoder",
@@ -25,7 +26,9 @@ PUBLIC = {
     "_core.partial.reader": "PartialJSON",
     "_core.schema.tool_results": "ToolError",
     "_core.sse": "SSEDecoder ServerSentEvent",
+    "_io.observe.observers": "Observer",
     "_io.transport": "Response Transport",
+    "_core.policy.unknown_params": "UnknownParameterWarning",
     "_relay.draining": "drain drain_on_sigterm",
     "_relay.event_stream": "SSE_HEADERS UI_MESSAGE_HEADERS sse sse_chunks",
     "_relay.frames": "FrameSource StreamFrames",
@@ -50,17 +53,19 @@ PUBLIC = {
         "AudioDelta ChatCompletionChunk ChoiceDelta ChunkChoice CustomCallDelta FunctionCallDelta ToolCallDelta"
     ),
     "types.common": (
-        "Annotation ChoiceLogprobs CompletionTokensDetails CompletionUsage PromptTokensDetails TokenLogprob "
-        "TopLogprob UrlCitation WireStruct"
+        "Annotation ChoiceLogprobs CompletionTokensDetails CompletionUsage Moderation ModerationResult "
+        "ModerationResults PromptTokensDetails TokenLogprob TopLogprob UrlCitation WireStruct"
     ),
-    "types.completion": "Audio ChatCompletion ChatCompletionMessage Choice CustomCall FunctionCall ToolCall",
+    "types.completion": (
+        "Audio ChatCompletion ChatCompletionMessage Choice CustomCall FunctionCall Model ModelList ToolCall"
+    ),
     "types.events": (
         "ChunkEvent ContentDeltaEvent ContentDoneEvent ContinuedEvent CustomInputDeltaEvent CustomInputDoneEvent "
         "FinishEvent "
         "FunctionArgumentsDeltaEvent FunctionArgumentsDoneEvent LogprobsContentDeltaEvent LogprobsContentDoneEvent "
-        "LogprobsRefusalDeltaEvent LogprobsRefusalDoneEvent ReasoningDeltaEvent ReasoningDoneEvent "
-        "RefusalDeltaEvent RefusalDoneEvent RoundFinishedEvent RoundStartedEvent RunEvent RunReason StreamEvent "
-        "ToolApprovalEvent ToolFinishedEvent ToolStartedEvent UsageEvent"
+        "LogprobsRefusalDeltaEvent LogprobsRefusalDoneEvent ReasoningDeltaEvent ReasoningDoneEvent RefusalDeltaEvent "
+        "RefusalDoneEvent RoundFinishedEvent RoundStartedEvent RunEvent RunReason StreamEvent ToolApprovalEvent "
+        "ToolFinishedEvent ToolStartedEvent UsageEvent"
     ),
     "types.finish": "FinishKind",
     "types.frames": (
@@ -69,12 +74,19 @@ PUBLIC = {
     ),
     "types.meta": "AttemptRecord ContinuedRecord ResponseMeta StreamTiming",
     "types.parsed": "ParsedChatCompletion ParsedChatCompletionMessage ParsedChoice",
+    "types.records": (
+        "AttemptEnded AttemptStarted CallRecord CallStarted FirstContent PauseBegun Prompt RelayRecord RetryScheduled "
+        "RunRecord RunStarted SessionRecord ToolRecord ToolStarted Waits"
+    ),
     "types.request": (
-        "AssistantMessage ChatCompletionRequest CompletionParams ContentPart ContentPartParam CustomTool "
-        "CustomToolDefinition DeveloperMessage FileData FilePart FunctionDefinition FunctionMessage FunctionName "
-        "FunctionTool ImagePart ImageURL InputAudio InputAudioPart JSONObjectFormat JSONSchema JSONSchemaFormat "
-        "Message MessageParam NamedToolChoice RefusalPart ResponseFormatParam StreamOptions SystemMessage "
-        "TextFormat TextPart ToolChoiceParam ToolMessage ToolParam UserMessage"
+        "AllowedTools AllowedToolsChoice ApproximateLocation AssistantMessage AudioOptions ChatCompletionRequest "
+        "CompletionParams ContentPart ContentPartParam CustomTool CustomToolDefinition CustomToolName "
+        "DeveloperMessage FileData FilePart FunctionDefinition FunctionMessage FunctionName FunctionTool ImagePart "
+        "ImageURL InputAudio InputAudioPart JSONObjectFormat JSONSchema JSONSchemaFormat Message MessageParam "
+        "ModerationMode ModerationOptions ModerationPolicy NamedCustomToolChoice NamedToolChoice PredictedContent "
+        "PromptCacheBreakpoint PromptCacheOptions RefusalPart ResponseFormatParam StreamOptions SystemMessage "
+        "TextFormat TextPart ToolChoiceParam ToolMessage ToolParam UserLocation UserMessage VoiceName "
+        "WebSearchOptions"
     ),
     "types.run_options": "NextRound OnToolError",
 }

@@ -1,4 +1,4 @@
-"""The errors of this package, grouped by what a caller can do about them.
+"""Errors of this package, grouped by what a caller can do about them.
 
 ::
 
@@ -11,11 +11,11 @@
     +-- InvalidOutputError              the answer is not of the type that was asked for (also a ValueError)
     |   +-- OutputTruncatedError        because it was cut: the limit of tokens was reached
     |   +-- OutputFilteredError         because a content filter ended it
-    +-- APIConnectionError              never answered: try again later
+    +-- APIConnectionError              no response came: try again later
     |   +-- TLSError                    the certificate or the handshake was refused: fix the trust, do not retry
     |   +-- LocalResourceError          this process is out of file descriptors, ports or memory
-    |   +-- APITimeoutError             ran out of time; ``phase`` says waiting for what
-    |       +-- PoolTimeoutError        all slots of this client were taken
+    |   +-- APITimeoutError             time ran out; ``phase`` says what was waited for
+    |       +-- PoolTimeoutError        all connections of this client were in use
     +-- InvalidResponseError            what answered is not this API (HTML, a redirect, garbage)
     +-- APIStatusError                  the server said no; ``status_code`` says why
     |   +-- BadRequestError             400
@@ -31,7 +31,7 @@
         +-- StreamInterruptedError      the connection broke
         +-- StreamTruncatedError        the body ended cleanly, but the answer did not
         +-- StreamTimeoutError          silence, or the deadline (also an APITimeoutError)
-        +-- StreamDecodeError           an event is no chunk
+        +-- StreamDecodeError           an event is not a chunk
         +-- StreamTooLargeError         a limit of the client was hit
         +-- StreamServerError           the server reported an error in the middle of the stream
 
@@ -46,6 +46,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from opeai_async._public import claim
 
+# For type checkers only: these modules import msgspec, which would make ``import opeai_async`` slow.
 if TYPE_CHECKING:
     from opeai_async.types.common import CompletionUsage
     from opeai_async.types.completion import ChatCompletion
@@ -92,8 +93,8 @@ class OpeAIError(Exception):
     """Base of every error this package raises on purpose.
 
     Args:
-        message: What was wrong, where, and what was expected.
-        hint: What to do about it; the class has a default.
+        message: What is wrong, where, and what was expected.
+        hint: What to do about it; None for the default of the class.
     """
 
     default_hint: ClassVar[str] = ""
@@ -101,16 +102,18 @@ class OpeAIError(Exception):
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
+        # Empty first: the setter removes the note of the hint before.
         self._hint = ""
         self.hint = self.default_hint if hint is None else hint
 
     @property
     def hint(self) -> str:
-        """What to do next; setting it changes the note below the traceback too."""
+        """Advice on what to do next; setting it changes the note below the traceback, too."""
         return self._hint
 
     @hint.setter
     def hint(self, hint: str) -> None:
+        # The notes of PEP 678, which tracebacks show; users may have added their own.
         notes: list[str] = getattr(self, "__notes__", [])
         if self._hint:
             notes.remove(f"hint: {self._hint}")
@@ -119,28 +122,29 @@ class OpeAIError(Exception):
             self.add_note(f"hint: {hint}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Not the inherited way, which would call __init__ again, with the message only, and share the list of notes.
+        # The inherited way would call __init__ again, with the message only, and share the list of notes.
         facts = vars(self).copy()
         if "__notes__" in facts:
             facts["__notes__"] = list(facts["__notes__"])
         return _rebuilt, (type(self), self.args), facts
 
 
+# Without __init__: the attributes are set from the pickled ones.
 def _rebuilt(cls: type[OpeAIError], args: tuple[Any, ...]) -> OpeAIError:
     return cls.__new__(cls, *args)
 
 
 class ConfigurationError(OpeAIError):
-    """The client cannot work as it was set up: no key, a malformed base URL, a bad header."""
+    """Raised if the client cannot work as it was set up: no key, a malformed base URL, a bad header."""
 
     default_hint = "correct the argument or the environment variable which the message names"
 
 
 class RequestValidationError(OpeAIError, ValueError):
-    """The request was refused here, before anything was sent.
+    """Raised if the request is invalid, before anything is sent.
 
     Attributes:
-        field: The parameter, with its path inside the body, such as ``messages[3].content``.
+        field: Path of the parameter in the request, such as ``messages[3].content``.
     """
 
     default_hint = "correct the field, or pass it through extra_body to send it unchecked"
@@ -151,25 +155,25 @@ class RequestValidationError(OpeAIError, ValueError):
 
 
 class ConcurrentReadError(OpeAIError, RuntimeError):
-    """A second task read a stream while the first was waiting on it; the stream is unharmed."""
+    """Raised in a second task that reads a stream while the first waits for it; the stream is unharmed."""
 
     default_hint = "iterate a stream from one task, and let that task fan out to the others"
 
 
 class ClientClosedError(OpeAIError, RuntimeError):
-    """The client or the stream was closed, so this call cannot be served."""
+    """Raised if the client or the stream is closed already."""
 
     default_hint = "open a new client or a new stream; `async with` shows how long one lives"
 
 
 class InvalidJSONError(OpeAIError, ValueError):
-    """A model's text is not the JSON it should be.
+    """Raised if a model's text is not the JSON it should be.
 
     Attributes:
-        offset: How many characters before the wrong place are right; the length of the text if it ended too early; 0
-            if it is JSON, but not the JSON that was asked for.
+        offset: Index of the first invalid character: the text's length if it ended early, 0 if it is valid JSON of
+            another shape.
         line, column: The same place, both counted from 1.
-        expected: What could have stood there.
+        expected: What the grammar allows there.
     """
 
     default_hint = "models err: ask again, or make the server keep to JSON with response_format"
@@ -185,10 +189,10 @@ class InvalidJSONError(OpeAIError, ValueError):
 
 
 class APIConnectionError(OpeAIError):
-    """No response: the connection could not be made, or broke before the status line.
+    """Raised if there was no response: the connection could not be made, or broke before the status line.
 
     Attributes:
-        attempts: One record per try, the last being the one that raised this.
+        attempts: One record per attempt; the last one raised this error.
     """
 
     default_hint = "check the network and the base URL; the call is safe to repeat"
@@ -199,24 +203,24 @@ class APIConnectionError(OpeAIError):
 
 
 class TLSError(APIConnectionError):
-    """The TLS handshake failed or the certificate was not trusted; never retried."""
+    """Raised if the TLS handshake failed or the certificate is not trusted; never retried."""
 
     default_hint = "check the certificate and the host name; pass ssl_context= to trust a private authority"
 
 
 class LocalResourceError(APIConnectionError):
-    """This process ran out of file descriptors, ports or buffers; never retried."""
+    """Raised if this process has run out of file descriptors, ports or buffers; never retried."""
 
     default_hint = "raise the limit (ulimit -n), or lower max_connections"
 
 
 class APITimeoutError(APIConnectionError):
-    """A clock ran out before the response began.
+    """Raised if a time limit passed before the response began.
 
     Attributes:
         phase: What was waited for: ``connect``, ``pool``, ``response_headers``, ``body`` or ``total``; for a stream
             also ``first_content``, ``idle_bytes`` and ``idle_content``.
-        timeout_s: The limit that was hit, in seconds.
+        timeout_s: The limit that passed, in seconds.
     """
 
     default_hint = "raise the limit of this phase with timeouts=Timeouts(...), per client or per call"
@@ -236,20 +240,20 @@ class APITimeoutError(APIConnectionError):
 
 
 class PoolTimeoutError(APITimeoutError):
-    """Every slot of ``max_connections`` stayed taken for ``Timeouts.pool_s`` seconds; never retried."""
+    """Raised if all ``max_connections`` connections stayed in use for ``Timeouts.pool_s`` seconds; never retried."""
 
     default_hint = "close streams that are no longer read, raise max_connections, or set pool_s=None"
 
 
 class InvalidResponseError(OpeAIError):
-    """What answered does not speak this API: HTML, a redirect, a body that is no JSON, malformed HTTP.
+    """Raised if the response is not of this API: HTML, a redirect, a body that is not JSON, malformed HTTP.
 
     Attributes:
-        status_code: The HTTP status, or None where no status line could be read.
+        status_code: The HTTP status; None if no status line could be read.
         content_type: The response's media type as sent, or None.
         excerpt: The beginning of the body, at most 4 KiB.
         request_id: The server's id for this request, or None.
-        attempts: One record per try.
+        attempts: One record per attempt.
     """
 
     default_hint = "check that base_url points at the API's root, such as https://host/v1"
@@ -274,17 +278,17 @@ class InvalidResponseError(OpeAIError):
 
 
 class APIStatusError(OpeAIError):
-    """The server answered with an error status.
+    """Raised if the server answered with an error status.
 
     Attributes:
         status_code: HTTP status, 400 and above.
         code, type, param: The fields of the error object, or None; see
             https://platform.openai.com/docs/guides/error-codes
         request_id: The server's id for this request: quote it to support.
-        retry_after_s: Seconds the server asked to wait, or None.
-        headers: Those of the response that tell about limits and waiting, names in lower case.
-        attempts: One record per try.
-        body: The decoded error body, or the beginning of it as text.
+        retry_after_s: Seconds that the server asked to wait, or None.
+        headers: The response's headers about limits and waiting, names in lower case.
+        attempts: One record per attempt.
+        body: The decoded error body, or its beginning as text.
     """
 
     default_hint = "`status_code`, `code` and the message say why; quote request_id to the server's support"
@@ -311,76 +315,77 @@ class APIStatusError(OpeAIError):
         self.param = param
         self.request_id = request_id
         self.retry_after_s = retry_after_s
+        # Only headers about limits and waiting: others may contain a cookie or a key.
         self.headers: dict[str, str] = headers or {}
         self.attempts = attempts
         self.body: Any = body
 
 
 class BadRequestError(APIStatusError):
-    """400: a field is missing or wrong; ``param`` names it where the server says so."""
+    """Raised for 400: a field is missing or wrong; ``param`` names it if the server does."""
 
     default_hint = "correct the request; `param` and the message name the field"
 
 
 class AuthenticationError(APIStatusError):
-    """401: the key is missing, wrong or revoked."""
+    """Raised for 401: the key is missing, wrong or revoked."""
 
     default_hint = "check OPEAI_API_KEY, or the api_key= given to the client"
 
 
 class PermissionDeniedError(APIStatusError):
-    """403: the key is valid but may not do this."""
+    """Raised for 403: the key is valid but may not do this."""
 
     default_hint = "check what this key's project may use: the model, the region, the feature"
 
 
 class NotFoundError(APIStatusError):
-    """404: no such path or model."""
+    """Raised for 404: there is no such path or model."""
 
     default_hint = "check the model's name, and that base_url ends where /chat/completions begins"
 
 
 class ConflictError(APIStatusError):
-    """409: the request collided with another."""
+    """Raised for 409: the request collided with another."""
 
     default_hint = "repeat the call"
 
 
 class UnprocessableEntityError(APIStatusError):
-    """422: well-formed, but not acceptable to this server."""
+    """Raised for 422: the request is well-formed, but this server does not accept it."""
 
     default_hint = "correct the request; the message names the field"
 
 
 class RateLimitError(APIStatusError):
-    """429: too many requests or tokens; ``retry_after_s`` says how long to wait."""
+    """Raised for 429: too many requests or tokens; ``retry_after_s`` says how long to wait."""
 
     default_hint = "send fewer requests at a time, or wait retry_after_s seconds"
 
 
 class QuotaExceededError(RateLimitError):
-    """429 because the budget is used up: waiting does not help, so it is never retried."""
+    """Raised for 429 if the budget is used up: waiting does not help, so the call is never retried."""
 
     default_hint = "top up the account or raise its spending limit"
 
 
 class InternalServerError(APIStatusError):
-    """500 and above: the fault is the server's."""
+    """Raised for 500 and above: the fault is the server's."""
 
     default_hint = "repeat the call later; quote request_id to support if it persists"
 
 
 class StreamError(OpeAIError):
-    """The stream ended badly after it had begun. Nothing that had arrived is lost.
+    """Raised if a stream broke after it had begun; nothing that had arrived is lost.
 
     Attributes:
         partial: All that arrived, rebuilt as a completion; None if no chunk had come.
         usage: Token counts, if they had arrived.
-        finish_reason: Of choice 0, if it had arrived.
+        finish_reason: Reason of choice 0, if it had arrived.
         request_id: The server's id for this request.
-        attempts: What each try came to; the last one brought this stream.
-        events: How many chunks had been decoded.
-        bytes: How many bytes of the body had been read.
+        attempts: One record per attempt; the last one brought this stream.
+        events: Number of chunks that were decoded.
+        bytes: Number of bytes of the body that were read.
     """
 
     default_hint = "`partial` holds what arrived; repeat the call, or continue from it"
@@ -409,17 +414,17 @@ class StreamError(OpeAIError):
 
 
 class StreamInterruptedError(StreamError):
-    """The connection broke, or the body ended before its announced length."""
+    """Raised if the connection broke, or the body ended before its announced length."""
 
 
 class StreamTruncatedError(StreamError):
-    """The body ended cleanly without ``[DONE]`` and without a finish_reason: something cut the answer."""
+    """Raised if the body ended cleanly, but without ``[DONE]`` and a finish_reason: something cut the answer."""
 
     default_hint = "`partial` holds what arrived; pass on_truncated='return' if this server always ends so"
 
 
 class StreamTimeoutError(StreamError, APITimeoutError):
-    """The server fell silent, or the deadline of the whole call passed; ``phase`` says which clock."""
+    """Raised if the server fell silent, or the deadline of the call passed; ``phase`` says which limit it was."""
 
     default_hint = "`partial` holds what arrived; raise this clock with timeouts=Timeouts(...)"
 
@@ -438,6 +443,7 @@ class StreamTimeoutError(StreamError, APITimeoutError):
         bytes: int = 0,
         hint: str | None = None,
     ) -> None:
+        # Of its two bases, each takes keywords that the other refuses, so neither's __init__ is called.
         OpeAIError.__init__(self, message, hint=hint)
         self.phase = phase
         self.timeout_s = timeout_s
@@ -451,11 +457,11 @@ class StreamTimeoutError(StreamError, APITimeoutError):
 
 
 class StreamDecodeError(StreamError):
-    """An event could not be understood as a chunk.
+    """Raised if an event cannot be read as a chunk.
 
     Attributes:
-        excerpt: The beginning of the offending data, at most 200 bytes.
-        rule: The dialect rule that refused it, in ``dialect="strict"``; else None.
+        excerpt: The beginning of its data, at most 200 bytes.
+        rule: The rule of the dialect that refused it, with ``dialect="strict"``; else None.
     """
 
     default_hint = "`excerpt` shows the event; the server, or a proxy before it, sends malformed data"
@@ -467,28 +473,29 @@ class StreamDecodeError(StreamError):
 
 
 class StreamTooLargeError(StreamError):
-    """An event, an index or the whole stream passed a limit of this client.
+    """Raised if an event, an index or the whole stream exceeds a limit of this client.
 
     Attributes:
-        limit: The limit's name and value in its unit, such as ``max_event_bytes=16777216``.
-        pending: What the same read had completed before the limit was hit.
+        limit: Name and value of the limit, such as ``max_event_bytes=16777216``.
+        pending: Events that the same read had completed before the limit was exceeded.
     """
 
     default_hint = "raise the limit named in `limit` if such a stream is legitimate"
 
     def __init__(self, message: str, *, limit: str = "", pending: tuple[Any, ...] = (), **facts: Any) -> None:
         super().__init__(message, **facts)
+        # They are complete: a reader hands them out before it raises the error.
         self.limit = limit
         self.pending = pending
 
 
 class StreamServerError(StreamError):
-    """The server reported an error inside a stream whose HTTP status had been 200.
+    """Raised if the server reported an error inside a stream whose HTTP status was 200.
 
     Attributes:
-        status_code: The status the error stands for: one that it names, else what its words mean, else 500.
+        status_code: Status of the error: the one it names, else the one its code or type means, else 500.
         code, type, param: The fields of the error object, or None.
-        body: All that the server said of it, as decoded JSON (as text where that is large), or None.
+        body: The whole error as decoded JSON, or its beginning as text if it is large; None if there is none.
     """
 
     default_hint = "the fault is the server's; `partial` holds what arrived, and the call may be repeated"
@@ -513,16 +520,16 @@ class StreamServerError(StreamError):
 
 
 class InvalidOutputError(OpeAIError, ValueError):
-    """The answer is not of the type that was asked for.
+    """Raised if the answer is not of the type that was asked for.
 
     Attributes:
         reason: What is wrong with it.
-        path: Where, such as ``$.items[0].price``; ``$`` for the whole.
-        text: What the model gave, as it gave it; empty if nothing.
-        choice: The index of the choice.
+        path: Place of the fault, such as ``$.items[0].price``; ``$`` for the whole.
+        text: The text of the answer, unchanged; empty if there is none.
+        choice: Index of the choice.
         completion: The whole answer.
-        rejected: The answers before this one, where ``retries_on_invalid`` sent errors back.
-        usage: What all of them cost together, as far as the server said.
+        rejected: Earlier answers, if ``retries_on_invalid`` sent their errors back.
+        usage: Token counts of all of them together, as far as the server sent them.
     """
 
     default_hint = "models err: pass retries_on_invalid=1, describe the field better, or use a stronger model"
@@ -551,13 +558,13 @@ class InvalidOutputError(OpeAIError, ValueError):
 
 
 class OutputTruncatedError(InvalidOutputError):
-    """The answer was cut before its JSON was complete: the limit of tokens was reached."""
+    """Raised if the limit of tokens cut the answer before its JSON was complete."""
 
     default_hint = "raise max_tokens or max_completion_tokens, or ask for less; `text` holds what arrived"
 
 
 class OutputFilteredError(InvalidOutputError):
-    """A content filter ended the answer before its JSON was complete."""
+    """Raised if a content filter ended the answer before its JSON was complete."""
 
     default_hint = "the provider's content filter objects: change the prompt; `text` holds what arrived"
 

@@ -3,6 +3,7 @@
 import functools
 import inspect
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Generator
 from pathlib import Path
@@ -38,6 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Choose the event loop, here and in what tests run in a process of its own."""
     loops.choose(config.getoption("--loop"))
     os.environ[loops.VARIABLE] = loops.chosen()
+    # A shell starts what it sends to the background with SIGINT ignored, and each child has that from it.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 import msgspec
 
+from opeai_async._chat.observers import observer_list
 from opeai_async._chat.stream import ChatCompletionStream
 from opeai_async._core.call.params import (
     CreateParams,
@@ -17,18 +18,22 @@ from opeai_async._core.call.params import (
     hidden_params,
     split_run_params,
 )
-from opeai_async._core.call.prepare import CallDefaults, PreparedCall, prepare
+from opeai_async._core.call.prepare import CallDefaults, PreparedCall, prepare, retry_policy
 from opeai_async._io.complete import complete
+from opeai_async._io.endpoints import exchange_for
 from opeai_async._io.exchange import Wiring
-from opeai_async._io.policies import exchange_for
+from opeai_async._names.former import COMPLETIONS, with_former_names
 from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.completion import ChatCompletion
 
 if TYPE_CHECKING:
     # Loaded when they are first used.
     from opeai_async._chat.structured import ParsedChatCompletionStream
+    from opeai_async._io.observe.run import RunWatch
     from opeai_async._tools.run import Run
     from opeai_async._tools.tool import RunTool
+    from opeai_async.bulk.options import BulkParams
+    from opeai_async.bulk.results import BulkResults
     from opeai_async.types.parsed import ParsedChatCompletion
 
 CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
@@ -36,6 +41,7 @@ ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
 T = TypeVar("T")
 
 
+@with_former_names(COMPLETIONS)
 class Completions:
     """``client.chat.completions``.
 
@@ -105,7 +111,7 @@ class Completions:
             await opened.open_or_cancel()
             return opened
         call = self._prepared(params, stream=False)
-        return await complete(exchange_for(self._wiring, call), completion_type, call.reading)
+        return await complete(exchange_for(self._wiring_of(params), call), completion_type, call.reading)
 
     @overload
     async def parse(
@@ -221,7 +227,8 @@ class Completions:
 
         output: OutputFormat[Any] = OutputFormat(response_format, mode=mode, strict=strict)
         asked = cast("CreateParams", output.asked(hidden))
-        return ParsedChatCompletionStream(self._wiring, self._prepared(asked, stream=True, usage=True), output)
+        call = self._prepared(asked, stream=True, usage=True)
+        return ParsedChatCompletionStream(self._wiring_of(asked), call, output)
 
     @overload
     def run(self, *, tools: Iterable[RunTool], **params: Unpack[RunParams]) -> Run[None]: ...
@@ -281,22 +288,73 @@ class Completions:
 
         plain, chosen = split_run_params(hidden_params(params))
         options = RunOptions(**chosen)
+        watch = self._run_watch(plain)
         if response_format is None or isinstance(response_format, (Mapping, msgspec.Struct)):
-            return Run(self.stream, {**plain, "response_format": response_format}, tools, options)
+            return Run(self.stream, {**plain, "response_format": response_format}, tools, options, watch=watch)
         from opeai_async._chat.structured import RunOutput
         from opeai_async._core.schema.output_format import OutputFormat
 
         repair = params.get("dialect", self._defaults.reading.dialect) == "repair"
         asked: OutputFormat[Any] = OutputFormat(response_format, mode=mode, strict=strict)
-        return Run(self.stream, plain, tools, options, RunOutput(asked, repair=repair, retries=retries_on_invalid))
+        output = RunOutput(asked, repair=repair, retries=retries_on_invalid)
+        return Run(self.stream, plain, tools, options, output, watch)
+
+    def _run_watch(self, params: Mapping[str, Any]) -> RunWatch | None:
+        """Return who tells what becomes of a run; None if nobody listens."""
+        from opeai_async._io.observe.run import RunWatch
+
+        observers = self._wiring_of(params).observers
+        return RunWatch(observers, str(params.get("model")), params.get("conversation_id")) if observers else None
+
+    def map(
+        self,
+        requests: Iterable[object] | AsyncIterable[object],
+        *,
+        response_format: Any = None,
+        mode: OutputMode = "json_schema",
+        strict: bool = True,
+        retries_on_invalid: int = 0,
+        **options: Unpack[BulkParams],
+    ) -> BulkResults:
+        """Run many requests, as many at once as the server takes: ``async for result in ...map(requests)``.
+
+        Args:
+            requests: Parameters of calls, as dicts, each with an optional ``custom_id``; or lines of the Batch format.
+                Any iterable or async iterable, read as far as it is needed.
+            response_format: In the API's own form; or a Python type, see ``parse``: ``result.parsed`` has its value.
+            mode, strict, retries_on_invalid: How to ask for a value, see ``parse``.
+            options: How to run, see ``BulkParams``.
+
+        Raises:
+            ConfigurationError: If an option cannot be used.
+            RequestValidationError: If the type cannot be asked for.
+        """
+        from opeai_async.bulk.options import MAX_RETRIES
+        from opeai_async.bulk.results import bulk_results
+
+        given: dict[str, Any] = {**options, "response_format": response_format}
+        if response_format is not None and not isinstance(response_format, (Mapping, msgspec.Struct)):
+            given |= {"mode": mode, "strict": strict, "retries_on_invalid": retries_on_invalid}
+        # Settled once, and not with each of a million calls.
+        policy = retry_policy(self._defaults.retry, given.pop("max_retries", MAX_RETRIES))
+        calls = Completions(msgspec.structs.replace(self._defaults, retry=policy), self._wiring)
+        return bulk_results(calls.create, calls.parse, requests, given, dialect=self._defaults.reading.dialect)
 
     def _stream(self, params: CreateParams, chunk_type: type[ChunkT], *, usage: bool) -> ChatCompletionStream[ChunkT]:
         call = self._prepared(params, stream=True, usage=usage)
-        return ChatCompletionStream(self._wiring, call, chunk_type)
+        return ChatCompletionStream(self._wiring_of(params), call, chunk_type)
 
     def _prepared(self, params: CreateParams, *, stream: bool, usage: bool = False) -> PreparedCall:
         if self._wiring.pool is None:
             return prepare(self._defaults, params, stream=stream, usage=usage)
-        from opeai_async._core.policy.routes import routed
+        from opeai_async._core.policy.endpoints.routes import routed
 
         return routed(self._defaults, params, stream=stream, usage=usage)
+
+    def _wiring_of(self, params: Mapping[str, Any]) -> Wiring:
+        """Return the client's wiring, with the call's own observers beside its own."""
+        more = params.get("observers")
+        if not more:
+            return self._wiring
+        observers = self._wiring.observers.plus(observer_list(more))
+        return msgspec.structs.replace(self._wiring, observers=observers)

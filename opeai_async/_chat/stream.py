@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from operator import length_hint
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Never, Unpack
 
 from opeai_async._io.stream.stream import ChunkStream, ChunkT
 from opeai_async._io.stream.views import Texts
+from opeai_async._names.former import STREAM, with_former_names
 from opeai_async._public import claim
 
 if TYPE_CHECKING:  # what few streams need is loaded when it is first used
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # what few streams need is loaded when it is first used
     from opeai_async.types.events import StreamEvent
 
 
+@with_former_names(STREAM)
 class ChatCompletionStream(ChunkStream[ChunkT]):
     """The chunks of one answer, as they arrive: ``async for chunk in stream``.
 
@@ -33,6 +35,21 @@ class ChatCompletionStream(ChunkStream[ChunkT]):
     # `_ready`, `_more`, `_batch` and `_accumulated`, which nobody else touches.
 
     _partial_answers: dict[tuple[int, int | str | None], PartialAnswer] | None = None
+
+    # What is tried by mistake, in the words of the mistake.
+
+    def __iter__(self) -> Never:
+        raise TypeError("a stream is read with `async for`, not with `for`; opeai_async.OpeAI has streams for `for`")
+
+    def __enter__(self) -> Never:
+        raise TypeError("a stream is opened with `async with`, not with `with`")
+
+    def __exit__(self, *_: object) -> None: ...  # without it, `with` does not ask __enter__
+
+    def __await__(self) -> Never:
+        raise TypeError(
+            "a stream is not awaited: `async with ...stream(...) as stream`, or `await ...create(..., stream=True)`"
+        )
 
     def text(self, *, choice: int = 0) -> AsyncIterator[str]:
         """The content of one choice as it arrives, in pieces as the server cut them; never an empty one."""

@@ -1,4 +1,4 @@
-"""Tell what blocks of content hold: what the model says, and what it thought."""
+"""Read content that comes as a list of blocks: tell the model's answer from its thoughts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from opeai_async._core.json import JSONObject, is_array, is_object
 
 
 def text_of_blocks(blocks: Sequence[Any]) -> str:
-    """Return what *blocks* of content say to the user."""
+    """Return the text of *blocks* that is for the user; thoughts are left out."""
     texts = [
         block if isinstance(block, str) else block.get("text")
         for block in blocks
@@ -23,15 +23,16 @@ _THOUGHTS = frozenset({"reasoning", "thinking", "thought", "reasoning_text", "re
 
 
 def is_thought(block: JSONObject) -> bool:
-    """Tell whether a block of content holds what the model thought."""
+    """Tell whether a block of content holds a thought of the model."""
     kind = block.get("type")
     if isinstance(kind, str) and (kind in _THOUGHTS or kind.startswith("reasoning.")):
         return True
+    # Gemini flags a block of text as a thought; Claude's blocks have ``thinking`` in place of ``text``.
     return block.get("thought") is True or ("thinking" in block and not isinstance(block.get("text"), str))
 
 
 def is_plain_text(block: Any) -> bool:
-    """Tell whether a block of content says no more than a text does."""
+    """Tell whether a block of content is text for the user and nothing else, so that a string can replace it."""
     if isinstance(block, str):
         return True
     return (
@@ -42,6 +43,7 @@ def is_plain_text(block: Any) -> bool:
     )
 
 
+# In this order: the first field that holds text is taken, and the others are not read.
 _TEXTS = ("text", "content", "thinking", "summary", "reasoning", "reasoning_text")
 
 

@@ -1,4 +1,4 @@
-"""What decoded JSON, and the types it becomes, may be: told apart in a way that type checkers follow."""
+"""Type guards for decoded JSON and for wire Structs."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ JSONObject: TypeAlias = dict[str, Any]
 
 
 def is_object(value: object) -> TypeGuard[JSONObject]:
-    """Whether *value* is a JSON object; JSON has no other names than strings."""
+    """Tell whether *value* is a JSON object: decoded from JSON, a dict has only strings for keys."""
     return isinstance(value, dict)
 
 
 def is_array(value: object) -> TypeGuard[list[Any]]:
-    """Whether *value* is a JSON array."""
+    """Tell whether *value* is a decoded JSON array."""
     return isinstance(value, list)
 
 
 def is_row(value: object) -> TypeGuard[Sequence[Any]]:
-    """Tell whether *value* is a sequence that becomes a JSON array as it stands."""
+    """Tell whether *value* is a list or tuple, either of which encodes to a JSON array."""
     return isinstance(value, (list, tuple))
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Tell whether *value* is a JSON number; to Python, a boolean is an int too."""
+    """Tell whether *value* is a JSON number; Python's booleans are ints, but JSON's are not numbers."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def is_wire_type(annotation: object) -> TypeGuard[type[WireStruct]]:
-    """Whether *annotation* is one of the Structs, or a user's extension of one."""
+    """Tell whether *annotation* is one of the wire Structs, or a user's subclass of one."""
     return isinstance(annotation, type) and issubclass(annotation, WireStruct)

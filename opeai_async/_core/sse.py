@@ -1,18 +1,25 @@
-"""Server-Sent Events: bytes in, events out, whatever the cuts.
+"""Decode Server-Sent Events: bytes in, events out, wherever the network cuts the bytes.
 
-The rules are WHATWG HTML 9.2.6, "Interpreting an event stream". A decoder answers each ``feed`` with the events that
-are complete (none means *need more*), or refuses an event that passes its bound. It knows neither JSON nor ``[DONE]``.
+The rules are WHATWG HTML 9.2.6, "Interpreting an event stream". Each ``feed`` returns the events that are complete
+(an empty list means *need more*), or raises if an event exceeds its bound. Payloads stay bytes: JSON and ``[DONE]``
+belong to the caller.
 
-There are two ways through it. Nearly every read of nearly every stream holds nothing but whole one-line events,
-``data: ...`` and a blank line, so one regular expression takes a read apart and one sum proves that nothing else was in
-it. Everything else (comments, CR, other fields, several data lines, a byte order mark) goes line by line. The ways
-meet at event boundaries only, so the state between two reads is either
+There are two ways to read. Most reads of most streams hold whole one-line events only (``data: ...`` and a blank
+line). One regular expression splits such a read, and the sum of the lengths proves that it held nothing else. All other
+reads (comments, CR, other fields, several data lines, a byte order mark) are parsed line by line. A decoder changes
+from one way to the other at event boundaries only, so between two reads it is in one of two states:
 
-* *ordinary*: at a boundary, with the beginning of the next event kept unread in ``_tail``; or
-* in the middle of an event that the line parser has begun, with ``_data_lines`` and an unfinished line in ``_line``.
+    state        _ordinary  what is kept                              leaves the state when
+    -----------  ---------  ----------------------------------------  ------------------------------------------
+    ordinary     True       _tail: the next event's unread beginning  a read holds more than one-line data events
+    within event False      _data_lines, _event_type; _line: the      a read ends at a boundary: the event is
+                            beginning of an unfinished line           dispatched and nothing of the next is known
 
-Kept bytes stay in lists of parts, and only new bytes are searched: a byte is copied a fixed number of times, so an
-event of many MB in small reads costs linear time.
+A third, final state is a bound exceeded: ``_refused`` holds the error, and every further ``feed`` raises it.
+
+Kept bytes stay in lists of parts, and only new bytes are searched. So a byte is copied a fixed number of times, and an
+event of many MB in small reads costs linear time. One buffer to which reads are appended was rejected: it searches or
+copies the beginning of a large event again at each read.
 """
 
 import functools
@@ -30,15 +37,18 @@ from opeai_async.errors import StreamTooLargeError
 T = TypeVar("T")
 
 
-# Anchored: without it, a line full of "data: " would be searched to its end from each of them.
+# Anchored at the line's start: otherwise a line full of "data: " would be searched to its end from each of them.
 _find_ordinary = re.compile(rb"^data: (.*)\n\n", re.MULTILINE).findall
 _ORDINARY_START = b"data: "
 _ORDINARY_OVERHEAD = len(b"data: \n\n")
-_CR, _LF = b"\r\n"  # numbers: to look for bytes in bytes, CPython 3.11 raises and catches an error first
+# Ints, not bytes: for ``bytes in bytes``, CPython 3.11 first raises and catches an error.
+_CR, _LF = b"\r\n"
 BOM = b"\xef\xbb\xbf"
+# A longer number of milliseconds is more than any clock holds, and int() raises if there are thousands of digits.
 _MAX_RETRY_DIGITS = 18
 _MAX_SOLE_BYTES = 4 * 1024
-_NO_PARTS: list[bytes] = []  # shared by all decoders that hold none, and never appended to
+# Shared by all decoders that keep no bytes; never appended to.
+_EMPTY: list[bytes] = []
 
 
 class ServerSentEvent(Struct, frozen=True, gc=False):
@@ -49,8 +59,8 @@ class ServerSentEvent(Struct, frozen=True, gc=False):
             only to be encoded again. Malformed sequences have become U+FFFD.
         event: The event's type, ``"message"`` if the stream named none.
         id: The last event id in force, ``""`` if there was none.
-        was_malformed: Whether anything in the data became U+FFFD.
-        was_bare: Whether some of the data stood on a line without ``data:``.
+        was_malformed: True if anything in the data became U+FFFD.
+        was_bare: True if some of the data stood on a line without ``data:``.
     """
 
     data: bytes
@@ -61,15 +71,15 @@ class ServerSentEvent(Struct, frozen=True, gc=False):
 
 
 class SSEDecoder:
-    """Turns reads of an event stream into events.
+    """Decoder that turns reads of an event stream into events.
 
     Args:
         max_event_bytes: Bound on one event's data and on one line, field names included.
-        event_fields: Names of fields outside the standard that stand for an event of that type, with the value as
-            its data; a standard parser ignores such lines.
-        bare_events: Types of events that count without a data line too; a standard parser drops them.
-        bare_objects: Whether a line that begins with a brace counts as data, which a standard parser ignores too, and
-            is an event of its own if it also ends with one.
+        event_fields: Names of fields outside the standard. A line with such a field is the data of an event whose type
+            is that name; a standard parser ignores the line.
+        bare_events: Types of events that are dispatched even without a data line; a standard parser drops them.
+        bare_objects: True to take a line that begins with a brace as data; if it also ends with one, it is a whole
+            event. A standard parser ignores such lines.
 
     See https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
     """
@@ -106,24 +116,35 @@ class SSEDecoder:
     ) -> None:
         if max_event_bytes < 1:
             raise ValueError(f"max_event_bytes must be at least 1, not {max_event_bytes}")
+        # Settings, fixed for the life of the decoder.
         self._max_event_bytes = max_event_bytes
         self._event_fields = _encoded(tuple(event_fields))
         self._bare_events = _encoded(tuple(bare_events))
         self._bare_objects = bare_objects
+        # The event being built took a line without ``data:``.
         self._is_bare = False
+        # Which of the two states of the header; ``_tail`` is empty unless this is True.
         self._ordinary = True
-        self._tail = _NO_PARTS
+        # Beginning of the next event, unread, as parts; and the sum of their lengths.
+        self._tail = _EMPTY
         self._tail_bytes = 0
+        # The stream's first three bytes are known, so that no byte order mark can follow.
         self._bom_checked = False
-        self._line = _NO_PARTS
+        # Beginning of an unfinished line, as parts; and the sum of their lengths. Empty while ordinary.
+        self._line = _EMPTY
         self._line_bytes = 0
+        # The last read ended with CR: an LF at the start of the next belongs to the same line end.
         self._skip_lf = False
-        self._data_lines = _NO_PARTS
+        # The "data buffer" and "event type buffer" of the standard; the bytes include field names, for the bound.
+        self._data_lines = _EMPTY
         self._data_bytes = 0
         self._event_type = b""
+        # The standard's two ids: what the last ``id`` field said, and what held when the last event ended.
         self._id_buffer = ""
         self._last_event_id = ""
+        # The last valid ``retry`` field; None if there was none.
         self._retry_ms: int | None = None
+        # The error of the bound that was exceeded; every later read raises it again.
         self._refused: StreamTooLargeError | None = None
 
     @property
@@ -152,10 +173,10 @@ class SSEDecoder:
         return [_event(payload, "message", self._last_event_id) for payload in payloads]
 
     def feed_ordinary(self, data: bytes) -> list[bytes] | None:
-        """The data of each event, if *data* is ordinary; else None, with nothing consumed: then call ``feed``.
+        """Return the payload of each event that *data* completes if all are one-line events; else None.
 
-        This is ``feed`` without event objects and without the check for malformed UTF-8, for a caller who
-        decodes at once with a decoder that checks it.
+        None means that nothing was consumed: call ``feed`` with the same data. This is ``feed`` without event objects
+        and without the check for malformed UTF-8, for callers whose own decoder checks it.
         """
         size = self._tail_bytes + len(data)
         if not self._ordinary or _CR in data or size > self._max_event_bytes:
@@ -174,19 +195,19 @@ class SSEDecoder:
                 return None
             self._tail, self._tail_bytes = [rest], len(rest)
         elif self._tail:
-            self._tail, self._tail_bytes = _NO_PARTS, 0
+            self._tail, self._tail_bytes = _EMPTY, 0
         if payloads:
             self._bom_checked = True
         return payloads
 
     def sole_payload(self, data: bytes) -> bytes | None:
-        """The data of the one ordinary event that *data* is, all that many a server sends at a time; else None.
+        """Return the payload if *data* is exactly one plain event, the commonest read; else None.
 
-        None means that nothing was consumed. There must have been an event before; and as with ``feed_ordinary``, the
-        caller is to find malformed UTF-8.
+        None means that nothing was consumed. Call it only after a first event, since a byte order mark is not looked
+        for; as with ``feed_ordinary``, the caller checks for malformed UTF-8.
         """
-        # What is large is left to others: it would be copied here, for nothing where there are several events. On
-        # CPython 3.11 two calls of ``partition`` cost half of ``find``, ``startswith`` and ``endswith``.
+        # ``partition`` copies: large reads are left to ``feed_ordinary``, or a read of many events would be copied in
+        # vain. On CPython 3.11 two calls of it cost half of ``find``, ``startswith`` and ``endswith``.
         if len(data) > _MAX_SOLE_BYTES:
             return None
         line, _, rest = data.partition(b"\n")
@@ -196,28 +217,33 @@ class SSEDecoder:
         return payload if name == b"data" else None
 
     def feed_alike(self, data: bytes, take: Callable[[bytes], list[T] | None]) -> list[T] | None:
-        """What *take* makes of all events that *data* completes; None, with nothing consumed, if it makes None of them.
+        """Pass all complete events in *data* to *take*; consume them only if it accepts them.
 
         Args:
             data: As for ``feed``.
-            take: Given what may be whole events, it must return None unless all are ordinary ones without CR.
+            take: Called with bytes that end at a blank line. It returns None, to refuse, unless they are nothing but
+                one-line events without CR.
+
+        Returns:
+            The list that *take* returned; None, with nothing consumed, if it refused or was not asked.
         """
         size = self._tail_bytes + len(data)
         if not self._ordinary or size > self._max_event_bytes:
             return None
         if self._tail:
             data = b"".join((*self._tail, data))
+        # Without a blank line, ``end`` is 1: then *take* refuses that one byte, if it is asked at all.
         end = data.rfind(b"\n\n") + 2
         rest = data[end:]
         if _CR in rest or not _begins_ordinary(rest) or (taken := take(data[:end])) is None:
             return None
-        self._tail, self._tail_bytes = ([rest], len(rest)) if rest else (_NO_PARTS, 0)
+        self._tail, self._tail_bytes = ([rest], len(rest)) if rest else (_EMPTY, 0)
         return taken
 
     def take_unterminated(self) -> list[ServerSentEvent]:
-        """The event that lacked its blank line when the stream ended, and what else was not dispatched.
+        """Return the event that still lacked its blank line when the stream ended; feed nothing afterwards.
 
-        The standard drops it; a caller who can see for himself that its data is whole may want it. Ends the stream.
+        The standard drops this event; use it only if its data is whole.
         """
         if self._refused is not None or not (self._tail or self._line or self._data_lines):
             return []
@@ -230,7 +256,7 @@ class SSEDecoder:
             raise self._refused.with_traceback(None)
         if self._tail:
             data = b"".join((*self._tail, data))
-            self._tail, self._tail_bytes = _NO_PARTS, 0
+            self._tail, self._tail_bytes = _EMPTY, 0
         self._ordinary = False
         maybe_data = self._without_bom(data)
         if maybe_data is None:
@@ -242,7 +268,7 @@ class SSEDecoder:
         return events
 
     def _without_bom(self, data: bytes) -> bytes | None:
-        """*data* less the one byte order mark a stream may begin with; None while that is undecided."""
+        """Return *data* without the byte order mark a stream may begin with; None while too few bytes are there."""
         if self._bom_checked:
             return data
         if len(data) < len(BOM) and BOM.startswith(data):
@@ -253,19 +279,20 @@ class SSEDecoder:
         return data.removeprefix(BOM)
 
     def _complete_lines(self, data: bytes, events: list[ServerSentEvent]) -> Iterable[bytes]:
-        """Each line that *data* ends, without its end (CR, LF or CRLF, across reads too); the rest is kept."""
+        """Yield each line that *data* completes, without its line end (CR, LF or CRLF); keep the unfinished rest."""
         if self._skip_lf and data:
             self._skip_lf = False
             data = data.removeprefix(b"\n")
         if not data:
             return
+        # On bytes, ``splitlines`` splits at CR, LF and CRLF only, which is what the standard asks for.
         lines = data.splitlines()
         last = data[-1:]
         rest = b"" if last in b"\r\n" else lines.pop()
         self._skip_lf = last == b"\r"
         if lines and self._line:
             lines[0] = b"".join((*self._line, lines[0]))
-            self._line, self._line_bytes = _NO_PARTS, 0
+            self._line, self._line_bytes = _EMPTY, 0
         for line in lines:
             self._check_bound(len(line), events)
             yield line
@@ -282,8 +309,8 @@ class SSEDecoder:
         if (self._is_bare or line.startswith(b"{")) and self._bare_objects and self._take_bare(line, events):
             return
         name, _, value = line.partition(b":")
-        if not name:
-            return  # a comment
+        if not name:  # a comment
+            return
         if value[:1] == b" ":
             value = value[1:]
         if name == b"data":
@@ -300,7 +327,7 @@ class SSEDecoder:
             self._add_data(value, len(line))
 
     def _take_bare(self, line: bytes, events: list[ServerSentEvent]) -> bool:
-        """Take *line* as data, unless it is a field that ends an object in several lines; tell whether it was taken."""
+        """Take *line* as data, or end the object of several lines if it is a field; tell whether it was taken."""
         if self._is_bare and line.partition(b":")[0] in (b"data", b"event", b"id"):
             self._dispatch(events)
             return False
@@ -317,25 +344,27 @@ class SSEDecoder:
         self._data_bytes += line_bytes
 
     def _take_retry(self, value: bytes) -> None:
-        # bytes.isdigit() knows ASCII digits only, as the standard asks. A number too long for any clock is ignored.
+        # bytes.isdigit() accepts ASCII digits only, as the standard asks.
         if value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:
             self._retry_ms = int(value)
 
     def _dispatch(self, events: list[ServerSentEvent]) -> None:
+        # The id counts even if the event has no data: the standard sets it first (9.2.6, dispatch, step 1).
         self._last_event_id = self._id_buffer
         if self._data_lines or self._event_type.lower() in self._bare_events:
             event_type = self._event_type.decode("utf-8", "replace") or "message"
             event = _event(b"\n".join(self._data_lines), event_type, self._last_event_id)
             events.append(msgspec.structs.replace(event, was_bare=True) if self._is_bare else event)
             self._is_bare = False
-            self._data_lines, self._data_bytes = _NO_PARTS, 0
+            self._data_lines, self._data_bytes = _EMPTY, 0
         self._event_type = b""
 
     def _check_bound(self, line_bytes: int, events: list[ServerSentEvent]) -> None:
         size = self._data_bytes + line_bytes
         if size <= self._max_event_bytes:
             return
-        self._line = self._data_lines = _NO_PARTS
+        self._line = self._data_lines = _EMPTY
+        # Two errors: the kept one is raised again and again, and must not hold the events of this read for ever.
         message = f"an event of at least {size} bytes arrived, expected no more than {self._max_event_bytes} bytes"
         limit = f"max_event_bytes={self._max_event_bytes}"
         self._refused = StreamTooLargeError(message, limit=limit)
@@ -344,9 +373,10 @@ class SSEDecoder:
     def _become_ordinary_at_boundary(self) -> None:
         if self._data_lines or self._event_type or self._skip_lf or self._id_buffer != self._last_event_id:
             return
+        # The unfinished line is the beginning of the next event, which the fast way may turn out to be able to read.
         self._ordinary = True
         self._tail, self._tail_bytes = self._line, self._line_bytes
-        self._line, self._line_bytes = _NO_PARTS, 0
+        self._line, self._line_bytes = _EMPTY, 0
 
 
 @functools.lru_cache(maxsize=64)
@@ -355,7 +385,7 @@ def _encoded(names: tuple[str, ...]) -> tuple[bytes, ...]:
 
 
 def _begins_ordinary(rest: bytes) -> bool:
-    """Whether *rest* is the beginning of a one-line ``data: `` event, so that reading it can wait."""
+    """Tell whether *rest* is the beginning of a one-line ``data: `` event, so that reading it can wait."""
     return _ORDINARY_START.startswith(rest) or (rest.startswith(_ORDINARY_START) and b"\n" not in rest[:-1])
 
 
@@ -365,7 +395,7 @@ def _event(raw: bytes, event_type: str, event_id: str) -> ServerSentEvent:
 
 
 def as_utf8(data: bytes) -> bytes:
-    """*data* itself if it is valid UTF-8, else a copy in which each malformed sequence is U+FFFD."""
+    """Return *data* itself if it is valid UTF-8, else a copy in which each malformed sequence is U+FFFD."""
     if data.isascii():
         return data
     try:

@@ -15,25 +15,25 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, Protocol, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 
 from opeai_async._core.call.http import Request, ResponseHead
 from opeai_async._core.call.named_waits import parse_should_retry
-from opeai_async._core.call.prepare import PreparedCall
+from opeai_async._core.call.prepare import Asked, PreparedCall
 from opeai_async._core.call.redact import Secret, masked_values, redact, scrub
-from opeai_async._core.call.retry import Cause, Failure, RetryBudget
+from opeai_async._core.call.retry import Cause, Failure, RetryBudget, no_budget, too_long_a_wait
 from opeai_async._core.call.settings import IDEMPOTENCY_HEADER
-from opeai_async._core.decode.body_kind import invalid_response
+from opeai_async._core.decode.body_kind import not_followed
 from opeai_async._core.decode.parser import StreamParser
 from opeai_async._core.dialect.api_errors import status_error
-from opeai_async._io import observe as log
-from opeai_async._io.gate import Gate, Gates, Leave, Place
+from opeai_async._io.gate import Gate, Gates, Leave, NoTurn, Place
+from opeai_async._io.keys import CallKey
 from opeai_async._io.loops import running_loop
+from opeai_async._io.observe.call import BodyWaits, Watch, begin, counts_only
+from opeai_async._io.observe.observers import Observers
 from opeai_async._io.patience import Patience, Pauses
 from opeai_async._io.reader import BodyReader, ReadExpired
-from opeai_async._io.reasons import NoTurn, no_budget, too_long_a_wait
 from opeai_async._io.transport import (
     BodyError,
     HeldError,
@@ -47,18 +47,23 @@ from opeai_async.errors import (
     APIConnectionError,
     APIStatusError,
     APITimeoutError,
+    ConfigurationError,
     InvalidResponseError,
     OpeAIError,
+    PoolTimeoutError,
     QuotaExceededError,
     StreamError,
 )
 from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.completion import ChatCompletion
 from opeai_async.types.meta import AttemptRecord, ContinuedRecord, ResponseMeta, StreamTiming
+from opeai_async.types.options import AskForKey
+from opeai_async.types.records import CallOutcome, CallRecord
 
 MAX_ERROR_BODY_BYTES = 64 * 1024
 ERROR_BODY_S = 10.0
 ATTEMPT_HEADER = "X-Opeai-Attempt"
+UNAUTHORIZED = 401
 _NO_HEADERS: dict[str, str] = {}
 
 
@@ -94,16 +99,20 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
         pauses: Where it does so, for the client's end to cut it short.
         gates: Where calls stand in line for a server that has asked to wait.
         pool: The client's endpoints, where it has several.
+        observers: Who listens to all of them.
+        ask_for_key: Gives the key of each attempt; None if each request has it already, which is *secret*.
     """
 
     transport: Transport
-    secret: Secret
+    secret: Secret | None
     budget: RetryBudget
     jitter: Callable[[], float] = random.random
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     pauses: Pauses = msgspec.field(default_factory=Pauses)
     gates: Gates = msgspec.field(default_factory=Gates)
     pool: object = None  # of a floor above
+    observers: Observers = msgspec.field(default_factory=Observers)
+    ask_for_key: AskForKey | None = None
 
 
 class Failed(NamedTuple):
@@ -127,9 +136,11 @@ class Exchange:
     continued: Sequence[ContinuedRecord] = ()
 
     __slots__ = (
+        "_asked",
         "_attempts",
         "_call_id",
         "_delay_s",
+        "_key",
         "_limits",
         "_named_s",
         "_place",
@@ -140,8 +151,10 @@ class Exchange:
         "_resume_at",
         "_spent",
         "_uncounted",
+        "_watch",
         "_wiring",
         "loop",
+        "observers",
         "started_at",
     )
 
@@ -150,11 +163,15 @@ class Exchange:
         self._request = call.request
         self._limits = call.limits
         self._policy = call.policy
+        self._asked: Asked | None = call.asked
+        self.observers: Observers = wiring.observers
+        self._watch: Watch | None = None
         self._call_id: str = os.urandom(16).hex()
         self._attempts: list[AttemptRecord] = []
         self._delay_s = 0.0
         self._resume_at: float | None = None
         self._spent = 0
+        self._key = None if wiring.ask_for_key is None else CallKey(wiring.ask_for_key)
         self._place: Place | None = None  # in the line, once there was one
         self._refusal: OpeAIError | None = None  # what is raised if its end cannot be waited for
         self._refused_at: float | None = None
@@ -162,6 +179,17 @@ class Exchange:
         self._uncounted = 0  # attempts after which the server has named a wait
         self.loop = running_loop()
         self.started_at: float = self.loop.time()
+
+    def begin(self, run_id: str | None = None) -> None:
+        """Tell those who listen that the call begins, as a round of the run *run_id*; first, and once."""
+        asked, self._asked = self._asked, None  # it holds the prompt
+        if asked is not None:
+            self._watch = begin(self.observers, asked, self._request, self._call_id, run_id)
+
+    @property
+    def call_id(self) -> str:
+        """Names the call; it is the same for all of its attempts."""
+        return self._call_id
 
     async def open(self) -> BodyReader:
         """An open response with a status below 300.
@@ -183,6 +211,8 @@ class Exchange:
             self._refusal = None
             if isinstance(result, BodyReader):
                 return result
+            if self._key is not None and result.status == UNAUTHORIZED and await self._key.is_renewed():
+                continue
             await self._wait_or_raise(result.error, result.failure)
 
     def _aim(self) -> None:
@@ -236,35 +266,71 @@ class Exchange:
             scrub(error, key)
         return error
 
-    def log_end(
+    @property
+    def watch(self) -> Watch | None:
+        """Who is told what becomes of the call; None if nobody listens."""
+        return self._watch
+
+    def ended(
         self,
-        outcome: str,
-        error: OpeAIError | None,
+        outcome: CallOutcome,
+        error: str | None,
         reader: BodyReader | None,
         *,
         timing: StreamTiming,
-        events: int = 0,
+        answer: ChatCompletion,
+        finish_reasons: tuple[str, ...] = (),
+        first_chunk_at: float | None = None,
+        chunks: int = 0,
         quirks: tuple[str, ...] = (),
+        completion: ChatCompletion | None = None,
     ) -> None:
-        """Write the line for the end of the answer that *reader* brought, if any."""
-        if not log.is_on():
+        """Tell those who listen that the call is over; once.
+
+        Args:
+            outcome: How it ended.
+            error: Name of the error's class, where it ended in one.
+            reader: What brought the answer, if anything did.
+            timing: When what came.
+            answer: The answer's envelope: id, model, usage; its choices are not looked at.
+            finish_reasons: One per choice.
+            first_chunk_at: When a stream brought its first chunk, in loop time.
+            chunks: How many it has handed out.
+            quirks: Names of the rules that were needed.
+            completion: The whole answer, for those who ask for it.
+        """
+        watch, self._watch = self._watch, None
+        if watch is None:
             return
-        log.quirks_met(self._request, quirks)
-        log.answer_ended(
-            self._request,
-            outcome,
-            error,
-            status=None if reader is None else reader.head.status,
-            request_id=None if reader is None else self._without_key(reader.head.request_id),
-            attempts=len(self._attempts),
-            bytes_read=0 if reader is None else reader.bytes_read,
-            events=events,
+        now = self.loop.time()
+        body = BodyWaits() if reader is None else BodyWaits(reader.opened_at, *reader.waited_s(now))
+        told = self._without_key  # a server may echo the key wherever it likes
+        record = CallRecord(
+            call=watch.call,
+            outcome=outcome,
+            error=error,
+            status_code=None if reader is None else reader.head.status,
+            request_id=None if reader is None else told(reader.head.request_id),
+            response_id=told(answer.id) or None,
+            response_model=told(answer.model) or None,
+            service_tier=told(answer.service_tier),
+            system_fingerprint=told(answer.system_fingerprint),
+            finish_reasons=tuple(told(reason) or "" for reason in finish_reasons),
+            usage=counts_only(answer.usage),
             timing=timing,
+            first_chunk_s=None if first_chunk_at is None else first_chunk_at - self.started_at,
+            waits=watch.waits(self._attempts, body, now),
+            duration_s=now - self.started_at,
+            attempts=tuple(self._attempts),
+            quirks=quirks,
+            chunks=chunks,
+            bytes_read=0 if reader is None else reader.bytes_read,
         )
+        watch.ended(record, completion)
 
-    # --- what another endpoint could do, where there is one; see policies/routed.py ---------------------------------
+    # --- what another endpoint could do, where there is one; see endpoints/routed.py ---------------------------------
 
-    def watch(self, parser: StreamParser[ChunkT], reader: BodyReader) -> ReadsChunks[ChunkT]:
+    def watched(self, parser: StreamParser[ChunkT], reader: BodyReader) -> ReadsChunks[ChunkT]:
         """Return what reads the chunks of *reader*: *parser*, or what keeps an eye on it."""
         return parser
 
@@ -301,20 +367,24 @@ class Exchange:
             result = sent if isinstance(sent, Failed) else await self._checked(sent)
         except asyncio.CancelledError:
             self._attempts.append(record := self._record(begun_at, error="CancelledError"))
-            self._log_attempt(record)
+            self._tell_attempt(record)
             raise
         if isinstance(result, Failed):
             record = self._record(begun_at, result.status, type(result.error).__name__)
         else:
             record = self._record(begun_at, result.head.status)
         self._attempts.append(record)
-        self._log_attempt(record, result)
+        self._tell_attempt(record, result)
         return result
 
-    def _log_attempt(self, record: AttemptRecord, result: BodyReader | Failed | None = None) -> None:
-        if log.is_on():
-            answer = result.error if isinstance(result, Failed) else result and result.head
-            log.attempt_ended(self._request, record, self._without_key(getattr(answer, "request_id", None)))
+    def _tell_attempt(self, record: AttemptRecord, result: BodyReader | Failed | None = None) -> None:
+        if self._watch is None:
+            return
+        answer = result.error if isinstance(result, Failed) else result and result.head
+        slot_s = result.slot_s if isinstance(result, BodyReader) else 0.0
+        if isinstance(answer, PoolTimeoutError):
+            slot_s = record.elapsed_s
+        self._watch.attempt_ended(record, self._without_key(getattr(answer, "request_id", None)), slot_s)
 
     def _record(self, begun_at: float, status: int | None = None, error: str | None = None) -> AttemptRecord:
         delay_s, self._delay_s = self._delay_s, 0.0
@@ -328,7 +398,8 @@ class Exchange:
 
     @property
     def _keys(self) -> set[str]:
-        return {self._wiring.secret.reveal(), *self._request.secrets}
+        secret = self._wiring.secret
+        return {*self._request.secrets} if secret is None else {secret.reveal(), *self._request.secrets}
 
     def _without_key(self, text: str | None) -> str | None:
         return None if text is None else redact(text, *self._keys)
@@ -342,6 +413,9 @@ class Exchange:
         request = self._numbered(head_s if head_s < total_left_s else math.inf)
         try:
             with Patience(min(total_left_s, waits_s)):
+                if self._key is not None:
+                    request = await self._key.keyed(request)
+                    self._request = msgspec.structs.replace(self._request, secrets=request.secrets)
                 return await transport.send(request, connect_s=limits.connect_s, pool_s=limits.pool_s)
         except TimeoutError:
             if waits_s < total_left_s:
@@ -349,6 +423,8 @@ class Exchange:
                 return Failed(late.error, Failure(late.cause))
             message = f"no response within {limits.total_s:g} s (total_s={limits.total_s:g})"
             return Failed(APITimeoutError(message, phase="total", timeout_s=limits.total_s), Failure(Cause.FINAL))
+        except ConfigurationError as exc:  # of the function that gives the key
+            return Failed(exc, Failure(Cause.FINAL))
         except SendError as exc:
             return Failed(exc.error, Failure(exc.cause))
 
@@ -356,6 +432,8 @@ class Exchange:
         """The request of the next attempt."""
         headers = {**self._request.headers, ATTEMPT_HEADER: str(len(self._attempts) + 1)}
         headers.setdefault(IDEMPOTENCY_HEADER, self._call_id)
+        if self._watch is not None:
+            headers = {**self._watch.attempt_started(len(self._attempts) + 1, self._delay_s, headers)}
         return msgspec.structs.replace(self._request, headers=headers, head_s=head_s, is_held=self._is_held)
 
     def _reader(self, response: Response) -> BodyReader:
@@ -373,7 +451,7 @@ class Exchange:
             return reader
         if head.status < 400:
             reader.abort()  # told at once: the body has nothing to say, and may never come
-            return Failed(_not_followed(head), Failure(Cause.FINAL), head.status)
+            return Failed(not_followed(head), Failure(Cause.FINAL), head.status)
         body = await _error_body(reader)
         refusal = status_error(head, body, now=time.time())
         failure = Failure(
@@ -403,8 +481,8 @@ class Exchange:
             error.add_note(f"not retried: waiting {delay_s:.1f} s would pass total_s={self._limits.total_s:g}")
             raise self.final(error)
         self._spend_or_raise(error, failure)
-        if log.is_on():
-            log.will_retry(self._request, error, len(self._attempts) + 1, delay_s)
+        if self._watch is not None:
+            self._watch.retry_scheduled(error, len(self._attempts) + 1, delay_s)
         if gate is not None:
             self._uncounted += 1
             self._refusal, self._refused_at = error, now
@@ -441,8 +519,8 @@ class Exchange:
             reply_s=self._attempts[-1].elapsed_s,
             jitter=self._wiring.jitter(),
         )
-        if begins and log.is_on():
-            log.pause_begun(self._request, error, gate.throttle.paused_for_s(now))
+        if begins and self._watch is not None:
+            self._watch.pause_begun(error, gate.throttle.paused_for_s(now))
         return gate
 
     async def _take_turn(self, gate: Gate) -> None:
@@ -509,25 +587,3 @@ async def _error_body(reader: BodyReader) -> bytes:
         else:
             reader.abort()
     return bytes(body[:MAX_ERROR_BODY_BYTES])
-
-
-def _netloc(location: str) -> str:
-    try:
-        return urlsplit(location).netloc
-    except ValueError:  # it is malformed
-        return ""
-
-
-def _not_followed(head: ResponseHead) -> InvalidResponseError:
-    location = head.headers.get("location", "")
-    if not location:
-        return invalid_response(head, b"", "expected an answer")
-    host = _netloc(location).rpartition("@")[2] or head.host
-    return InvalidResponseError(
-        f"HTTP {head.status} from {head.host}: a redirect to {host!r} was not followed",
-        status_code=head.status,
-        content_type=head.content_type,
-        excerpt="",
-        request_id=head.request_id,
-        hint="set base_url to where the API really is; the prompt and the key are not sent to another place",
-    )

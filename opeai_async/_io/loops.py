@@ -1,4 +1,8 @@
-"""Call into other event loops, and keep tasks alive."""
+"""The event loop: find the running one, call into another one, and keep its tasks alive.
+
+An object that is dropped is finalized in any thread, also after its loop was closed, so its cleaning up cannot simply
+be called: it goes through `on_loop`.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,10 @@ from opeai_async.errors import ConfigurationError
 
 
 def running_loop() -> asyncio.AbstractEventLoop:
-    """Return the running event loop of asyncio, of whichever make.
+    """Return the running event loop of asyncio, uvloop or another implementation of it.
 
     Raises:
-        ConfigurationError: If there is none here, as under trio.
+        ConfigurationError: If no such loop is running here, as under trio.
     """
     try:
         return asyncio.get_running_loop()
@@ -34,12 +38,13 @@ def _no_loop() -> ConfigurationError:
 
 def _is_trio_running() -> bool:
     """Tell whether this is called in a task of trio, which is never imported here."""
+    # A program that runs trio has imported it.
     trio = sys.modules.get("trio")
     return trio is not None and trio.lowlevel.in_trio_run()
 
 
 def on_loop(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:
-    """Call *act* on *loop*: now, if that is running here or closed for good; else as soon as it gets round to it."""
+    """Call *act* on *loop*: at once if it runs here or is closed, else through ``call_soon_threadsafe``."""
     if not loop.is_closed() and not is_running_here(loop):
         try:
             loop.call_soon_threadsafe(act)
@@ -51,18 +56,19 @@ def on_loop(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:
 
 
 def is_running_here(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether the caller is a task or a callback of *loop*."""
+    """Tell whether the caller is a task or a callback of *loop*."""
     try:
         return asyncio.get_running_loop() is loop
     except RuntimeError:
         return False
 
 
+# Shared by all loops of the process; a task leaves it by its own callback.
 _tasks: set[asyncio.Task[None]] = set()
 
 
 def hold(task: asyncio.Task[None]) -> asyncio.Task[None]:
-    """*task*, which goes on however few hold it: an event loop holds its tasks weakly."""
+    """Keep a strong reference to *task* until it is done, and return it; a loop holds only weak ones."""
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
     return task

@@ -1,4 +1,10 @@
-"""Blocks of code that can be ended from outside, at once or after a time.
+"""Blocks of code that another part of the program ends: at once, or when a time is over.
+
+========================  ================================================================================
+``with Cut() as cut``     ``cut.now()`` ends the block quietly
+``with Patience(s)``      the block raises TimeoutError after *s* seconds, or at ``patience.now()``
+`Pauses`                  the waits between attempts of a client, each in a `Cut`, which its end cuts short
+========================  ================================================================================
 
 ``asyncio.timeout`` and ``anyio.CancelScope`` do the same; these cost a half and a third, which counts where every
 request passes through three of them, and ``Patience`` measures what they do not: where something holds the loop up,
@@ -26,10 +32,10 @@ TURNS = 4
 
 
 class _Block:
-    """A block of code that ``now()`` ends; a cancellation by others goes on through it.
+    """A block of code that ``now()`` ends; it lets a cancellation by others pass.
 
     Attributes:
-        was_cut: Whether ``now`` was called.
+        was_cut: True once ``now`` has ended it.
     """
 
     __slots__ = ("_cancelling", "_task", "was_cut")
@@ -51,13 +57,14 @@ class _Block:
 
     def _left_by_cut(self, exc: BaseException | None) -> bool:
         task, self._task = self._task, None
+        # As asyncio.timeout does: with a cancellation from outside on top of ours, the count stays higher.
         if not self.was_cut or task is None:
             return False
         return task.uncancel() <= self._cancelling and isinstance(exc, asyncio.CancelledError)
 
 
 class Cut(_Block):
-    """``with Cut() as cut:`` runs a block that ``cut.now()`` ends quietly."""
+    """A block that ``now()`` ends quietly: ``with Cut() as cut:``."""
 
     __slots__ = ()
 
@@ -68,12 +75,12 @@ class Cut(_Block):
 
 
 class Patience(_Block):
-    """``with Patience(seconds) as patience:`` runs a block that raises ``TimeoutError`` when they are over.
+    """A block that raises ``TimeoutError`` when *limit_s* seconds are over, or ``now()`` is called.
 
-    So it does when ``patience.now()`` is called. ``math.inf`` is no limit.
+    ``math.inf`` stands for no limit, until ``begin`` sets one.
 
     Attributes:
-        is_over: Whether it was the limit.
+        is_over: True if the limit ended it, and not ``now()``.
     """
 
     __slots__ = ("_given_s", "_limit_s", "_timer", "is_over")
@@ -81,6 +88,7 @@ class Patience(_Block):
     def __init__(self, limit_s: float = math.inf) -> None:
         super().__init__()
         self._limit_s = limit_s
+        # How many seconds were given back because the timer came late; together no more than the limit.
         self._given_s = 0.0
         self.is_over = False
         self._timer: asyncio.Handle | None = None
@@ -92,7 +100,7 @@ class Patience(_Block):
         return self
 
     def begin(self, limit_s: float) -> None:
-        """Count from now, in place of what was counted so far."""
+        """Set a new limit, counted from now."""
         self._limit_s = limit_s
         self._stop()
         if limit_s < math.inf:
@@ -133,7 +141,7 @@ class Patience(_Block):
 
 
 class Pauses:
-    """The waits between attempts of a client's calls, which its end cuts short."""
+    """The waits between the attempts of a client's calls; the end of the client cuts them short."""
 
     def __init__(self) -> None:
         self._cuts: dict[Cut, asyncio.AbstractEventLoop] = {}
@@ -148,7 +156,7 @@ class Pauses:
                 del self._cuts[cut]
 
     def end(self) -> None:
-        """Cut short those of the running loop."""
+        """Cut short the waits of the running loop."""
         if not self._cuts:
             return
         here = running_loop()

@@ -1,7 +1,13 @@
-"""The seam between what is sent and how: everything above works on these two protocols.
+"""The seam to the network: the protocols `Transport` and `Response`, and the errors that cross it.
 
-A transport sends one request once. It knows HTTP and its library's traps, but no retries, no JSON, no SSE. Its failures
-are ``SendError``, with the error for the user and what a retry may conclude, and ``BodyError`` once a body has begun.
+A transport sends one request once. It knows HTTP and the traps of its library, and nothing of retries, JSON or SSE,
+which all lie above the seam. So another library, or a script in place of a server, needs these five methods only::
+
+    send  -> a Response,  or SendError (no response came), or HeldError (not sent, because the caller must wait)
+    wait, read_nowait -> bytes, b"" at the end,  or BodyError once the body has begun
+    release or abort  -> the end, exactly one of them counts
+
+Reading is split into ``wait`` and ``read_nowait``, so that a read that finds bytes costs a call and no coroutine.
 """
 
 from __future__ import annotations
@@ -19,8 +25,8 @@ class SendError(Exception):
     """No response came.
 
     Attributes:
-        error: What the user sees.
-        cause: What a retry may conclude.
+        error: The error that the user sees.
+        cause: What a retry may conclude from it.
     """
 
     def __init__(self, error: OpeAIError, cause: Cause) -> None:
@@ -46,7 +52,7 @@ class BodyError(Exception):
 
 
 class Response(Protocol):
-    """An open response. Whoever holds it must end it, by ``release`` or ``abort``."""
+    """An open response. Its holder must end it, by ``release`` or ``abort``."""
 
     @property
     def head(self) -> ResponseHead:
@@ -54,7 +60,7 @@ class Response(Protocol):
         ...
 
     def read_nowait(self) -> bytes | None:
-        """All that has arrived and was not read yet; ``b""`` at the end of the body, None if there is nothing yet.
+        """Return all that has arrived since the last read; ``b""`` at the end, None if there is nothing yet.
 
         Raises:
             BodyError: If the body broke off, or ``abort`` was called; not before all that arrived has been read.
@@ -62,9 +68,10 @@ class Response(Protocol):
         ...
 
     def wait(self) -> Awaitable[object] | None:
-        """What to await until ``read_nowait`` has anything to say but None; None if it has.
+        """Return what to await until ``read_nowait`` may return bytes or the end, or raise; None if it would at once.
 
-        It raises nothing, and may come back in vain. One task awaits it at a time; cancelling that loses nothing.
+        The awaitable raises nothing, and may be done although there is nothing yet. One task awaits it at a time; a
+        cancelled wait loses nothing.
         """
         ...
 
@@ -82,11 +89,11 @@ class Response(Protocol):
 
 
 class Transport(Protocol):
-    """Sends requests."""
+    """A sender of requests, each once, over connections that it keeps."""
 
     @property
     def keeps_limits(self) -> bool:
-        """Whether the limits of ``send`` can be relied upon; if not, whoever calls has a clock for the sum of them."""
+        """True if ``send`` keeps its limits; if False, the caller has a clock for the sum of them."""
         ...
 
     async def send(self, request: Request, *, connect_s: float, pool_s: float) -> Response:
@@ -107,13 +114,15 @@ class Transport(Protocol):
 
 
 def headers_timeout(limit_s: float) -> SendError:
-    """The failure of a server that has taken the request, and sends no head."""
+    """Return the failure of a server that has taken the request and sent no head within *limit_s* seconds."""
     message = f"no response within {limit_s:g} s (response_headers_s={limit_s:g})"
     return SendError(APITimeoutError(message, phase="response_headers", timeout_s=limit_s), Cause.FINAL)
 
 
 def has_ambiguous_length(head: ResponseHead) -> bool:
-    """Whether the end of the body is in doubt (RFC 9112 6.3): the next bytes might be taken for another's answer."""
+    """Tell whether the end of the body is in doubt (RFC 9112 6.3)."""
+    # Where it is, bytes of this answer might be taken for the next one, so its connection must not be reused.
+    # Repeated headers come joined by a comma; equal lengths are as good as one (RFC 9110 8.6).
     length = head.headers.get("content-length")
     if length is None:
         return False

@@ -1,4 +1,4 @@
-"""The end of a service: open answers may finish for a while, and those that go on get a last frame.
+"""The end of a service: open answers may finish for a while, and those that are not done then get a last frame.
 
 A server that is asked to end (SIGTERM) closes its websockets at once, or waits for event streams until it loses its
 patience, and cuts them. Only then does it end the application, so an application that closes its client there comes too
@@ -28,11 +28,11 @@ _POLL_S = 0.02
 
 
 class Drainable(Protocol):
-    """A client, as far as its end goes."""
+    """A client that can be drained."""
 
     @property
     def open_answers(self) -> int:
-        """How many answers are being received."""
+        """The number of answers that are being received."""
         ...
 
     async def aclose(self) -> None:
@@ -41,17 +41,20 @@ class Drainable(Protocol):
 
 
 class _Sender(Protocol):
-    """What sends an answer to a client of ours."""
+    """A relay or an event stream, which sends an answer to a client of the service."""
 
     @property
-    def loop(self) -> asyncio.AbstractEventLoop | None: ...
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop in which it sends; None if it has not begun."""
+        ...
 
 
+# Weak, because a framework may drop an event stream without closing it.
 _senders: weakref.WeakSet[_Sender] = weakref.WeakSet()
 
 
 def began(sender: _Sender) -> None:
-    """Remember that *sender* sends an answer, until it has `ended` or is dropped."""
+    """Count *sender* among those that send an answer, until `ended` or until it is dropped."""
     _senders.add(sender)
 
 
@@ -61,14 +64,14 @@ def ended(sender: _Sender) -> None:
 
 
 async def drain(*clients: Drainable, wait: float = WAIT_S) -> None:
-    """Let open answers end, for *wait* seconds; then close *clients*: what has not ended ends with an ``error`` frame.
+    """Wait up to *wait* seconds for open answers to end, then close *clients*; the rest end with an ``error`` frame.
 
     Calls that begin meanwhile are served. Afterwards the clients are closed, and the last frames have been handed to
-    the server, unless one of its clients does not read: that is waited for only a second.
+    the server; a browser that does not read is waited for only a second.
 
     Args:
-        clients: All those of this event loop whose answers are to end.
-        wait: Seconds for which open answers may go on; 0 ends them now.
+        clients: All clients of this event loop whose answers are to end.
+        wait: Seconds that open answers have left; 0 ends them now.
 
     Raises:
         ConfigurationError: If *wait* is negative.
@@ -98,7 +101,7 @@ async def drain_on_sigterm(*clients: Drainable, wait: float = WAIT_S) -> AsyncGe
 
     Args:
         clients: As for `drain`.
-        wait: As for `drain`. The server, and what supervises it, must have patience for a little longer than that.
+        wait: As for `drain`. The server, and what supervises it, must wait a little longer than that.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -115,7 +118,7 @@ class _OnSignal:
     """The handler of SIGTERM, in front of the one that was there.
 
     Attributes:
-        previous: What handled the signal before, as ``signal.getsignal`` tells it.
+        previous: The handler before it, as ``signal.getsignal`` returns it.
     """
 
     def __init__(self, clients: tuple[Drainable, ...], wait: float) -> None:
@@ -126,11 +129,12 @@ class _OnSignal:
         self._draining: asyncio.Task[None] | None = None
 
     def install(self) -> None:
-        """Take the signal from now on."""
+        """Handle the signal from now on."""
         self.previous = signal.signal(signal.SIGTERM, self._handle)
 
     async def remove(self) -> None:
-        """Give the signal back, unless somebody else has taken it meanwhile, and end the draining."""
+        """Restore the handler before, unless another one was installed meanwhile, and end the draining."""
+        # Compared by ==: each access to a method makes another object.
         if signal.getsignal(signal.SIGTERM) == self._handle:
             signal.signal(signal.SIGTERM, self.previous)
         if self._draining is not None and not self._draining.done():
@@ -145,7 +149,7 @@ class _OnSignal:
         if self._draining is None:
             self._draining = self._loop.create_task(self._drain(), name="opeai_async drain")
         else:
-            self._pass_on()  # somebody is in a hurry
+            self._pass_on()  # a second signal means: at once
 
     async def _drain(self) -> None:
         try:
@@ -155,6 +159,7 @@ class _OnSignal:
 
     def _pass_on(self) -> None:
         previous = self.previous
+        # Without a handler in Python, only the system's default ends the process, and only a real signal reaches it.
         if callable(previous):
             previous(signal.SIGTERM, None)
         elif previous == signal.SIG_DFL:

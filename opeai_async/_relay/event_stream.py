@@ -1,11 +1,14 @@
-"""An answer as server-sent events: for browsers as frames, for clients of this API as its own chunks.
+"""An answer as server-sent events: for browsers as frames (`sse`), for clients of this API as chunks (`sse_chunks`).
 
 Both are async iterators of bytes, for whatever a framework takes as a streaming body. The head of the response is sent
-before the first of them, so an answer that fails ends with an event that says so, and not with an exception.
+before the first of them, so an answer that fails ends with an event that says so, and not with an exception::
+
+    feed (frames or chunks) -> read, a task -> EventStream.__anext__ -> framework
+                                  bell: wakes it when the read is done, or a ping is due
 
 A read is a task of its own, because a ping has to go out while it waits, and must not cancel it; that task does not
 know the iterator, so an iterator that is dropped is collected at once, although a read is waiting. However the reader
-goes (``aclose``, a cancelled wait, dropped), the upstream is closed by another task, which no one can cancel.
+leaves (``aclose``, a cancelled wait, dropped), the upstream is closed by another task, which nobody can cancel.
 """
 
 from __future__ import annotations
@@ -55,22 +58,21 @@ def sse(
     window: float = 0.0,
     encode: FrameEncoder = encode_json,
 ) -> EventStream:
-    """The frames of an answer as server-sent events; an async iterator of bytes.
+    """Return the frames of an answer as server-sent events: an async iterator of bytes.
 
     Give it to Starlette's ``StreamingResponse`` or Quart's ``Response``, or write what it yields to aiohttp's
     ``StreamResponse``, with ``SSE_HEADERS``. Each item holds all events that were there. An event's id is the frame's
     offset, so a browser that reconnects says in ``Last-Event-ID`` where it stopped.
 
-    When the reader goes, the upstream is closed: it calls ``aclose``, is cancelled while it waits, or drops this. That
-    is in the hand of the framework: aiohttp notices that a client has gone while nothing is sent only if its runner
-    was made with ``handler_cancellation=True``, and an ASGI server that says it speaks version 2.4 of HTTP may not;
-    then it is noticed at the next event, which may be a ping. Quart ends a response after a minute, unless its
-    ``timeout`` is None.
+    The upstream is closed when the framework stops reading: it calls ``aclose``, cancels a wait, or drops the iterator.
+    The framework decides when: aiohttp sees that a client has gone while nothing is sent only if its runner was made
+    with ``handler_cancellation=True``, and an ASGI server that says it speaks version 2.4 of HTTP may not; then it is
+    seen at the next event, which may be a ping. Quart ends a response after a minute, unless its ``timeout`` is None.
 
     Args:
         source: A stream, open or not, which nobody else may read from now on; a run; or another source of frames.
             Open a stream before, to answer with a status of your own if that fails.
-        ping: Seconds without an event after which a comment is sent, which browsers ignore; None for none.
+        ping: Seconds without an event after which a comment is sent, which browsers ignore; None sends none.
         window: Seconds after an event in which further ones are collected; 0 sends each when it is there.
         encode: Makes the data of a frame's events; an instance of ``UIMessageEncoder``, for one.
 
@@ -91,26 +93,26 @@ def sse_chunks(
     include_usage: bool = False,
     extra: bool = True,
 ) -> EventStream:
-    """The chunks of a stream as the API's own server-sent events, for clients of your gateway; as ``sse`` in all else.
+    """Return the chunks of a stream as the API's own server-sent events, for clients of a gateway; else like ``sse``.
 
     Whatever dialect the upstream speaks, the client gets ``chat.completion.chunk`` objects as the API documents them:
     with id, object, created and model, roles and finish_reasons once per choice, tool calls by position with id and
-    name in their first piece, reasoning as ``reasoning_content``; then ``[DONE]``, if the answer is whole. One that
-    failed or was cut ends with ``{"error": {...}}`` and without ``[DONE]``.
+    name in their first piece, reasoning as ``reasoning_content``; then ``[DONE]``, if the answer is whole. An answer
+    that failed or was cut ends with ``{"error": {...}}`` and without ``[DONE]``.
 
     On one core, an event costs 0.8 us, where decoding its chunk costs 1.6 us; each wake-up costs 40 us beside that, for
     a task that pings do not cancel.
 
     Args:
         stream: Open or not; nobody else may read it from now on.
-        ping: Seconds without an event after which a comment is sent, which clients ignore; None for none.
+        ping: Seconds without an event after which a comment is sent, which clients ignore; None sends none.
         window: Seconds after an event in which further ones are collected; 0 sends each when it is there.
-        model: The name of the model to tell; None for what the upstream says.
-        include_usage: Whether to tell the token counts: what the client's ``stream_options`` asked for.
-        extra: Whether vendor fields go on to the client.
+        model: The name of the model to send; None for the name that the upstream sends.
+        include_usage: True to send the token counts, as the client's ``stream_options`` asked for.
+        extra: False to keep vendor fields from the client.
 
     Raises:
-        ConfigurationError: If *stream* is no stream, or a number is out of range.
+        ConfigurationError: If *stream* is not a stream, or a number is out of range.
     """
     given: object = stream
     if not isinstance(given, ChunkStream):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -127,31 +129,41 @@ def sse_chunks(
 
 
 class EventStream:
-    """Server-sent events as bytes, each item one or more whole events; made by ``sse`` and ``sse_chunks``."""
+    """Server-sent events as bytes, each item one or more whole events; made by ``sse`` and ``sse_chunks``.
+
+    Once it has begun, one read at a time is under way; a ping leaves it waiting, and the next item is its result.
+    """
 
     def __init__(self, feed: Feed, *, ping: float | None, window: float) -> None:
         if not (window >= 0 and (ping is None or ping > 0)):
             raise ConfigurationError(f"ping={ping}, window={window}: expected seconds, 0 only for window")
+        # The source of the bytes; seconds to a ping (None for never); seconds in which events are collected.
         self._feed = feed
         self._ping = ping
         self._window = window
+        # None if it was made outside of a loop, as in a worker thread; ``__anext__`` sets it.
         self._loop = _running_loop()
+        # The read that is under way, or done and not returned; None between two reads.
         self._read: asyncio.Task[bytes] | None = None
+        # Wakes ``_next`` when the read is done or a ping is due.
         self._bell = Bell()
+        # The loop time of the last item; None before the first ``__anext__``.
         self._sent_at: float | None = None
+        # True while a task is in ``__anext__``: a second one is refused.
         self._is_waiting = False
+        # True once the upstream is closed, or is being closed by a task.
         self._is_closed = False
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
-        """The event loop in which it is read; None before."""
+        """The event loop in which it is read; None if that is not known yet."""
         return self._loop
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
-        """The events that are there, or a ping; waits for one of them."""
+        """Wait for events or for the time of a ping, and return them."""
         if self._is_waiting:
             raise ConcurrentReadError("another task is reading these events already")
         self._loop = running_loop()
@@ -172,7 +184,7 @@ class EventStream:
         return data
 
     async def _next(self) -> bytes:
-        """What to send; empty at the end."""
+        """Wait for what to send next, and return it; empty at the end."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         if self._sent_at is None:
@@ -212,6 +224,7 @@ class EventStream:
             on_loop(loop, functools.partial(_close_dropped, loop, self._feed, self._read, self._bell))
 
 
+# An unread task keeps its feed alive, so a dropped iterator has to close both; if its loop is closed, nothing runs.
 def _close_dropped(loop: asyncio.AbstractEventLoop, feed: Feed, read: asyncio.Task[bytes] | None, bell: Bell) -> None:
     if not loop.is_closed():
         _begin_closing(feed, read, bell)

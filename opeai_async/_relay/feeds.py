@@ -1,4 +1,7 @@
-"""The events of one response, each in turn: frames, chunks, pings, and the end."""
+"""The two sources of an `EventStream`, and the bell that wakes it.
+
+A *feed* reads frames or chunks, and returns them as the bytes of whole events; the last ones say how the answer ended.
+"""
 
 from __future__ import annotations
 
@@ -22,19 +25,21 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 class Bell:
-    """Wakes the one who waits for a read, when that is done or when it is time.
+    """An alarm for one waiting task: it rings when a read is done, or when its time has come.
 
-    ``asyncio.wait`` would do, for twice what everything else here costs per event. There is one timer, which is set
-    again only when it rings too early, and not for each wait.
+    The alternative, ``asyncio.wait``, costs twice as much per event as everything else here. There is one timer for all
+    waits, which is set again only when it rings too early.
     """
 
     def __init__(self) -> None:
+        # None while nobody waits.
         self._waiter: asyncio.Future[None] | None = None
+        # Set for the due time of an earlier wait, perhaps; ``_due`` is that of the present one.
         self._timer: asyncio.TimerHandle | None = None
         self._due = math.inf
 
     async def wait(self, read: asyncio.Task[bytes], due: float | None) -> None:
-        """Until *read* is done, or loop time *due* has come."""
+        """Return when *read* is done, or at loop time *due*."""
         if read.done():
             return
         loop = asyncio.get_running_loop()
@@ -47,10 +52,12 @@ class Bell:
             self._waiter = None
 
     def ring(self, _: object = None) -> None:
+        """Wake the waiting task; called when the read is done."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def stop(self) -> None:
+        """Cancel the timer, because nobody will wait again."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -65,24 +72,24 @@ class Bell:
 
 
 class Feed(Protocol):
-    """Where the bytes come from."""
+    """A source of bytes for an `EventStream`."""
 
     @property
     def is_over(self) -> bool:
-        """Whether the last bytes were read."""
+        """True once the last bytes were read."""
         ...
 
     async def read(self) -> bytes:
-        """All events that are there; empty if what came is none."""
+        """Wait for events, and return all that are there; empty if what came makes no event."""
         ...
 
     async def aclose(self) -> None:
-        """Nobody wants to read any more. May be called again."""
+        """Close the upstream, because nobody will read again. May be called again."""
         ...
 
 
 class FrameFeed:
-    """Frames as events."""
+    """A feed of frames: each frame is one event, with its offset as the event's id."""
 
     def __init__(self, source: FrameSource, encode: FrameEncoder) -> None:
         self.is_over = False
@@ -106,7 +113,8 @@ class FrameFeed:
             return []
         messages = encoded if isinstance(encoded, list) else [encoded]
         events = [_event(message) for message in messages]
-        if events:  # whoever has the last of them has the whole frame
+        # The id stands on the last event of the frame: a browser that has seen the id has seen the whole frame.
+        if events:
             events[-1] = b"id: %d\n%b" % (frame.offset, events[-1])
         return events
 
@@ -115,7 +123,7 @@ class FrameFeed:
 
 
 class ChunkFeed:
-    """Chunks as the API's own events."""
+    """A feed of chunks, as the API's own events."""
 
     def __init__(self, stream: ChunkStream[Any], events: ChunkEvents) -> None:
         self.is_over = False
@@ -141,7 +149,7 @@ class ChunkFeed:
         await self._stream.aclose()
 
 
-# What the client is told of an answer that is not whole, although reading it has raised nothing.
+# Errors for the client about an answer that is not whole, although reading it raised nothing.
 _END_ERRORS: dict[Outcome, OpeAIError] = {
     Outcome.TRUNCATED: StreamTruncatedError(TRUNCATED),
     Outcome.CANCELLED: StreamError("the stream was cancelled"),
@@ -149,11 +157,13 @@ _END_ERRORS: dict[Outcome, OpeAIError] = {
 
 
 def _event(message: Message) -> bytes:
-    """An event whose data is *message*."""
+    """Return an event whose data is *message*."""
+    # A lone surrogate, which JSON from a model may hold, has no UTF-8 form.
     if isinstance(message, str):
         data = message.encode("utf-8", "replace")
     else:
         data = message if isinstance(message, bytes) else msgspec.json.encode(message)
+    # WHATWG SSE 9.2.6: a line end in the data ends the field, so each line is a field of its own.
     if b"\n" in data or b"\r" in data:
         data = b"\ndata: ".join(_LINE_END.split(data))
     return b"data: %b\n\n" % data

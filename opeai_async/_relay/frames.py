@@ -1,7 +1,12 @@
-"""An answer as frames: what the relay, server-sent events and sessions read from.
+"""An answer as frames, the form that the relay, server-sent events and sessions read.
 
-A *frame source* gives one reader the frames of one answer, and ends it with exactly one ``done`` or ``error``. A stream
-is made into one by ``StreamFrames``; a subscription to a session is another.
+A *frame source* gives one reader the frames of one answer, and ends it with exactly one ``done`` or ``error``:
+
+==================  ======================================================================
+`StreamFrames`      the frames of one stream
+``RunFrames``       those of a run of tools, over all rounds (``_tools/run_frames.py``)
+``Subscription``    those of a session, from the offset that a reader has seen on
+==================  ======================================================================
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ import msgspec
 
 from opeai_async._core.answer.outcome import Outcome
 from opeai_async._core.frames.framer import Framer
+from opeai_async._io.observe.observers import Observers
 from opeai_async._io.stream.stream import ChunkStream
 from opeai_async._public import claim
 from opeai_async.errors import ConcurrentReadError, ConfigurationError, OpeAIError
@@ -27,7 +33,7 @@ _REASONS: dict[Outcome, DoneReason] = {Outcome.TRUNCATED: "truncated", Outcome.C
 
 
 class AnswerSoFar(Protocol):
-    """What is known of an answer."""
+    """The facts about an answer that are known so far."""
 
     @property
     def completion(self) -> ChatCompletion | None:
@@ -41,12 +47,12 @@ class AnswerSoFar(Protocol):
 
     @property
     def error(self) -> OpeAIError | None:
-        """What ended the answer, where that was an error and it is known here."""
+        """The error that ended the answer; None if there was none, or it is not known here."""
         ...
 
     @property
     def chunks(self) -> int:
-        """How many chunks of a stream were read for it; 0 if it reads no stream."""
+        """The number of chunks that were read for it; 0 if it does not read a stream."""
         ...
 
 
@@ -59,24 +65,24 @@ class FrameSource(AnswerSoFar, Protocol):
         ...
 
     async def read(self) -> list[Frame]:
-        """All frames that are there, at least one; waits for one, and is empty after the last. May be cancelled."""
+        """Wait for a frame, and return all that are there; empty after the last. May be cancelled."""
         ...
 
     def hold(self) -> None:
-        """Nothing is read for a while: what arrives need wake nobody before the next ``read``. A hint."""
+        """Let what arrives wait, without a wake-up, until the next ``read``; a hint, which may do nothing."""
         ...
 
     def stop(self) -> None:
-        """The reader wants no more of the answer: it ends soon, with what there is and ``done``."""
+        """End the answer soon, with what there is and ``done``, because the reader wants no more of it."""
         ...
 
     async def aclose(self) -> None:
-        """The reader has gone. May be called again."""
+        """Stop reading, because the reader has gone. May be called again."""
         ...
 
 
 class Framed(Protocol):
-    """What frames can be made of, such as a run of tools."""
+    """An object that has frames, such as a run of tools."""
 
     def frames(self) -> FrameSource:
         """Return its frames, which are read in place of its events."""
@@ -87,7 +93,7 @@ def frames_of(source: FrameSource | ChunkStream[Any] | Framed) -> FrameSource:
     """Return the frames of *source*.
 
     Raises:
-        ConfigurationError: If it has none, because it was not awaited yet, or is an answer that is complete.
+        ConfigurationError: If it has no frames: it was not awaited yet, is a complete answer, or something else.
     """
     if isinstance(source, ChunkStream):
         return StreamFrames(source)
@@ -108,9 +114,15 @@ def frames_of(source: FrameSource | ChunkStream[Any] | Framed) -> FrameSource:
 
 
 class FrameReader(ABC):
-    """``async for frame in source``, for whatever has a ``read``."""
+    """A base class that adds ``async for frame in source`` to ``read``."""
 
+    # The rest of the last read.
     _held: Iterator[Frame] = iter(())
+
+    @property
+    def observed(self) -> tuple[Observers, str] | None:
+        """The observers of the call that brings the answer, and its name; None if they are not known."""
+        return None
 
     def __aiter__(self) -> Self:
         return self
@@ -125,10 +137,10 @@ class FrameReader(ABC):
 
     @abstractmethod
     async def read(self) -> list[Frame]:
-        """All frames that are there, at least one; waits for one, and is empty after the last."""
+        """Wait for a frame, and return all that are there; empty after the last."""
 
     def hold(self) -> None:  # noqa: B027 - most have nothing to do
-        """Nothing is read for a while, which is all the same to most sources."""
+        """Do nothing: most sources have no transport to hold."""
 
 
 class StreamFrames(FrameReader):
@@ -142,13 +154,15 @@ class StreamFrames(FrameReader):
         self._stream = stream
         self._batches = stream.batches()
         self._framer = Framer()
+        # True after ``stop``: then the last frame says so, and not how the stream ended.
         self._is_stopped = False
+        # True once the last frame was returned.
         self._is_ended = False
         self._chunks = 0
         self._error: OpeAIError | None = None
 
     async def read(self) -> list[Frame]:
-        """All frames that are there, at least one; waits for one, and is empty after the last.
+        """Wait for a frame, and return all that are there; empty after the last.
 
         Raises:
             ConcurrentReadError: If another task is reading the stream.
@@ -182,7 +196,7 @@ class StreamFrames(FrameReader):
         self._stream.hold()
 
     def stop(self) -> None:
-        """Close the upstream; what had come is there, and ``done`` says that it was stopped."""
+        """Close the upstream; the frames end with what had come, and ``done`` says that it was stopped."""
         self._is_stopped = True
         self._stream.cancel()
 
@@ -197,8 +211,13 @@ class StreamFrames(FrameReader):
 
     @property
     def timing(self) -> StreamTiming:
-        """When what came, in seconds from the call."""
+        """The times of the stream's steps, in seconds from the call."""
         return self._stream.timing
+
+    @property
+    def observed(self) -> tuple[Observers, str] | None:
+        """The observers of the stream's call, and its name."""
+        return self._stream.observed
 
     @property
     def usage(self) -> CompletionUsage | None:
@@ -207,12 +226,12 @@ class StreamFrames(FrameReader):
 
     @property
     def error(self) -> OpeAIError | None:
-        """What ended the answer, where that was an error."""
+        """The error that ended the answer; None if there was none."""
         return self._error
 
     @property
     def chunks(self) -> int:
-        """How many chunks were read."""
+        """The number of chunks that were read."""
         return self._chunks
 
     @property
@@ -222,7 +241,7 @@ class StreamFrames(FrameReader):
 
 
 def completion_so_far(stream: ChunkStream[Any]) -> ChatCompletion | None:
-    """The message so far, with what is known of the exchange; None if nothing has come."""
+    """Return the message so far, with its ``meta``; None if nothing has come."""
     snapshot = stream.snapshot
     if not snapshot.choices and snapshot.usage is None:
         return None
@@ -230,14 +249,17 @@ def completion_so_far(stream: ChunkStream[Any]) -> ChatCompletion | None:
 
 
 def ended_by(reason: DoneReason, error: Exception | None, *, is_stopped: bool) -> DoneReason | Exception:
-    """What the last frame tells: *error*, or *reason*; to whoever asked to stop, that it was stopped."""
+    """Return what the last frame says: *error*, else *reason*; "stopped" if the reader asked for the end.
+
+    An answer that ended by itself before the wish to stop reached it keeps its *reason*.
+    """
     if is_stopped:
         return "stopped" if error is not None or reason == "cancelled" else reason
     return error if error is not None else reason
 
 
 def is_last(frame: Frame) -> bool:
-    """Whether *frame* ends its answer."""
+    """Tell whether *frame* ends its answer."""
     return isinstance(frame, (DoneFrame, ErrorFrame))
 
 

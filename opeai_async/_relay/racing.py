@@ -1,8 +1,9 @@
 """Work for a client that may leave before it is done, such as ``create`` in a handler that answers with plain JSON.
 
-No framework ends a handler because its client has left: the handler goes on, and the model is paid for an answer that
-nobody reads. `race` ends the work then. It cancels its own task, as ``asyncio.timeout`` does, and not a task made for
-the work: so a cancellation from outside, and a deadline of asyncio or anyio, reach the work by the usual way.
+Frameworks do not end a handler when its client has left: the handler runs to its end, and the model is paid for an
+answer that nobody reads. `race` ends the work then. It cancels its own task, as ``asyncio.timeout`` does, and not a
+task made for the work: so a cancellation from outside, and a deadline of asyncio or anyio, reach the work by the usual
+way.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from opeai_async.errors import ConfigurationError
 T = TypeVar("T")
 
 Gone: TypeAlias = Callable[[], Awaitable[Any] | bool] | Awaitable[Any]
-"""Tells whether the client has gone; see `race`."""
+"""A function or an awaitable that says when the client has gone; see `race`."""
 
 POLL_S = 0.1
 
@@ -26,22 +27,22 @@ POLL_S = 0.1
 async def race(work: Awaitable[T], gone: Gone, *, poll: float = POLL_S) -> T | None:
     """Await *work*, and end it when the client has gone.
 
-    What is ended is cancelled, so ``create`` closes its connection to the model's server, which stops the bill. If the
-    work is done at the same moment, its result counts.
+    The work is ended by cancelling it, so ``create`` closes its connection to the model's server, which stops the bill.
+    If the work is done at the same moment, its result counts.
 
     Args:
         work: Such as ``client.chat.completions.create(...)``, or any other awaitable.
-        gone: How to know. A function is called until what it returns, or what that gives when it is awaited, says that
-            the client has gone: True, None, the ``http.disconnect`` or ``websocket.disconnect`` of ASGI, a closing
-            message of aiohttp. After False it is called again *poll* seconds later, after any other message at once.
-            Not a function but an awaitable, such as a future, says it by its end.
+        gone: A function or an awaitable. A function is called, and what it returns is awaited if it can be, until the
+            result says that the client has gone: True, None, the ``http.disconnect`` or ``websocket.disconnect`` of
+            ASGI, a closing message of aiohttp. After False it is called again *poll* seconds later, after any other
+            message at once. An awaitable, such as a future, says it by its end.
 
             - Starlette and FastAPI: ``request.is_disconnected`` knows within *poll*, ``request.receive`` within
               milliseconds. Either takes what is left of the request's body, so read that before.
             - aiohttp.web: ``lambda: request.transport is None``, within *poll*. An ``AppRunner`` that was made with
               ``handler_cancellation=True`` cancels the handler within milliseconds, and needs no race.
             - websockets: ``ws.wait_closed``, within milliseconds.
-        poll: Seconds between two questions, more than 0.
+        poll: Seconds between two calls of *gone*, more than 0.
 
     Returns:
         The result of *work*; None if the client has gone, when nobody reads what the handler answers.
@@ -110,7 +111,7 @@ class _Race:
         return None
 
     async def _watch(self) -> None:
-        """Return when the client has gone."""
+        """Wait until the client has gone."""
         gone = self._gone
         if not callable(gone):
             # A future may be somebody else's, who still needs it when the work is done.
@@ -132,7 +133,7 @@ class _Race:
                 await asyncio.sleep(0)  # where many messages have come, the work has its turn too
 
     def _watched(self, watcher: asyncio.Task[None]) -> None:
-        """The client has gone, or the watcher has failed: end the work."""
+        """End the work, because the client has gone or the watcher has failed."""
         if not watcher.cancelled():
             watcher.exception()  # or asyncio would say that nobody has looked at it
         if not self._is_over:
@@ -143,8 +144,9 @@ class _Race:
         """Cancel *watcher*, and return when it has ended, also if this task is cancelled meanwhile.
 
         Raises:
-            asyncio.CancelledError: If it was; asked again and again, as anyio does, it still waits.
+            asyncio.CancelledError: If this task was cancelled; the watcher has ended even then.
         """
+        # anyio cancels again and again until its scope is left, so one wait would not do.
         cancelled: asyncio.CancelledError | None = None
         watcher.cancel()
         while not watcher.done():

@@ -15,6 +15,7 @@ from typing import Any, Self, Unpack
 
 from opeai_async._core.answer.outcome import Outcome
 from opeai_async._io.loops import hold, on_loop
+from opeai_async._io.observe.observers import Observers
 from opeai_async._io.stream.stream import ChunkStream
 from opeai_async._public import claim
 from opeai_async._relay.frames import Framed, FrameReader, FrameSource, frames_of, is_last
@@ -47,7 +48,7 @@ class StreamSession:
     """One answer, many readers. Made by ``StreamSession.start`` and ``StreamSession.attach``.
 
     Attributes:
-        id: Under which it can be attached to. Who knows it can read the answer, and stop it.
+        id: The id to attach to. Anybody who knows it can read the answer, and stop it.
     """
 
     def __init__(self, id: str, log: SessionLog, store: SessionStore, producer: Producer | None = None) -> None:
@@ -67,21 +68,21 @@ class StreamSession:
         keep: float = 300.0,
         max_bytes: int = MAX_BYTES,
     ) -> Self:
-        """A session whose producer, a task in this event loop, reads *stream* from now on; nobody else may read it.
+        """Start a session: a task in this event loop reads *stream* from now on, and nobody else may read it.
 
-        It needs no closing: it ends with the stream, and what is left of it goes by itself.
+        You need not close it: it ends with the stream, and the store drops it *keep* seconds later.
 
         Args:
             stream: A stream, open or not; a run; or another source of frames.
             id: At least one character; hard to guess by default.
-            store: Where others find it; by default a ``MemoryStore`` of this process.
-            grace: Seconds without any reader, from the start on, after which the upstream is closed; None: never.
+            store: The store in which others find it; by default a ``MemoryStore`` of this process.
+            grace: Seconds without any reader, from the start on, after which the upstream is closed; None for never.
             keep: Seconds for which it can be read after its end.
-            max_bytes: How much the answer may take: UTF-8 bytes of text, and 128 for each piece that is kept apart.
-                One that does not fit is closed, and ends with the error ``too_large``.
+            max_bytes: Limit on the size of the answer: UTF-8 bytes of text, and 128 for each piece that is kept apart.
+                An answer that does not fit is closed, and ends with the error ``too_large``.
 
         Raises:
-            ConfigurationError: If *id* is taken by a session that goes on.
+            ConfigurationError: If *id* is taken by a session that has not ended.
             LocalResourceError: If the store has too many sessions. Nothing was read then, and *stream* stays yours.
         """
         if id == "":
@@ -97,11 +98,11 @@ class StreamSession:
 
     @classmethod
     def attach(cls, id: str, *, store: SessionStore | None = None) -> Self:
-        """The session of this id: a view, whose end ends nothing. If there is none, its answer is an ``error`` frame.
+        """Attach to a session. Closing the view does not stop the session; an unknown id yields one ``error`` frame.
 
         Args:
-            id: Of a session that was started here, or in another process that has the same store.
-            store: Where it was started; by default the ``MemoryStore`` of this process.
+            id: The id of a session that was started here, or in another process with the same store.
+            store: The store it was started with; by default the ``MemoryStore`` of this process.
         """
         store = _store_of_process if store is None else store
         log = store.get(id)
@@ -113,21 +114,21 @@ class StreamSession:
     # --- reading ---------------------------------------------------------------------------------------------------
 
     def subscribe(self, after: int = 0) -> Subscription:
-        """One more reader: gets all frames beyond the offset *after*, first those that are here, then each new one.
+        """Add a reader: it gets all frames beyond the offset *after*, first those that are here, then each new one.
 
         Args:
             after: The ``offset`` of the last frame that it has seen. It may lie anywhere, also inside of what is one
-                frame here: nothing is lost, and nothing comes twice, but for the last frame, which always comes.
+                frame here: nothing is lost and nothing comes twice, except the last frame, which always comes.
         """
         return Subscription(self._log, self._request_stop, after)
 
     async def relay(
         self, send: Send, receive: Receive | None = None, *, after: int = 0, **options: Unpack[RelayOptions]
     ) -> RelayResult:
-        """Send the answer from *after* on to a client, such as a browser at a websocket; returns how that went.
+        """Send the answer from *after* on to a client, such as a browser at a websocket, and return how it went.
 
-        A client that asks to stop ends the session; one that leaves ends its own subscription, nothing more. See
-        `opeai_async.relay` for what can be set, and for what is raised.
+        A client that asks to stop ends the session; one that leaves ends only its own subscription. See
+        `opeai_async.relay` for the options and the errors.
 
         Args:
             send: Such as ``ws.send_text`` or ``ws.send_str``.
@@ -137,10 +138,10 @@ class StreamSession:
         return await relay(self.subscribe(after), send, receive, **options)
 
     async def completion(self) -> ChatCompletion:
-        """Wait for the end; returns the whole message with its usage. It does not count as a reader.
+        """Wait for the end, and return the whole message with its usage. This does not count as a reader.
 
         Raises:
-            OpeAIError: What ended the answer.
+            OpeAIError: The error that ended the answer.
             ConfigurationError: If the answer is read in another process.
         """
         origin = self._log.origin
@@ -156,9 +157,9 @@ class StreamSession:
     # --- ending ----------------------------------------------------------------------------------------------------
 
     async def stop(self) -> None:
-        """End the answer, with what there is and ``done``/``stopped``; does nothing if it has ended.
+        """End the answer, with what there is and ``done``/``stopped``; do nothing if it has ended.
 
-        Where the answer is read, this returns when it has ended; elsewhere, when the wish has been passed on.
+        In the process that reads the answer, this returns when it has ended; elsewhere, when the wish is passed on.
         """
         origin = self._log.origin
         if origin is None:
@@ -179,12 +180,12 @@ class StreamSession:
         try:
             await self._store.stop(self.id)
         except APIConnectionError:
-            pass  # the answer goes on, as its readers see
+            pass  # the answer continues, as its readers see
 
     async def aclose(self) -> None:
         """End the answer if it was started by this object, with ``done``/``cancelled``; what was read stays readable.
 
-        Returns when that is known to other processes too, or cannot be made known soon. May be called again.
+        It waits until other processes know that too, or until it is clear that they cannot soon. May be called again.
         """
         if self._producer is not None:
             await self._producer.aclose()
@@ -202,7 +203,7 @@ class StreamSession:
 
     @property
     def offset(self) -> int:
-        """The position in the answer after all that is here."""
+        """The position in the answer after all frames that are here."""
         return self._log.offset
 
     @property
@@ -212,7 +213,7 @@ class StreamSession:
 
     @property
     def outcome(self) -> Outcome:
-        """How the answer ended; ``Outcome.OPEN`` until then."""
+        """The way the answer ended; ``Outcome.OPEN`` until then."""
         last = self._log.last
         if last is None:
             return Outcome.OPEN
@@ -220,11 +221,11 @@ class StreamSession:
 
     @property
     def store_error(self) -> APIConnectionError | None:
-        """Why the store fails: other processes do not see this answer, or theirs does not come here.
+        """The reason why the store fails: other processes do not see this answer, or theirs does not come here.
 
-        None while the store does what it is asked, which a ``MemoryStore`` always does. The answer itself goes on, and
-        readers in the process that reads it miss nothing. The message and the hint are in our own words, without
-        a password, a URL or what was said.
+        None while the store works, as a ``MemoryStore`` always does. The answer itself is not touched: readers in the
+        process that reads it miss nothing. The message and the hint are in our own words, without a password, a URL or
+        the text of an answer.
         """
         return self._log.store_error
 
@@ -238,6 +239,7 @@ class Subscription(FrameReader):
     It counts as a reader until it is closed, has given the last frame, or is dropped.
     """
 
+    # For ``__del__``, where ``__init__`` has failed.
     _is_reader = False
 
     def __init__(self, log: SessionLog, request_stop: Callable[[], None], after: int) -> None:
@@ -248,7 +250,7 @@ class Subscription(FrameReader):
         log.enter()
 
     async def read(self) -> list[Frame]:
-        """All frames that are there, at least one; waits for one, and is empty after the last, and after ``aclose``.
+        """Wait for a frame, and return all that are there; empty after the last, and after ``aclose``.
 
         Raises:
             ConfigurationError: If the session belongs to another event loop.
@@ -266,7 +268,7 @@ class Subscription(FrameReader):
         self._request_stop()
 
     async def aclose(self) -> None:
-        """This reader has gone; the session goes on. May be called again."""
+        """End this subscription; the session continues. May be called again."""
         self._leave()
 
     def _leave(self) -> None:
@@ -299,13 +301,18 @@ class Subscription(FrameReader):
         return self._log.origin.usage if self._log.origin is not None else None
 
     @property
+    def observed(self) -> tuple[Observers, str] | None:
+        """The observers of the answer's call, and its name; None if that is in another process."""
+        return getattr(self._log.origin, "observed", None)
+
+    @property
     def error(self) -> OpeAIError | None:
-        """What ended the answer, where that was an error, and it is known here."""
+        """The error that ended the answer; None if there was none, or it is not known here."""
         return self._log.origin.error if self._log.origin is not None else None
 
     @property
     def chunks(self) -> int:
-        """How many chunks were read for the session; 0 if that is in another process."""
+        """The number of chunks that were read for the session; 0 if another process reads them."""
         return self._log.origin.chunks if self._log.origin is not None else 0
 
     @property

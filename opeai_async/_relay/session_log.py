@@ -1,9 +1,15 @@
-"""Where the frames of sessions are kept, and who waits for them.
+"""The log of a session: its frames, and the readers that wait for more.
 
-A ``SessionLog`` is one session as one process knows it. Something fills it: the producer, where the answer is read
-from the model; elsewhere a store, as long as somebody reads there. All readers of a process read from its log, each at
-its own pace, so a slow one costs nothing, and what is new wakes each waiting one once. A ``SessionStore`` makes logs
-known under an id: ``MemoryStore`` in one process, ``opeai_async.redis_store.RedisStore`` in many.
+A ``SessionLog`` is one session as one process knows it. In the process that reads the answer from the model, the
+producer fills it; in another one, a store fills it, as long as somebody reads there::
+
+    model -> Producer -> SessionLog -> readers          in the process that started the session
+                             |
+                           store -> SessionLog -> readers    in another process
+
+All readers of a process read from its log, each at its own pace, so a slow one costs nothing, and new frames wake each
+waiting one once. A ``SessionStore`` makes logs known under an id: ``MemoryStore`` in one process,
+``opeai_async.redis_store.RedisStore`` in many.
 """
 
 from __future__ import annotations
@@ -23,7 +29,7 @@ MAX_BYTES = 16 * 2**20
 
 
 class Origin(AnswerSoFar, Protocol):
-    """What is known, and can be done, only where the answer is read from the model."""
+    """The facts and the ways to end an answer that exist only in the process that reads it from the model."""
 
     def stop(self) -> None:
         """End the answer, with what there is."""
@@ -37,18 +43,20 @@ class Origin(AnswerSoFar, Protocol):
 class SessionLog:
     """One session as this process knows it: its frames, its readers, and what fills it.
 
+    It is open until its last frame is appended, ``done`` or ``error``; then it never changes again.
+
     Args:
-        max_bytes: How many bytes of frames it may hold.
+        max_bytes: The limit on the bytes of frames that it holds.
 
     Attributes:
-        origin: What reads the answer, if that is in this process.
-        readers: How many there are in this process.
-        unread_since: When the last of them left, in the event loop's time; when it was made, if there was none yet. A
-            store that knows of readers in other processes moves it on.
-        store_error: Why other processes do not see what is filled here, or why what they fill does not come; None
-            where the store does what it is asked. A store sets it.
-        on_append: Called after each append, when readers can have it.
-        on_readers: Called when the first reader comes, and when the last one leaves.
+        origin: The producer that reads the answer; None if that is in another process.
+        readers: The number of readers in this process.
+        unread_since: The loop time at which the last of them left; at first, when the log was made. A store that sees
+            readers in other processes sets it to the present.
+        store_error: The reason why other processes do not see what is filled here, or why what they fill does not
+            come; None while the store works. Only a store sets it.
+        on_append: Functions that are called after each append, when readers can have the frames.
+        on_readers: Functions that are called when the first reader comes, and when the last one leaves.
     """
 
     def __init__(self, *, max_bytes: int = MAX_BYTES) -> None:
@@ -59,6 +67,7 @@ class SessionLog:
         self.on_readers: list[Callable[[], None]] = []
         self._frames = FrameLog(max_bytes)
         self._loop = running_loop()
+        # One future for each reader that waits for a frame.
         self._waiters: set[asyncio.Future[None]] = set()
         self.unread_since: float = self._loop.time()
 
@@ -78,11 +87,11 @@ class SessionLog:
         return self._frames.last
 
     def append(self, frames: Iterable[Frame]) -> None:
-        """Add what comes next, and wake who waits for it; what is here already is left out.
+        """Add the next frames, and wake the waiting readers; frames that are here already are left out.
 
         Raises:
-            StreamTooLargeError: If a frame does not fit; those before it are here. The end always fits.
-            ValueError: If something between the last frame and these is missing.
+            StreamTooLargeError: If a frame does not fit; those before it are here. The last frame always fits.
+            ValueError: If a piece between the last frame and these is missing.
         """
         offset = self.offset
         try:
@@ -95,16 +104,17 @@ class SessionLog:
                         waiter.set_result(None)
                 for call in self.on_append:
                     call()
-                if self.last is not None:  # nothing more is to be told, and nobody need be kept alive for it
+                # After the last frame, nothing is left to call, and what the callbacks hold may go.
+                if self.last is not None:
                     self.on_append.clear()
                     self.on_readers.clear()
 
     def peek(self, after: int) -> list[Frame]:
-        """The frames beyond the offset *after* that are here, in as few as can be."""
+        """Return the frames beyond the offset *after* that are here, merged into as few as possible."""
         return self._frames.read(after)
 
     async def read(self, after: int) -> list[Frame]:
-        """The frames beyond the offset *after*, at least one: waits for one, and gives the last one in any case.
+        """Wait for frames beyond the offset *after*, and return them; the last frame is returned in any case.
 
         Raises:
             ConfigurationError: If it is filled in another event loop.
@@ -124,13 +134,13 @@ class SessionLog:
         return self._frames.last
 
     def enter(self) -> None:
-        """One more reader is here."""
+        """Count one more reader."""
         self.readers += 1
         if self.readers == 1:
             self._readers_changed()
 
     def leave(self) -> None:
-        """One reader less is here."""
+        """Count one reader less."""
         self.readers -= 1
         if not self.readers:
             self.unread_since = self._loop.time()

@@ -1,4 +1,7 @@
-"""Where sessions are found by their id: the protocol, and the store of one process."""
+"""Stores of sessions by id: the protocol, and the store of one process.
+
+``RedisStore`` (``_relay/redis/store.py``) is the other implementation, for many processes.
+"""
 
 from __future__ import annotations
 
@@ -18,54 +21,60 @@ MAX_SESSIONS = 10_000
 
 
 class SessionStore(Protocol):
-    """Makes sessions known under an id."""
+    """A directory of sessions: makes logs known under an id."""
 
     def add(self, id: str, log: SessionLog, *, keep: float) -> None:
         """Make *log*, which is filled in this process, known under *id*, until *keep* seconds after its end.
 
         Raises:
-            ConfigurationError: If *id* is taken by a session that goes on.
+            ConfigurationError: If *id* is taken by a session that has not ended.
             LocalResourceError: If there are too many sessions.
         """
         ...
 
     def get(self, id: str) -> SessionLog | None:
-        """The log of *id*; None if there is none, and that is certain."""
+        """Return the log of *id*; None if it is certain that there is none."""
         ...
 
     async def stop(self, id: str) -> None:
-        """Ask who fills the log of *id*, wherever that is, to end the answer."""
+        """Ask the producer of *id*, in whatever process it is, to end the answer."""
         ...
 
     async def settle(self, id: str) -> None:
-        """Return when all that is in the log of *id* is known to other processes, or cannot be made known soon.
+        """Wait until other processes know all that is in the log of *id*, or until it is clear that they cannot soon.
 
-        It does not wait for a store that is known to refuse.
+        It does not wait for a store that has refused already.
         """
         ...
 
 
 class _Ended(NamedTuple):
+    """A session that has ended, in the order in which sessions are dropped."""
+
     goes_at: float
-    number: int  # who ended first goes first, at the same time
+    # At the same time, the one that ended first is dropped first; and ids need not be comparable.
+    number: int
     id: str
 
 
 class MemoryStore:
     """Sessions of one process and one event loop; ``StreamSession`` takes one for the whole process by default.
 
-    Those that have ended are let go when their time is over, or when room is needed: at the next ``add`` or ``get``.
+    A session that has ended is dropped when its time is over, at the next ``add`` or ``get``; sooner if ``add`` needs
+    the room.
 
     Args:
-        max_sessions: How many sessions it may hold.
-        clock: Gives the time in seconds.
+        max_sessions: The number of sessions that it may hold.
+        clock: A function that returns the time in seconds.
     """
 
     def __init__(self, *, max_sessions: int = MAX_SESSIONS, clock: Callable[[], float] = time.monotonic) -> None:
         self._max_sessions = max_sessions
         self._clock = clock
         self._logs: dict[str, SessionLog] = {}
-        self._ended: list[_Ended] = []  # a heap: first who goes first
+        # A heap: the session that is dropped next comes first.
+        self._ended: list[_Ended] = []
+        # How many sessions have ended so far.
         self._count = 0
 
     def __len__(self) -> int:
@@ -75,8 +84,8 @@ class MemoryStore:
         """Make *log* known under *id*, until *keep* seconds after its end.
 
         Raises:
-            ConfigurationError: If *id* is taken by a session that goes on.
-            LocalResourceError: If ``max_sessions`` go on.
+            ConfigurationError: If *id* is taken by a session that has not ended.
+            LocalResourceError: If ``max_sessions`` have not ended.
         """
         self._sweep()
         other = self._logs.get(id)
@@ -93,18 +102,18 @@ class MemoryStore:
         log.on_append.append(lambda: self._appended(id, log, keep))
 
     def get(self, id: str) -> SessionLog | None:
-        """The log of *id*; None if there is none, or not any more."""
+        """Return the log of *id*; None if there is none, or it was dropped."""
         self._sweep()
         return self._logs.get(id)
 
     async def stop(self, id: str) -> None:
-        """End the answer of *id*, if it is there and goes on."""
+        """End the answer of *id*, if it is here and has not ended."""
         log = self.get(id)
         if log is not None and log.origin is not None:
             log.origin.stop()
 
     async def settle(self, id: str) -> None:
-        """Nothing is to be waited for: nobody else can see it."""
+        """Return at once: no other process can see the session."""
 
     def _appended(self, id: str, log: SessionLog, keep: float) -> None:
         if log.last is not None:
@@ -117,7 +126,7 @@ class MemoryStore:
             self._drop_one()
 
     def _drop_one(self) -> bool:
-        """Let go of the session that would be the first to go; False if none has ended."""
+        """Drop the session that would be dropped next; return False if none has ended."""
         if not self._ended:
             return False
         del self._logs[heapq.heappop(self._ended).id]

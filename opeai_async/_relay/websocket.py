@@ -1,4 +1,4 @@
-"""An answer, on to a client at a websocket: as it comes, no longer than the client is there, and with an end.
+"""The relay: sends an answer to a client at a websocket as it comes, and stops reading it when the client has gone.
 
 One task, the *pump*, reads all frames that are there, sends them, and then sleeps until ``window`` after they came
 without reading. What arrives meanwhile waits in the operating system, and one wake-up brings all of it as one frame. So
@@ -6,8 +6,14 @@ the first token goes out at once, as does any after a silence; a burst costs one
 reads slowly slows down the model's server instead of filling memory, because nothing is read while a send waits.
 
 Another task, the *watcher*, waits for what the client says, from before the request is sent. The caller's own task
-looks after both. It sleeps until one of them ends, a heartbeat is due, or a send takes too long, so that nothing of
-this costs a timer per frame. Whatever happens, it closes the upstream first, and returns when both tasks have ended.
+looks after both::
+
+    pump       read -> send each frame -> sleep -> read ...    ends with the last frame, or with the client
+    watcher    receive -> stop the source, or keep it          ends with the client, or with a full inbox
+    caller     sleeps until one ends, a heartbeat is due, or a send takes too long
+
+So no frame costs a timer. Whatever happens, the caller's task closes the upstream first, and returns when both tasks
+have ended.
 """
 
 from __future__ import annotations
@@ -22,6 +28,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, TypeGuard
 from opeai_async._core.frames.encoders import FrameEncoder, Message, encode_json, encode_text
 from opeai_async._core.frames.inbound import is_gone, is_stop, size_of
 from opeai_async._io.loops import running_loop
+from opeai_async._io.observe.observers import Observers
 from opeai_async._io.stream.stream import ChunkStream
 from opeai_async._public import claim
 from opeai_async._relay import draining
@@ -31,6 +38,7 @@ from opeai_async.types.common import CompletionUsage
 from opeai_async.types.completion import ChatCompletion
 from opeai_async.types.frames import DoneFrame, Frame, PingFrame, StartFrame
 from opeai_async.types.meta import StreamTiming
+from opeai_async.types.records import RelayRecord
 
 Send: TypeAlias = Callable[[Any], Awaitable[object]]
 Receive: TypeAlias = Callable[[], Awaitable[Any]]
@@ -38,21 +46,21 @@ RelayReason = Literal["completed", "stopped", "disconnected", "slow", "error", "
 OnDisconnect = Literal["abort", "drain"]
 _Task: TypeAlias = "asyncio.Task[RelayReason | None]"
 
-# Twenty frames a second read as a flow. What a shorter window costs, benchmarks/relay/relay.py tells.
+# Twenty frames a second read as a flow. benchmarks/relay/relay.py says what a shorter window costs.
 WINDOW_S = 0.05
 SEND_TIMEOUT_S = 20.0
 HEARTBEAT_S = 15.0
 DRAIN_TIMEOUT_S = 30.0
 
-# A client may say much while nobody listens. Beyond this, it is not read any more, and has to wait.
+# A client may send much that nobody asked for. Beyond this, nothing more is received, so it has to wait.
 MAX_INBOX_SIZE = 1024 * 1024
 _SIZE_OF_ANY_MESSAGE = 256
-# What came at once is a message's worth already, and more is there: there is nothing to wait for.
+# After so much in one read, the next read finds more, so a pause would gather nothing.
 _GATHERED_BYTES = 16 * 1024
 _WATCHER = "opeai_async relay watcher"
 
-# They say that a function was called wrongly, and never that a client has gone. Exactly these: aiohttp reports a closed
-# socket by a subclass of TypeError.
+# These mean that a function was called wrongly, and never that a client has gone. Exactly these classes: aiohttp
+# reports a closed socket by a subclass of TypeError.
 _MISTAKES = frozenset(
     {TypeError, AttributeError, NameError, UnboundLocalError, NotImplementedError, ConfigurationError}
 )
@@ -60,12 +68,12 @@ _MISTAKES = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayTiming:
-    """When what happened, in seconds from the call of ``relay``.
+    """The times of a relay, in seconds from the call of ``relay``.
 
     Attributes:
-        first_frame_s: The first frame was sent; None if none was.
-        total_s: The relay ended.
-        sending_s: How much of that was spent in ``send``.
+        first_frame_s: The time at which the first frame was sent; None if none was.
+        total_s: The time at which the relay ended.
+        sending_s: The part of it that was spent in ``send``.
         stream: The times of the stream itself; None if the frames came from elsewhere.
     """
 
@@ -77,22 +85,22 @@ class RelayTiming:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RelayResult:
-    """How a relay went, and what of the answer is known.
+    """The result of a relay: how it ended, and the answer as far as it is known.
 
     Attributes:
         reason: ``"completed"``, ``"truncated"`` or ``"cancelled"`` (by ``stream.cancel()``): all was handed to
             ``send``, and the answer ended so. ``"stopped"``: the client asked for it. ``"disconnected"``: the client
-            went before it was sent the end. ``"slow"``: one send took longer than ``send_timeout``. ``"error"``: an
-            error ended the answer, and the client was told.
+            left before it was sent the end. ``"slow"``: one send took longer than ``send_timeout``. ``"error"``: an
+            error ended the answer, and the client was sent it.
         completion: The message, whole or as far as it was read; None if nothing came.
         usage: Token counts; None if they did not come.
-        frames: How many frames were sent, without pings.
-        chunks: How many chunks of the stream were read.
-        bytes: How many bytes of text and bytes were sent, pings included.
-        inbox: What the client said beside ``stop``, in order and as it was received.
-        error: What ended the answer where that was an error, or how ``send`` or ``receive`` said that the client has
-            gone.
-        timing: When what happened.
+        frames: The number of frames that were sent, without pings.
+        chunks: The number of chunks of the stream that were read.
+        bytes: The number of bytes that were sent, as text or bytes, with pings.
+        inbox: The messages of the client, except ``stop``, in order and as they were received.
+        error: The error that ended the answer, or the one by which ``send`` or ``receive`` said that the client has
+            gone; None if there was none.
+        timing: The times of the relay.
     """
 
     reason: RelayReason
@@ -114,7 +122,7 @@ class RelayResult:
 
 
 class RelayOptions(TypedDict, total=False):
-    """What can be set of a relay; see `relay`."""
+    """The options of a relay, as keyword arguments; `relay` explains each."""
 
     window: float
     send_timeout: float | None
@@ -140,31 +148,30 @@ async def relay(
     encode: FrameEncoder = encode_json,
     text_only: bool = False,
 ) -> RelayResult:
-    """How it went, when all of an answer has been sent to a client, or the client has gone.
+    """Send an answer to a client, until its end or until the client has gone, and return how it went.
 
-    What is sent are frames as JSON (see `opeai_async.types.frames`); the last one is ``done`` or ``error``. Afterwards
-    the stream is at its end or closed, no send or receive is pending, and the socket is open unless the client closed
-    it.
+    Frames are sent as JSON (see `opeai_async.types.frames`); the last one is ``done`` or ``error``. Afterwards the
+    stream is at its end or closed, no send or receive is pending, and the socket is open unless the client closed it.
 
     Args:
         source: A stream, open or not; a run; or any ``FrameSource``, such as a subscription to a session.
-        send: Coroutine function that sends one message, such as ``ws.send_text`` or ``ws.send_str``. What it raises
+        send: Coroutine function that sends one message, such as ``ws.send_text`` or ``ws.send_str``. An error of it
             means that the client has gone.
-        receive: Coroutine function that waits for one message, such as ``ws.receive_text`` or ``ws.receive``. What it
-            raises means that the client has gone; so do None, the ``websocket.disconnect`` of ASGI, and the CLOSE of
-            aiohttp. It must not lose a message when it is cancelled, as ``asyncio.Queue.get`` does not. Nobody else
-            may receive meanwhile. Without it, only a send can find out that the client has gone.
+        receive: Coroutine function that waits for one message, such as ``ws.receive_text`` or ``ws.receive``. An error
+            of it means that the client has gone; so do None, the ``websocket.disconnect`` of ASGI, and the CLOSE of
+            aiohttp. If it is cancelled, it must lose no message (``asyncio.Queue.get`` is an example). Nobody else may
+            receive meanwhile. Without it, only a send can find out that the client has gone.
         window: Seconds between two frames in which tokens are gathered; the first token, and any after a silence,
             goes out at once.
         send_timeout: Seconds that one send may take; None for no limit.
         heartbeat: Seconds without a frame after which a ``ping`` is sent; None for never.
         on_disconnect: ``"abort"`` closes the stream when the client has gone or is too slow. ``"drain"`` reads on
-            without sending, for the sake of the whole answer and its usage.
+            without sending, to get the whole answer and its usage.
         drain_timeout: Seconds for which ``"drain"`` reads on.
-        is_stop: Whether a message, as it was received, asks to stop. By default: the text ``stop``, or a JSON object
-            whose ``type`` is ``"stop"``, as text, bytes or dict.
-        encode: Makes the messages of a frame: one, a list of them, or None.
-        text_only: Send the mere text of choice 0, without JSON, start, end and pings.
+        is_stop: Function that tells whether a message, as it was received, asks to stop. By default: the text ``stop``,
+            or a JSON object whose ``type`` is ``"stop"``, as text, bytes or dict.
+        encode: Function that makes the messages of a frame: one, a list of them, or None.
+        text_only: True to send only the text of choice 0, without JSON, start, end and pings.
 
     Raises:
         ConfigurationError: If an argument cannot be used.
@@ -201,7 +208,7 @@ class _Gone(Exception):
     """The client has gone.
 
     Attributes:
-        error: What said so, where that was an exception.
+        error: The exception of ``send`` or ``receive`` that said so; None if a message did.
     """
 
     def __init__(self, error: Exception | None = None) -> None:
@@ -212,7 +219,14 @@ class _Gone(Exception):
 
 @dataclass(slots=True)
 class _Tally:
-    """What was sent."""
+    """Counts of what was sent, for the result.
+
+    Attributes:
+        frames: Frames, without pings.
+        bytes: Bytes, with pings.
+        first_frame_at: The loop time at which the first frame was sent; None until then.
+        sending_s: Seconds that were spent in ``send``.
+    """
 
     frames: int = 0
     bytes: int = 0
@@ -222,7 +236,7 @@ class _Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Options:
-    """What ``relay`` was given, with every limit as a number of seconds."""
+    """The options of ``relay``, with every limit as a number of seconds: ``math.inf`` for none, 0 to drain nothing."""
 
     window: float
     send_timeout: float
@@ -236,40 +250,73 @@ class _Relay:
     """One answer on its way to one client."""
 
     def __init__(self, source: FrameSource, send: Send, receive: Receive | None, options: _Options) -> None:
+        # As `relay` was given them; ``_receive`` is None where only a send can find out that the client has gone.
         self._source = source
         self._send = send
         self._receive = receive
         self._options = options
+        # ``loop`` is for `draining`, which counts the senders of a loop.
         self.loop = self._loop = running_loop()
+        # The pump, the watcher and perhaps a ping.
         self._running: set[_Task] = set()
+        # A ping must not go out between two messages of one frame.
         self._one_at_a_time = asyncio.Lock()
+        # Loop times: of the call, of the end of the last send, and of the beginning of the present one (None: no send).
         self._started_at = self._sent_at = self._loop.time()
         self._sending_since: float | None = None
+        # The offset of the last frame that was sent, which a ping repeats.
         self._offset = source.offset
+        # True once the last frame was read from the source: then there is nothing to drain.
         self._is_read = False
+        # How the answer ended, once the last frame is being sent; None until then, and again if that send fails.
         self._told: RelayReason | None = None
+        # True once the end has begun: a watcher that is just between two messages takes no more.
         self._is_over = False
+        # What was sent so far.
         self._tally = _Tally()
+        # What the client said, except stop, and its estimated size in bytes.
         self._inbox: list[Any] = []
         self._inbox_size = 0
+        # The exception by which the client has gone; None if a message said so, or it is there.
         self._error: Exception | None = None
 
     async def run(self) -> RelayResult:
-        """Relay to the end."""
+        """Relay to the end, and return how it went."""
         draining.began(self)
+        reason: RelayReason | None = None
         try:
-            reason = await self._until_end()
+            reason = ended = await self._until_end()
             if reason in ("disconnected", "slow") and self._options.drain_timeout > 0 and not self._is_read:
                 await self._drain()
         finally:
             draining.ended(self)
-            await self._end()
-        return self._result(reason)
+            try:
+                await self._end()
+            finally:
+                self._tell_end(reason)
+        return self._result(ended)
+
+    def _tell_end(self, reason: RelayReason | None) -> None:
+        """Tell the observers of the answer's call how the relay went."""
+        observed: tuple[Observers, str] | None = getattr(self._source, "observed", None)
+        if observed is None or not observed[0]:
+            return
+        observers, call_id = observed
+        tally = self._tally
+        record = RelayRecord(
+            call_id=call_id,
+            reason=reason or "failed",
+            frames=tally.frames,
+            bytes=tally.bytes,
+            duration_s=self._loop.time() - self._started_at,
+            sending_s=tally.sending_s,
+        )
+        observers.tell("relay_ended", record)
 
     # --- the caller's task -------------------------------------------------------------------------------------------
 
     async def _until_end(self) -> RelayReason:
-        """Look after the tasks until it is known how it ended."""
+        """Look after the tasks until one of them knows how the relay ended, or a send takes too long."""
         if self._receive is not None:
             self._begin(self._watch(self._receive), _WATCHER)
         self._begin(self._pump(), "opeai_async relay pump")
@@ -291,16 +338,17 @@ class _Relay:
         self._running.add(self._loop.create_task(work, name=name))
 
     def _patience(self) -> float | None:
-        """For how many seconds there is nothing to look after; None for ever."""
+        """Return the seconds until a heartbeat or the limit of a send may be due; None if neither will be."""
         options, now = self._options, self._loop.time()
         if self._sending_since is not None:
             seconds = self._sending_since + options.send_timeout - now
         else:
+            # A send that begins while this sleeps must be looked at within its limit.
             seconds = min(self._sent_at + options.heartbeat - now, options.send_timeout)
         return None if seconds == math.inf else max(seconds, 0.0)
 
     def _reason_of(self, done: set[_Task]) -> RelayReason | None:
-        """How it ended, if one of the *done* tasks knows."""
+        """Return how the relay ended, if one of the *done* tasks knows; else None."""
         gone: list[_Gone] = []
         for task, error in [(task, _error_of(task)) for task in done]:
             if isinstance(error, _Gone):
@@ -311,13 +359,13 @@ class _Relay:
                 return reason
         if not gone:
             return None
-        if self._told is not None:  # whoever leaves when all is said has missed nothing
+        if self._told is not None:  # a client that leaves after the last frame has missed nothing
             return self._told
         self._error = gone[0].error
         return "disconnected"
 
     async def _drain(self) -> None:
-        """Read the rest without sending it. The watcher goes on: a slow client may yet want to stop."""
+        """Read the rest without sending it. The watcher keeps running: a slow client may yet want to stop."""
         await _ended({task for task in self._running if task.get_name() != _WATCHER})
         with suppress(TimeoutError):
             async with asyncio.timeout(self._options.drain_timeout):
@@ -328,7 +376,7 @@ class _Relay:
                     await asyncio.sleep(self._options.window)
 
     async def _end(self) -> None:
-        """Close the upstream, if it is not at its end, and then all that runs here."""
+        """Close the upstream, if it is not at its end, and then end all tasks."""
         self._is_over = True
         for task in self._running:
             task.cancel()
@@ -360,7 +408,7 @@ class _Relay:
     # --- the pump ----------------------------------------------------------------------------------------------------
 
     async def _pump(self) -> RelayReason:
-        """Send everything, a window's worth at a time."""
+        """Send all frames, those of one window at a time; return how the answer ended."""
         while frames := await self._read():
             read_at, sent_before = self._loop.time(), self._tally.bytes
             async with self._one_at_a_time:
@@ -368,7 +416,7 @@ class _Relay:
                     await self._send_frame(frame)
             if self._told is not None:
                 return self._told
-            # A start says nothing yet: the first token is not to wait for it. And much need not be gathered.
+            # A start has no text yet, so the first token must not wait behind it.
             if not isinstance(frames[-1], StartFrame) and self._tally.bytes - sent_before < _GATHERED_BYTES:
                 pause = read_at + self._options.window - self._loop.time()
                 if pause > 0:
@@ -398,7 +446,7 @@ class _Relay:
                 self._tally.first_frame_at = self._sent_at
 
     async def _hand_over(self, message: Message) -> None:
-        """Have one message sent.
+        """Send one message.
 
         Raises:
             _Gone: If that failed.
@@ -417,17 +465,17 @@ class _Relay:
         self._tally.bytes += _bytes_of(message)
 
     async def _ping(self) -> None:
-        """Tell the client that the line is open, and find out whether it is."""
+        """Send a ping, which shows the client that the line is open, and fails if it is not."""
         async with self._one_at_a_time:
             await self._send_frame(PingFrame(offset=self._offset))
 
     # --- the watcher -------------------------------------------------------------------------------------------------
 
     async def _watch(self, receive: Receive) -> None:
-        """Take what the client says, until the end or until it has said too much.
+        """Take the messages of the client, until the end or until the inbox is full.
 
         Raises:
-            _Gone: If it has gone.
+            _Gone: If the client has gone.
         """
         while not self._is_over and self._inbox_size < MAX_INBOX_SIZE:
             try:
@@ -447,7 +495,7 @@ class _Relay:
 
 
 def _is_departure(exc: BaseException) -> TypeGuard[Exception]:
-    """Whether *exc*, of ``send`` or ``receive``, says that the client has gone."""
+    """Tell whether *exc*, of ``send`` or ``receive``, means that the client has gone."""
     return isinstance(exc, Exception) and type(exc) not in _MISTAKES
 
 
@@ -466,7 +514,10 @@ def _bytes_of(message: Message) -> int:
 
 
 def _error_of(task: _Task) -> BaseException | None:
-    """What ended *task*, if that was an error; a ``send`` or ``receive`` that cancels itself has no client."""
+    """Return the error that ended *task*; None if it ended well.
+
+    A ``send`` or ``receive`` that cancels itself counts as a client that has gone.
+    """
     return _Gone() if task.cancelled() else task.exception()
 
 

@@ -1,4 +1,7 @@
-"""How a run is set up, and what it brings."""
+"""The options of a run, and its result.
+
+A result's ``messages`` and ``pending_calls`` are all that is needed to continue the run later, in any process.
+"""
 
 from __future__ import annotations
 
@@ -30,17 +33,17 @@ else:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions(RunLimits):
-    """How a run goes; see ``RunOptionParams``."""
+    """The options of a run: its limits, and how calls are made; see ``RunOptionParams``."""
 
     call_timeout: float | None = None
     on_error: OnToolError = "tell"
     approvals: Approvals | None = None
 
     def check(self) -> None:
-        """Refuse what cannot be meant.
+        """Check that each option has a value that can be used.
 
         Raises:
-            ConfigurationError: Says which, and what was expected.
+            ConfigurationError: If one has not; the message names it, and what was expected.
         """
         RunLimits.check(self)
         if self.call_timeout is not None and not self.call_timeout > 0:
@@ -52,19 +55,19 @@ class RunOptions(RunLimits):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RunResult(Generic[T]):
-    """What a run has brought.
+    """The result of a run.
 
     Attributes:
         reason: Why it ended; see ``RunReason``.
         messages: The whole conversation, for the next request. Calls that were not run have a result that says so,
-            unless it is you who runs them (``reason`` is ``"tool_calls"``): then a server wants a ``tool`` message for
-            each of the ``open_calls`` first. Arguments that are no JSON object are in an object, because servers refuse
-            others; the ``completions`` have them as they came.
-        new_messages: Those of the messages that the run has added.
-        completions: The answers, one per round; without one that broke off.
+            unless you run them yourself (``reason`` is ``"tool_calls"``): then a server wants a ``tool`` message for
+            each of the ``open_calls`` first. Arguments that are not a JSON object are wrapped in one, because servers
+            refuse them; the ``completions`` have them as they came.
+        new_messages: The messages that the run has added.
+        completions: The answers, one per round, without one that broke off.
         usage: Token counts of all rounds together, as far as they came.
         open_calls: Calls of the last answer that have no result.
-        pending_calls: Those of them that wait for approval: ask somebody, and go on with
+        pending_calls: Those of them that wait for approval: ask somebody, and continue with
             ``run(messages=result.messages, approvals={call.id: True or "why not"}, ...)``, in any process.
     """
 
@@ -78,13 +81,13 @@ class RunResult(Generic[T]):
 
     @property
     def parsed(self) -> T | None:
-        """The value of the last answer, where ``response_format`` is a Python type; None if there is none."""
+        """The value of the last answer, if ``response_format`` is a Python type; None if there is no value."""
         last = self.completions[-1] if self.completions else None
         return cast("ParsedChatCompletion[T]", last).parsed if isinstance(last, ParsedChatCompletion) else None
 
     @property
     def text(self) -> str | None:
-        """The content of the last answer."""
+        """The content of the last answer; None if it has none, or there is no answer."""
         choices = self.completions[-1].choices if self.completions else []
         return choices[0].message.content if choices else None
 
@@ -96,6 +99,7 @@ class RunResult(Generic[T]):
 
 
 def _check_verdicts(approvals: object) -> None:
+    # Only these two types: a verdict that is meant as "no", such as None or 0, must not be taken for "not decided".
     if not isinstance(approvals, Mapping):
         kind = type(approvals).__name__
         raise ConfigurationError(f"approvals is a {kind}, expected a dict of call ids and True, False, or why not")

@@ -1,10 +1,18 @@
 """The loop of a run: ask the model, run the tools that it calls, send the results back, ask again.
 
-Whoever reads the run reads its streams, in the reader's own task: what arrives waits in the transport until it is
-wanted. Only the tools have tasks of their own. Where one of them runs while an answer still comes, the next read has a
-task too, so that whichever is first is told first; a read that is cancelled leaves both as they are.
+A round passes through these phases; each ``read`` takes as many steps as it needs to return something::
 
-A run ends once, in ``_end``. What is closed there is closed at once; ``settled`` waits for what takes its time to end.
+    RESUME --> CALLS --> BEGIN --> ANSWER --> CALLS --> BEGIN ...        RESUME: only with approvals of earlier calls
+                           |          |         |
+                           +----------+---------+--> the run ends, once, in _end: reason is no longer "running"
+
+The streams are read in the reader's own task: what arrives waits in the transport until the next ``read``. Only the
+tools have tasks of their own. If one of them runs while an answer still comes, the next read of the stream has a task
+too, so that the first of the two to have news is returned first; a cancelled ``read`` leaves both as they are. The
+alternative, one task that reads everything ahead, would need a buffer with a bound, and would hide a slow reader from
+the server.
+
+``_end`` closes what can be closed at once; ``settled`` waits for the tools, which may take their time to end.
 """
 
 from __future__ import annotations
@@ -24,6 +32,7 @@ from opeai_async._core.answer.usage import added
 from opeai_async._core.schema.sendable import open_calls
 from opeai_async._core.schema.tool_results import ToolAnswer, refused
 from opeai_async._io.loops import on_loop, running_loop
+from opeai_async._io.observe.run import RunWatch
 from opeai_async._io.patience import Cut
 from opeai_async._io.stream.stream import ChunkStream
 from opeai_async._tools.run_limits import RunLimits
@@ -38,53 +47,54 @@ from opeai_async.types.run_options import Approvals, NextRound, RoundChanges
 
 Chunks: TypeAlias = list[ChatCompletionChunk]
 RunItem: TypeAlias = Chunks | ChatCompletion | RoundStartedEvent | RoundFinishedEvent | ToolEvent | ToolApprovalEvent
-"""What one read brings: chunks that came together; the whole message, once no more chunks come; events."""
+"""One item of a read: chunks that came together; the whole message, once no more chunks come; or an event."""
 
 Ask: TypeAlias = Callable[[Sequence[MessageParam], int, Any], ChunkStream[Any]]
-"""Makes the stream of a round from the messages, the round's number, from 1, and a ``tool_choice`` for it, or None."""
+"""A function that makes the stream of a round from the messages, its number (from 1), and a ``tool_choice`` or None."""
 
 Runner: TypeAlias = Callable[[ToolCall], Work | None]
-"""What runs a call; None if that is left to the caller."""
+"""A function that returns the work of a call; None if the call is left to the caller."""
 
 Review: TypeAlias = Callable[[ChatCompletion, bool], "ChatCompletion | list[MessageParam]"]
-"""Looks at the last answer, and whether another round may follow: returns the answer, with its value perhaps, or what
-to say to the model for it to try again. Raises an ``OpeAIError`` if the answer will not do."""
+"""A function of the last answer, and of whether another round may follow: it returns the answer, perhaps with a value,
+or messages with which the model is asked again. It raises an ``OpeAIError`` if the answer cannot be used."""
 
 _CUT_OFF: dict[str | None, RunReason] = {"length": "length", "content_filter": "content_filter"}
 
 
 class _Phase(Enum):
-    """What comes next in a round."""
+    """The next step of a round."""
 
     RESUME = "resume"
-    """Calls that an earlier run has left open are run, as far as they are approved."""
+    """Run the calls that an earlier run has left open, as far as they are approved."""
     BEGIN = "begin"
-    """The model is asked, for the first time or with results."""
+    """Ask the model, for the first time or with results."""
     ANSWER = "answer"
-    """Its stream is read."""
+    """Read its stream."""
     CALLS = "calls"
-    """The tools run; with none, or when all have, the round is over."""
+    """Wait for the tools; if there are none, or when all have run, the round is over."""
 
 
 class Rounds:
     """The rounds of one run.
 
     Args:
-        ask: Makes a stream; for the first round, now.
-        runner: Finds what runs a call.
+        ask: Makes a stream; that of the first round is made at once.
+        runner: Finds the work of a call.
         messages: The conversation so far.
-        limits: How far it goes.
-        needs_approval: Whether a call may be run only if somebody has said so.
-        approvals: What was decided of the calls that *messages* end with; None if they are not to be run.
-        review: Looks at the last answer.
+        limits: The limits of the run.
+        needs_approval: Tells whether a call may be run only if somebody has approved it.
+        approvals: The decisions on the calls that *messages* end with; None if those are not to be run.
+        review: Looks at the last answer; None to take it as it is.
+        watch: Tells observers what happens in the run; None if there are none.
 
     Attributes:
         reason: Why it ended; ``"running"`` until then.
         completions: The answers so far, without one that broke off.
-        stream: The stream of this round, or the last one.
-        error: What ended it, where that was an error.
-        chunks: How many chunks were read.
-        resumed: How many calls of an earlier run it began with.
+        stream: The stream of this round, or of the last one.
+        error: The error that ended it; None if there was none.
+        chunks: The number of chunks that were read.
+        resumed: The number of calls of an earlier run that it began with.
     """
 
     def __init__(
@@ -97,7 +107,9 @@ class Rounds:
         needs_approval: Callable[[ToolCall], bool],
         approvals: Approvals | None = None,
         review: Review | None = None,
+        watch: RunWatch | None = None,
     ) -> None:
+        self._watch = watch
         self.reason: RunReason = "running"
         self.completions: list[ChatCompletion] = []
         self.error: BaseException | None = None
@@ -108,37 +120,51 @@ class Rounds:
         self._needs_approval = needs_approval
         self._approvals = approvals
         self._review = review
+        # The conversation up to the calls of this round, and how many messages of it were given.
         self._messages = list(messages)
         self._given = len(self._messages)
+        # Items that the next ``read`` returns.
         self._items: list[RunItem] = []
-        self._tasks = ToolTasks(limits.parallel, lambda event: self._items.append(event))
+        self._tasks = ToolTasks(limits.parallel, lambda event: self._items.append(event), watch)
+        # The calls of this round; the jobs that were begun for them, and those that wait for approval, by position.
         self._jobs: dict[int, ToolJob] = {}
         self._calls: list[ToolCall] = [] if approvals is None else open_calls(self._messages)
         self._unapproved: dict[int, ToolCall] = {}
+        # Calls that were begun in all rounds; and True if ``max_calls`` kept one from it.
         self._started = 0
         self._has_left_calls = False
+        # Finds calls that are complete while the answer still comes; None unless tools run eagerly.
         self._sealed: SealedCalls | None = None
+        # 0 until the first stream is begun.
         self._round = 0
         self.resumed: int = len(self._calls)
+        # The next step of the round.
         self._phase = _Phase.RESUME if self.resumed else _Phase.BEGIN
+        # True while a task is in ``read``: a second one is refused.
         self._is_reading = False
+        # True if it was closed before its end: then reads raise, and do not end quietly as after ``cancel``.
         self._is_closed = False
+        # True if the last read was cancelled: its reader did not simply forget to close the run.
         self._read_was_cancelled = False
+        # A read of the stream that runs beside the tools; None if there is none.
         self._pending: asyncio.Task[Chunks | None] | None = None
+        # Ends the application's ``before_round`` while it is awaited.
         self._hook: Cut | None = None
+        # Both are set by the first read.
         self._loop: asyncio.AbstractEventLoop | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        # The first stream is made here, and sends nothing before it is read.
         self.stream: ChunkStream[Any] = ask(self._messages, 1, None)
         self._batches: AsyncIterator[Chunks] = self.stream.batches()
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
     async def read(self) -> list[RunItem]:
-        """All that is there, at least one; waits for one, and is empty at the end. May be cancelled.
+        """Wait for an item, and return all that are there; empty at the end. May be cancelled.
 
         Raises:
-            OpeAIError: What ended the run.
-            Exception: What a tool raised, where that ends the run.
+            OpeAIError: The error that ended the run.
+            Exception: The error of a tool, if ``on_error`` lets it end the run.
             ConcurrentReadError: If another task is reading.
             ConfigurationError: If it was begun in another event loop.
             ClientClosedError: If it was closed before its end.
@@ -166,6 +192,8 @@ class Rounds:
             self._end("cancelled")
         if self._loop is None or self._is_stranded:
             self._loop, self._is_reading = loop, False
+            if self._watch is not None:
+                self._watch.begin()
         if self._deadline is None and self._limits.deadline_s is not None and self.reason == "running":
             self._deadline = loop.call_later(self._limits.deadline_s, self._end_if_running, "deadline")
         if self._loop is not loop:
@@ -175,7 +203,7 @@ class Rounds:
             raise ConcurrentReadError("another task is reading this run already")
 
     async def _go_on(self) -> None:
-        """Take the next step, which may bring nothing."""
+        """Take the next step of the round, which may add items or not."""
         if self._tasks.error is not None:
             self._end("failed", self._tasks.error)
             return
@@ -192,7 +220,7 @@ class Rounds:
             await self._news(lambda: self._tasks.is_idle)
 
     def _resume(self) -> None:
-        """Run what was approved of the calls that an earlier run has left open, and tell the model of the others."""
+        """Run those calls of an earlier run that are approved; give the model a refusal for those that are not."""
         self._phase = _Phase.CALLS
         for index, call in enumerate(self._calls):
             verdict = (self._approvals or {}).get(call.id)
@@ -203,6 +231,7 @@ class Rounds:
                 self._items.append(job.finished(0.0))
 
     async def _begin_round(self) -> None:
+        # The results of the round before become part of the conversation.
         if self._round or self.resumed:
             self._messages, self._calls, self._jobs = self.messages, [], {}
         number = self._round + 1
@@ -224,12 +253,13 @@ class Rounds:
         self._items.append(RoundStartedEvent(round=number))
 
     async def _changes(self, number: int) -> NextRound | None:
-        """Ask the application what it changes of a round."""
+        """Return what the application's ``before_round`` changes of a round; None for nothing."""
         if self._limits.before_round is None:
             return None
         changes: RoundChanges = None
         said = self._limits.before_round(list(self._messages), self.usage, number)
         if isinstance(said, Awaitable):
+            # cancel() and the deadline come from outside of this task, and must not wait for the hook.
             with Cut() as self._hook:
                 changes = await said
             self._hook = None
@@ -256,8 +286,9 @@ class Rounds:
                 self._start(index, call)
 
     async def _next_chunks(self) -> Chunks | None:
-        """What the stream brings; None at its end, and nothing if a tool has news before."""
+        """Return the next chunks of the stream; None at its end, an empty list if a tool has news before."""
         if self._pending is None:
+            # While no tool runs, nothing else can have news, so the reader's own task waits for the stream.
             if self._tasks.is_idle:
                 return await anext(self._batches, None)
             self._pending = asyncio.get_running_loop().create_task(_first(self._batches), name="opeai_async run")
@@ -270,7 +301,7 @@ class Rounds:
         return pending.result()
 
     async def _news(self, is_there: Callable[[], bool]) -> None:
-        """Return when there is something to go on with."""
+        """Wait until *is_there* is true, or there are items, an error of a tool, or the end."""
         tasks = self._tasks
         while not (is_there() or self._items or tasks.error is not None or self.reason != "running"):
             tasks.news.clear()
@@ -279,7 +310,7 @@ class Rounds:
     # --- rounds ------------------------------------------------------------------------------------------------------
 
     def _take_answer(self) -> None:
-        """The stream has ended well: run what it asks for."""
+        """Take the answer of a stream that has ended, and run the tools that it calls."""
         stream = self.stream
         if stream.outcome is Outcome.CANCELLED:
             self._end("cancelled")
@@ -302,16 +333,16 @@ class Rounds:
 
     @property
     def _named_calls(self) -> list[tuple[int, ToolCall]]:
-        """The calls with their places; one without a name is nobody's, and the model is told nothing of it."""
+        """The calls of this round with their positions, without those that have no name: they cannot be answered."""
         return [(index, call) for index, call in enumerate(self._calls) if _is_named(call)]
 
     def _start(self, index: int, call: ToolCall, *, is_approved: bool = False) -> None:
-        """Run *call*, unless that was begun when it was sealed."""
+        """Run *call*, unless it was begun already, while the answer still came."""
         begun = self._jobs.pop(index, None)
         if begun is not None and begun.is_for(call):
             self._jobs[index] = begun
             return
-        if begun is not None:  # it has gone on after it was whole
+        if begun is not None:  # the server added to it after it looked complete
             self._tasks.drop(begun)
         try:
             must_wait = not is_approved and self._needs_approval(call)
@@ -337,9 +368,9 @@ class Rounds:
         self._tasks.start(job)
 
     def _conclude(self) -> None:
-        """All tools have run: finish the round, and look at the answer if it was the last."""
+        """Finish the round after all tools have run, and review the answer if it was the last."""
         reason = self._reason()
-        if not self._round:  # what was resumed is no round
+        if not self._round:  # calls that were resumed belong to no round
             self._phase = _Phase.BEGIN
             if reason != "running":
                 self._end(reason)
@@ -360,7 +391,7 @@ class Rounds:
         self._finish_round(reason)
 
     def _reason(self) -> RunReason:
-        """Tell whether the run goes on after this round, all of whose tools have run; if not, why."""
+        """Return why the run ends after this round, all of whose tools have run; "running" if another one follows."""
         if not self._named_calls:
             return "tool_calls" if _calls_in_old_form(self.completions[-1]) else "completed"
         if self._unapproved:
@@ -401,7 +432,7 @@ class Rounds:
         await self.settled()
 
     async def settled(self) -> None:
-        """Return when nothing runs any more; cancelling this is harmless."""
+        """Wait until no task of the run is left; cancelling this is harmless."""
         await self._tasks.ended()
         if self._pending is not None:
             await asyncio.wait([self._pending])
@@ -422,9 +453,12 @@ class Rounds:
         else:
             self._tasks.cancel()
         self.stream.cancel()
+        if self._watch is not None:
+            self._watch.ended(reason, self._round, self.usage, error)
 
     def _check_end(self) -> None:
-        """Raise what ended the run, if it did not end well."""
+        """Raise the error that ended the run, if there is one."""
+        # A copy of our own errors: each raise would add a traceback to one object, which lives as long as the run.
         if self.error is not None:
             raise copy.copy(self.error) if isinstance(self.error, OpeAIError) else self.error
         if self._is_closed and self.reason == "cancelled":
@@ -432,14 +466,14 @@ class Rounds:
 
     @property
     def _is_stranded(self) -> bool:
-        """Whether its event loop was closed: nothing of it runs any more, and nothing there can be woken."""
+        """True if its event loop was closed: none of its tasks runs any more, and none can be woken."""
         return self._loop is not None and self._loop.is_closed()
 
     # --- what is known -----------------------------------------------------------------------------------------------
 
     @property
     def is_unclosed(self) -> bool:
-        """Whether it was begun and not ended, and nobody has cancelled who read it."""
+        """True if it was begun and not ended, and its last read was not cancelled: somebody forgot to close it."""
         return self.reason == "running" and self._round > 0 and not self._read_was_cancelled
 
     @property
@@ -449,7 +483,7 @@ class Rounds:
 
     @property
     def new_messages(self) -> list[MessageParam]:
-        """Those of the messages that this run has added."""
+        """The messages that this run has added."""
         return self.messages[self._given :]
 
     @property
@@ -476,7 +510,7 @@ class Rounds:
 
 
 def _calls_in_old_form(completion: ChatCompletion) -> bool:
-    """Whether it wants a ``function_call``, which is always the caller's."""
+    """Tell whether *completion* asks for a ``function_call``, the API's older form, which is left to the caller."""
     calls = [choice.message.function_call for choice in completion.choices[:1]]
     return any(call is not None and bool(call.name) for call in calls)
 
@@ -486,7 +520,7 @@ def _is_named(call: ToolCall) -> bool:
 
 
 def _sent_back(message: ChatCompletionMessage) -> ChatCompletionMessage:
-    """*message* without calls that have no name: there will be no results of them."""
+    """Return *message* without calls that have no name: servers refuse calls without a result."""
     calls = message.tool_calls or []
     named = list(filter(_is_named, calls))
     return message if len(named) == len(calls) else msgspec.structs.replace(message, tool_calls=named or None)

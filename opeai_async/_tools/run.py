@@ -1,6 +1,7 @@
-"""A run: the model is asked, the tools it calls are run, it is asked again with their results, until it has answered.
+"""A run of tools as users see it: events, frames for a browser, and the result.
 
-The loop itself is in ``_tools/rounds.py``. Here are what it brings: events, frames for a browser, and the result.
+The loop itself is in ``_tools/rounds.py``: ask the model, run the tools that it calls, ask again with their results,
+until it has answered. Here its items become events, and its end a result.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, Unpack
 from opeai_async._core.answer.events import EventMaker
 from opeai_async._core.json import is_object
 from opeai_async._core.schema.sendable import NOT_RUN, open_calls, sendable
+from opeai_async._io.observe.run import RunWatch
 from opeai_async._io.stream.stream import ChunkStream
 from opeai_async._public import claim
 from opeai_async._relay.websocket import Receive, RelayOptions, RelayResult, Send, relay
@@ -45,7 +47,7 @@ else:
 
     T = TypeVar("T")
 
-# What the model is told of calls that were not run; they are the caller's where the run ended for them.
+# The results that stand for calls that were not run. The reasons that are missing leave the calls to the caller.
 _NOT_RUN: dict[RunReason, str] = {
     "completed": NOT_RUN,
     "max_rounds": NOT_RUN,
@@ -62,14 +64,14 @@ _NOT_RUN: dict[RunReason, str] = {
 
 
 class Output(Protocol):
-    """How the value of a run is asked for, and read."""
+    """The way to ask for the value of a run, and to read it."""
 
     def asked(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return *params* with what asks for the value."""
+        """Return *params* with the parameters that ask for the value."""
         ...
 
     def review(self, completion: ChatCompletion, may_follow: bool) -> ChatCompletion | list[MessageParam]:
-        """Return the last answer with its value; or what to say to the model, which may try again."""
+        """Return the last answer with its value, or messages with which the model is asked again."""
         ...
 
 
@@ -89,6 +91,7 @@ class Run(Generic[T]):
         tools: Iterable[RunTool],
         options: RunOptions,
         output: Output | None = None,
+        watch: RunWatch | None = None,
     ) -> None:
         options.check()
         _check_params(params)
@@ -107,8 +110,11 @@ class Run(Generic[T]):
                 "messages": sendable(messages),
                 "tool_choice": choice if tool_choice is None else tool_choice,
             }
-            return stream(tools=toolbox.params or None, **(asked if output is None else output.asked(asked)))
+            made = stream(tools=toolbox.params or None, **(asked if output is None else output.asked(asked)))
+            made.run_id = None if watch is None else watch.run_id
+            return made
 
+        # Events of the last read that were not handed out yet.
         self._ready: deque[RunEvent] = deque()
         self._maker = EventMaker()
         self._rounds = Rounds(
@@ -119,6 +125,7 @@ class Run(Generic[T]):
             needs_approval=toolbox.needs_approval,
             approvals=options.approvals,
             review=None if output is None else output.review,
+            watch=watch,
         )
 
     # --- reading -----------------------------------------------------------------------------------------------------
@@ -127,11 +134,11 @@ class Run(Generic[T]):
         return self
 
     async def __anext__(self) -> RunEvent:
-        """The next event: of a stream, or of a round or a tool; see ``types/events.py``.
+        """Return the next event: of a stream, of a round or of a tool; see ``types/events.py``.
 
         Raises:
-            OpeAIError: What ended the run; ``result_so_far`` holds what had been done.
-            Exception: What a tool raised, where ``on_error`` says so.
+            OpeAIError: The error that ended the run; ``result_so_far`` holds what had been done.
+            Exception: The error of a tool, if ``on_error`` lets it end the run.
             ConcurrentReadError: If another task is reading.
             ClientClosedError: If the run was closed before its end.
         """
@@ -150,21 +157,22 @@ class Run(Generic[T]):
         elif isinstance(item, ChatCompletion):
             self._ready.extend(self._maker.end(item))
         else:
+            # Each round is a message of its own, so its events start with nothing known.
             if isinstance(item, RoundStartedEvent):
                 self._maker = EventMaker()
             self._ready.append(item)
 
     async def result(self, *, closed: bool = True) -> RunResult[T]:
-        """Read to the end; return what the run has brought. After ``cancel()``, it is what had been done.
+        """Read to the end, and return the result; after ``cancel()``, it holds what had been done.
 
         Args:
-            closed: Whether the messages shall be such that a server takes them, see ``RunResult``; False for those of
-                the model as they came, and no others.
+            closed: True for messages that a server accepts, see ``RunResult``; False for those of the model as they
+                came, and no others.
 
         Raises:
-            OpeAIError: What ended the run, and the rest as reading an event does.
+            OpeAIError: The error that ended the run; and all others that reading an event raises.
         """
-        self._ready.clear()  # the rest counts as read
+        self._ready.clear()  # events that were not read are skipped
         while await self._rounds.read():
             pass
         return self._result(closed=closed)
@@ -177,27 +185,27 @@ class Run(Generic[T]):
             return await self.result()
 
     def frames(self, *, results: bool = False) -> RunFrames:
-        """All rounds as frames for a browser, read instead of the events; for ``sse`` and ``StreamSession.start``.
+        """Return all rounds as frames for a browser, to be read instead of the events, by ``sse`` or a session.
 
         Args:
-            results: Whether the browser is to see what the tools return.
+            results: True if the browser may see what the tools return.
         """
         return RunFrames(self, self._rounds, results=results)
 
     async def relay(
         self, send: Send, receive: Receive | None = None, *, results: bool = False, **options: Unpack[RelayOptions]
     ) -> RelayResult:
-        """Send all rounds on to a client, such as a browser at a websocket; returns how that went.
+        """Send all rounds to a client, such as a browser at a websocket, and return how that went.
 
-        See `opeai_async.relay` for what can be set; ``result_so_far`` then has the messages.
+        See `opeai_async.relay` for the options; ``result_so_far`` has the messages afterwards.
 
         Args:
             send, receive: As for a stream.
-            results: Whether the client is to see what the tools return.
+            results: True if the client may see what the tools return.
             options: As for a stream.
 
         Raises:
-            Exception: What ``relay`` raises; and what a tool raised, where ``on_error`` says so.
+            Exception: Any error of ``relay``; and the error of a tool, if ``on_error`` lets it end the run.
         """
         frames = self.frames(results=results)
         result = await relay(frames, send, receive, **options)
@@ -210,7 +218,7 @@ class Run(Generic[T]):
     def cancel(self) -> None:
         """End the run now: the upstream is closed, tools are cancelled, a loop over it ends quietly; from any thread.
 
-        What is done already stays in ``result_so_far``.
+        ``result_so_far`` keeps what was done.
         """
         self._ready.clear()
         self._rounds.cancel()
@@ -230,6 +238,8 @@ class Run(Generic[T]):
         await self.aclose()
 
     def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
+        # There is none if the arguments were refused. The way to warn is an argument because, at the end of the
+        # interpreter, modules are emptied before the last objects are finalized.
         rounds: Rounds | None = getattr(self, "_rounds", None)
         if rounds is None or rounds.reason != "running":
             return
@@ -242,7 +252,7 @@ class Run(Generic[T]):
 
     @property
     def result_so_far(self) -> RunResult[T]:
-        """What has been done: all messages and results that there are, also after an error."""
+        """The result as far as the run has come: all messages and results so far, also after an error."""
         return self._result(closed=True)
 
     def _result(self, *, closed: bool) -> RunResult[T]:
@@ -268,7 +278,7 @@ class Run(Generic[T]):
 
 
 def later_tool_choice(choice: Any) -> Any:
-    """What of a ``tool_choice`` holds after the first round: all but force, or the model could never answer."""
+    """Return the ``tool_choice`` for the rounds after the first: without force, or the model could never answer."""
     if isinstance(choice, str):
         return choice if choice in ("auto", "none") else None
     if is_object(choice) and is_object(allowed := choice.get("allowed_tools")):

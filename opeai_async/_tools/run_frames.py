@@ -1,10 +1,15 @@
-"""A run as frames for a browser."""
+"""A run as frames for a browser: all its rounds in the form of one answer.
+
+The items of ``Rounds`` become frames, with one ``start`` and one last frame; offsets and the indexes of tool calls
+continue from round to round, because a browser shows one answer and resumes it by one offset.
+"""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 from opeai_async._core.frames.framer import Framer
+from opeai_async._io.observe.observers import Observers
 from opeai_async._public import claim
 from opeai_async._relay.frames import FrameReader, completion_so_far, ended_by
 from opeai_async._tools.rounds import Rounds, RunItem
@@ -29,40 +34,45 @@ _DONE_REASONS: dict[RunReason, DoneReason] = {
 
 
 class Ending(Protocol):
-    """A run, as far as its frames can end it."""
+    """A run that its frames can end."""
 
     def cancel(self) -> object:
-        """Stop it at the next possibility."""
+        """End it now, quietly."""
         ...
 
     async def aclose(self) -> object:
-        """End it, and all that it has begun."""
+        """End it, and wait for all that it has begun."""
         ...
 
 
 class RunFrames(FrameReader):
     """The frames of a run, which are read instead of its events; a ``FrameSource``. Made by ``Run.frames``.
 
-    There is one ``start`` and one last frame; offsets and the indexes of tool calls go on over all rounds.
-
     Attributes:
-        failure: What a tool raised, where that ended the run.
+        failure: The error of a tool, if it ended the run; None otherwise.
     """
 
     def __init__(self, run: Ending, rounds: Rounds, *, results: bool) -> None:
         self._run = run
         self._rounds = rounds
+        # Makes frames of chunks, and numbers all of them.
         self._framer = Framer(earlier_calls=rounds.resumed)
+        # False keeps the tools' results out of the frames.
         self._with_results = results
+        # The calls of the rounds before: the first call of this round has that index.
         self._earlier_calls = rounds.resumed
+        # True from the first chunks of a round to its whole message.
         self._is_amid_answer = False
+        # True after ``stop``: then the last frame says so, and not how the run ended.
         self._is_stopped = False
+        # True once the last frame was returned.
         self._is_ended = False
+        # The error of this package that ended the run.
         self._error: OpeAIError | None = None
         self.failure: Exception | None = None
 
     async def read(self) -> list[Frame]:
-        """All frames that are there, at least one; waits for one, and is empty after the last.
+        """Wait for a frame, and return all that are there; empty after the last.
 
         Raises:
             ConcurrentReadError: If another task is reading the run.
@@ -136,7 +146,7 @@ class RunFrames(FrameReader):
         self._rounds.stream.hold()
 
     def stop(self) -> None:
-        """End the run; what had come is there, and ``done`` says that it was stopped."""
+        """End the run; the frames end with what had come, and ``done`` says that it was stopped."""
         self._is_stopped = True
         self._run.cancel()
 
@@ -146,7 +156,7 @@ class RunFrames(FrameReader):
 
     @property
     def completion(self) -> ChatCompletion | None:
-        """The last message, as far as it has come; None if nothing has."""
+        """The last message so far; None if nothing has come."""
         last = self._rounds.completions[-1] if self._rounds.completions else None
         return completion_so_far(self._rounds.stream) or last
 
@@ -156,13 +166,18 @@ class RunFrames(FrameReader):
         return self._rounds.usage
 
     @property
+    def observed(self) -> tuple[Observers, str] | None:
+        """The observers of the call of this round, or of the last one, and its name."""
+        return self._rounds.stream.observed
+
+    @property
     def error(self) -> OpeAIError | None:
-        """What ended the run, where that was an error of this package."""
+        """The error of this package that ended the run; None if there was none."""
         return self._error
 
     @property
     def chunks(self) -> int:
-        """How many chunks were read, of all rounds."""
+        """The number of chunks that were read in all rounds."""
         return self._rounds.chunks
 
     @property

@@ -1,4 +1,7 @@
-"""How far a run of tools goes."""
+"""The limits of a run of tools.
+
+They stand apart from the options of single calls (``_tools/result.py``), because ``Rounds`` needs only these.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from opeai_async.types.run_options import BeforeRound
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunLimits:
-    """How far a run goes; see ``RunOptionParams``."""
+    """The limits of a run, each explained in ``RunOptionParams``."""
 
     max_rounds: int = 10
     parallel: int = 8
@@ -21,15 +24,16 @@ class RunLimits:
     before_round: BeforeRound | None = None
 
     def check(self) -> None:
-        """Refuse what cannot be meant.
+        """Check that each limit has a value that can be used.
 
         Raises:
-            ConfigurationError: Says which, and what was expected.
+            ConfigurationError: If one has not; the message names it, and what was expected.
         """
         for name in ("max_rounds", "parallel", "max_calls", "max_total_tokens"):
             value = getattr(self, name)
             if value is None and name.startswith("max_") and name != "max_rounds":
                 continue
+            # True is an int of 1, and would be taken for a limit.
             if isinstance(value, bool) or not (isinstance(value, int) and value >= 1):
                 raise ConfigurationError(f"{name} is {value!r}, expected a whole number of at least 1")
         if self.deadline_s is not None and not self.deadline_s > 0:

@@ -1,7 +1,12 @@
-"""Tool calls under way: so many at a time, each in a task of its own.
+"""The tool calls of a run that are under way: each in a task of its own, at most so many at a time.
 
-They are moved on by the ends of their tasks, and not by whoever reads the run: a reader that is slow does not keep the
-next call from being started. What happens is told as events, in the order in which it does.
+A job passes through these states, and each step is reported as an event, in the order in which it happens::
+
+    start() -> waiting --a place is free--> running --its task ends--> done (answer)
+                  |                            |
+                  +---- drop(), cancel() ------+--> dropped: nothing more is reported
+
+The end of a task starts the next job, and not the reader of the run: a slow reader does not delay a call.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from opeai_async._core.schema.tool_results import ToolAnswer, failed
+from opeai_async._io.observe.run import RunWatch
 from opeai_async.types.completion import ToolCall
 from opeai_async.types.events import ToolFinishedEvent, ToolStartedEvent
 
@@ -22,12 +28,15 @@ ToolEvent: TypeAlias = ToolStartedEvent | ToolFinishedEvent
 
 @dataclass(eq=False, slots=True)
 class ToolJob:
-    """One call.
+    """One call of a tool.
 
     Attributes:
-        work: Runs it; None if it is not run.
-        answer: What became of it; None until then.
-        started_at: When it began, in loop time; None before.
+        round: The number of its round; 0 for a call of an earlier run.
+        index: Its position among the calls of the round.
+        call: The call as the model made it.
+        work: The function that runs it; None if it is not run.
+        answer: Its answer for the model; None until it is done.
+        started_at: The loop time at which it began; None before.
     """
 
     round: int
@@ -38,11 +47,11 @@ class ToolJob:
     started_at: float | None = None
 
     def is_for(self, call: ToolCall) -> bool:
-        """Whether *call* asks for the same."""
+        """Tell whether *call* asks for the same."""
         return asked(self.call) == asked(call)
 
     def finished(self, duration_s: float) -> ToolFinishedEvent:
-        """Return the event that tells its answer, which there must be."""
+        """Return the event of its end; it must have an answer."""
         answer = self.answer
         assert answer is not None
         return ToolFinishedEvent(
@@ -59,45 +68,48 @@ class ToolJob:
 
 
 def asked(call: ToolCall) -> tuple[str, str]:
-    """The name of the tool, and the text that it is given."""
+    """Return the name of the tool that *call* asks for, and the text of its arguments."""
     if call.custom is not None:
         return call.custom.name, call.custom.input
     return call.function.name, call.function.arguments
 
 
 class ToolTasks:
-    """Runs jobs, at most *parallel* at a time.
+    """The jobs of a run, of which at most *parallel* run at a time.
 
     Args:
-        parallel: At least 1.
-        tell: Is given each event as it happens.
+        parallel: The number of jobs that may run at a time, at least 1.
+        tell: A function that is called with each event as it happens.
+        watch: Tells observers of each tool's work; None if there are none.
 
     Attributes:
-        news: Set when a job has ended.
-        error: What a job raised.
+        news: Set when a job has ended; the reader clears it before it waits.
+        error: The first error that a job raised; None if none did.
     """
 
-    def __init__(self, parallel: int, tell: Callable[[ToolEvent], None]) -> None:
+    def __init__(self, parallel: int, tell: Callable[[ToolEvent], None], watch: RunWatch | None = None) -> None:
+        self._watch = watch
         self.news = asyncio.Event()
         self.error: BaseException | None = None
         self._parallel = parallel
         self._tell = tell
         self._waiting: deque[ToolJob] = deque()
         self._running: dict[asyncio.Task[ToolAnswer], ToolJob] = {}
+        # Tasks that were cancelled and have not ended yet.
         self._dropped: set[asyncio.Task[ToolAnswer]] = set()
 
     @property
     def is_idle(self) -> bool:
-        """Whether there is nothing to wait for."""
+        """True if no job is running or waiting."""
         return not (self._running or self._waiting)
 
     def start(self, job: ToolJob) -> None:
-        """Run *job*, now or when it is its turn."""
+        """Run *job*, at once or when a place is free."""
         self._waiting.append(job)
         self.fill()
 
     def drop(self, job: ToolJob) -> None:
-        """Cancel *job*, and tell no more of it."""
+        """Cancel *job*, and report nothing more of it."""
         if job in self._waiting:
             self._waiting.remove(job)
         for task, running in list(self._running.items()):
@@ -106,21 +118,22 @@ class ToolTasks:
         self.fill()
 
     def cancel(self) -> None:
-        """Cancel all jobs, and tell no more of them."""
+        """Cancel all jobs, and report nothing more of them."""
         self._waiting.clear()
         for task in list(self._running):
             self._drop(task)
         self.news.set()
 
     def wake(self, task: asyncio.Task[Any]) -> None:
-        """There is news: *task* has ended, which somebody else may look at or not."""
+        """Wake the reader, because *task* has ended."""
         self.news.set()
+        # Looked at here, or asyncio would log an error of a task that was dropped.
         if not task.cancelled():
             task.exception()
 
     async def ended(self) -> None:
-        """Return when what was cancelled has ended; cancelling this is harmless."""
-        # A tool may be what ends its own run.
+        """Wait until all cancelled jobs have ended; cancelling this is harmless."""
+        # A tool may end its own run, and would wait for itself.
         if tasks := self._dropped - {asyncio.current_task()}:
             await asyncio.wait(tasks)
 
@@ -138,7 +151,7 @@ class ToolTasks:
         assert task is not None
         assert job.work is not None
         self._begun(task, job)
-        return await job.work()
+        return await job.work() if self._watch is None else await self._watch.tool(job.call, job.work)
 
     def _begun(self, task: asyncio.Task[Any], job: ToolJob) -> None:
         """Note that *job* runs in *task*; the first call counts."""
@@ -163,7 +176,7 @@ class ToolTasks:
         job = self._running.pop(task)
         assert job.started_at is not None
         was_cancelled = task.cancelled()
-        if was_cancelled:  # by the tool itself, or by somebody who knows its task
+        if was_cancelled:  # by the tool itself, or by code that knows its task
             answer = failed(asyncio.CancelledError(), "The tool was cancelled.")
         elif (error := task.exception()) is not None:
             self.error = self.error or error
@@ -173,5 +186,6 @@ class ToolTasks:
         job.answer = answer
         assert job.started_at is not None
         self._tell(job.finished(task.get_loop().time() - job.started_at))
-        if not was_cancelled:  # who cancels everything, such as a loop that ends, wants nothing begun; a reader asks
+        # A loop that ends cancels everything, and nothing more may begin then; otherwise the next read begins it.
+        if not was_cancelled:
             self.fill()

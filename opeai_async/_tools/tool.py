@@ -1,13 +1,20 @@
 """Functions as tools that a model may call.
 
-A tool is a function, and what the model is told of it. It is called as before; and it is a mapping in the API's shape,
+A tool is a function with a description for the model. It is called as before; and it is a mapping in the API's shape,
 so it also goes into ``tools=`` of ``create`` and ``stream``, where the calls are left to you. ``run`` calls it.
 
-What may be a tool: a function, a bound method, a ``functools.partial``, an object with ``__call__``; sync or async. An
-async one runs on the event loop, a sync one in a worker thread of anyio (of which there are 40 unless its limiter is
-told otherwise), each with the context variables of who reads the run. When a call ends before its time, the async one
-is cancelled; a thread cannot be, so it is left to run to its end and nobody looks at its result. A process ends only
-when its threads have, so let them end. A generator is refused: a result is given whole.
+A function, a bound method, a ``functools.partial`` or an object with ``__call__`` can be a tool, sync or async; a
+generator cannot, because a result is sent whole.
+
+=======  ===========================================================  ==============================================
+a tool   runs in                                                      when a call is ended before its time
+=======  ===========================================================  ==============================================
+async    the event loop                                               it is cancelled
+sync     a worker thread of anyio (its limiter allows 40 at a time)   the thread runs to its end, unheard
+=======  ===========================================================  ==============================================
+
+Both see the context variables of the task that reads the run. A process ends only when its threads have ended, so write
+sync tools that end.
 """
 
 from __future__ import annotations
@@ -50,13 +57,14 @@ class Tool(Mapping[str, object], Generic[P, R_co]):
     """A function that a model may call. Made by ``@tool`` and ``Tool.from_function``.
 
     Attributes:
-        function: What is called.
-        name: At most 64 letters, digits, ``_`` and ``-``.
-        description: What the model is told of it; None for nothing.
+        function: The function that is called.
+        name: The name for the model: at most 64 letters, digits, ``_`` and ``-``.
+        description: The text for the model that says what the tool does; None for none.
         parameters: JSON Schema of its arguments.
-        strict: Whether the schema has the form of strict mode, and the model is held to it.
+        strict: True if the schema has the form of strict mode, and the server makes the model keep to it.
         timeout: Seconds that one call may take; None for the run's own limit.
-        needs_approval: Whether somebody has to approve a call before a run makes it, or a function of the call.
+        needs_approval: True if somebody must approve each call before a run makes it; or a function that tells so of a
+            call.
     """
 
     def __init__(
@@ -105,6 +113,7 @@ class Tool(Mapping[str, object], Generic[P, R_co]):
         self.strict: bool = strict
         self.timeout: float | None = timeout
         self.needs_approval: NeedsApproval = needs_approval
+        # Reads and checks arguments as JSON; raises Mismatch.
         self._decode = schema.decode
         self._param = _param(self)
 
@@ -119,25 +128,25 @@ class Tool(Mapping[str, object], Generic[P, R_co]):
         context: Mapping[str, object] | None = None,
         needs_approval: NeedsApproval = False,
     ) -> Tool[Q, R]:
-        """Make the tool that calls *function*; what the model is told comes from its type hints and its docstring.
+        """Make the tool that calls *function*; its type hints and its docstring describe it to the model.
 
         ``Annotated`` describes a parameter and its bounds (``msgspec.Meta``, ``pydantic.Field``, ``annotated_types``,
-        ``Doc``, or a text), or the docstring does, in Google, NumPy or reST style. A default is told; with *strict*,
-        the model must give every argument all the same.
+        ``Doc``, or a text), or the docstring does, in Google, NumPy or reST style. A default is part of the schema;
+        with *strict*, the model must give every argument all the same.
 
         Args:
             function: Any callable that takes its arguments by name.
-            name: In place of the function's own.
-            description: In place of the docstring's.
-            strict: Hold the model to the schema; some types, such as ``dict``, have no strict form.
+            name: A name in place of the function's own.
+            description: A text in place of the docstring.
+            strict: True to make the model keep to the schema; some types, such as ``dict``, have no strict form.
             timeout: Seconds that one call may take, in place of the run's limit.
-            needs_approval: Whether somebody has to approve a call before it is run, or a function of the call that says
-                so: a run then ends with the reason ``"approval"``, see ``Completions.run``.
-            context: Arguments that the application gives, by name, such as who asks or a database connection: the model
-                is not told of them, and cannot give them. So are those that a ``functools.partial`` has bound.
+            needs_approval: True if somebody must approve each call before it is run, or a function that tells so of a
+                call: a run then ends with the reason ``"approval"``, see ``Completions.run``.
+            context: Arguments that the application gives, by name, such as the user or a database connection: the model
+                does not see them, and cannot give them. So it is with those that a ``functools.partial`` has bound.
 
         Raises:
-            RequestValidationError: If it cannot be a tool; says which parameter, and why.
+            RequestValidationError: If it cannot be a tool; the message names the parameter, and says why.
             ConfigurationError: If *timeout* is not more than 0.
         """
         return Tool(
@@ -165,11 +174,11 @@ class Tool(Mapping[str, object], Generic[P, R_co]):
 
         Args:
             name: At most 64 letters, digits, ``_`` and ``-``.
-            parameters: JSON Schema of an object: what the model is told, and what its arguments are checked for (types,
-                required and unknown properties, enums, choices; not patterns and bounds).
-            function: Is called with the arguments by name, as JSON decodes; sync or async.
-            description: What the model is told of it.
-            strict: Whether the server is to hold the model to the schema, which must have the form of strict mode then.
+            parameters: JSON Schema of an object: it is sent to the model, and its arguments are checked against it
+                (types, required and unknown properties, enums, choices; not patterns and bounds).
+            function: A function that is called with the arguments by name, as JSON decodes; sync or async.
+            description: The text for the model that says what the tool does.
+            strict: True if the server shall make the model keep to the schema, which must have the form of strict mode.
             timeout: Seconds that one call may take, in place of the run's limit.
             needs_approval: As for ``from_function``.
 
@@ -183,18 +192,18 @@ class Tool(Mapping[str, object], Generic[P, R_co]):
         return made
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """Call the function, as if it were no tool."""
+        """Call the function, as before it became a tool."""
         return self.function(*args, **kwargs)
 
     async def answer(
         self, call: ToolCall, *, on_error: OnToolError = "tell", limit_s: float | None = None
     ) -> ToolAnswer:
-        """Run what *call* asks for; ``content`` is what to send back to the model, an error included.
+        """Run the function for *call*; the answer's ``content`` is for the model, also if it is an error.
 
         Args:
-            call: From a message's ``tool_calls``.
-            on_error: What becomes of an exception.
-            limit_s: How long it may take, unless the tool has a limit of its own.
+            call: A call from a message's ``tool_calls``.
+            on_error: ``"tell"`` describes an exception to the model, ``"raise"`` raises it; or a function of it.
+            limit_s: Seconds that it may take, unless the tool has a limit of its own.
         """
         limit_s = self.timeout if self.timeout is not None else limit_s
         limit = asyncio.timeout(limit_s)
@@ -228,6 +237,7 @@ class Tool(Mapping[str, object], Generic[P, R_co]):
         return True
 
     async def _result(self, arguments: dict[str, Any]) -> Any:
+        # Not in asyncio's default executor, where a slow tool would hold up lookups of names.
         function: Callable[..., Any] = self.function
         if _is_async(function):
             return await function(**arguments)
@@ -286,6 +296,7 @@ RunTool: TypeAlias = Tool[..., Any] | Callable[..., Any] | ToolParam
 
 
 def is_tool(item: object) -> TypeGuard[Tool[..., Any]]:
+    """Tell whether *item* is a `Tool`, whatever its types."""
     return isinstance(item, Tool)
 
 
@@ -305,7 +316,7 @@ def _is_async(function: Any) -> bool:
 
 
 def _check_callable(function: Any) -> None:
-    """Refuse what could be described, but not run."""
+    """Refuse objects that could be described to a model, but not run."""
     reason, hint = "", ""
     if not callable(function):
         reason, hint = "it cannot be called", "give a function"
@@ -322,7 +333,7 @@ def _check_context(function: Any, context: Mapping[str, object]) -> None:
     """Refuse names that *function* does not take."""
     try:
         parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # which is said when its schema is made
+    except (TypeError, ValueError):  # the schema, which is made next, reports it
         return
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     known = [parameter.name for parameter in parameters if parameter.kind in by_name]
@@ -340,7 +351,7 @@ def _yields(function: Any) -> bool:
 
 
 def _is_unbound(function: Any) -> bool:
-    """Whether *function* is a method that no object is bound to."""
+    """Tell whether *function* is a method that is not bound to an object."""
     if not inspect.isfunction(function):
         return False
     first = next(iter(inspect.signature(function).parameters.values()), None)

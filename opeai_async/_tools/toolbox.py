@@ -1,4 +1,11 @@
-"""The tools of a run, by the name that the model calls."""
+"""The tools of a run, by the name that the model calls.
+
+A call is answered in one of these ways::
+
+    a function or a Tool              it is run
+    a definition in the API's shape   it is left to the caller: the run ends with the reason "tool_calls"
+    an unknown name                   the model gets an error with the names that there are
+"""
 
 from __future__ import annotations
 
@@ -13,6 +20,7 @@ from opeai_async._core.schema.tool_results import (
 )
 from opeai_async._tools.tool import Tool, is_tool
 from opeai_async.errors import RequestValidationError
+from opeai_async.types.common import WireStruct
 from opeai_async.types.completion import ToolCall
 from opeai_async.types.request import CustomTool, FunctionTool, ToolParam
 from opeai_async.types.run_options import OnToolError
@@ -25,11 +33,12 @@ class Toolbox:
     """The tools of a run, by name.
 
     Attributes:
-        params: As they are sent.
+        params: The tools in the API's shape, as they are sent.
     """
 
     def __init__(self, tools: Iterable[RunTool]) -> None:
         self._tools: dict[str, Tool[..., Any]] = {}
+        # Names of tools that are only definitions: their calls are left to the caller.
         self._manual: set[str] = set()
         self.params: list[ToolParam] = []
         _check_list(tools)
@@ -39,10 +48,11 @@ class Toolbox:
     def answer(
         self, call: ToolCall, *, on_error: OnToolError, limit_s: float | None
     ) -> Callable[[], Coroutine[Any, Any, ToolAnswer]] | None:
-        """What runs *call*; None if that is left to the caller."""
+        """Return a function that runs *call*; None if the call is left to the caller."""
         name = (call.custom if call.custom is not None else call.function).name
         if name in self._manual:
             return None
+        # A model may invent a tool: it is sent the names that there are, and may try again.
         if name not in self._tools:
             return functools.partial(_no_tool, name, [*self._tools, *self._manual])
         return functools.partial(self._tools[name].answer, call, on_error=on_error, limit_s=limit_s)
@@ -50,7 +60,7 @@ class Toolbox:
     def needs_approval(self, call: ToolCall) -> bool:
         """Tell whether somebody has to approve *call* before it is run.
 
-        Nobody is asked about a call whose arguments do not fit: it does not run, and the model is told.
+        A call whose arguments do not fit needs no approval: it does not run, and the model gets an error.
         """
         made = self._tools.get((call.custom if call.custom is not None else call.function).name)
         if made is None or made.needs_approval is False or not made.takes(call):
@@ -77,8 +87,8 @@ class Toolbox:
 
 
 def _check_list(tools: object) -> None:
-    """Refuse what is written in place of a list."""
-    is_one = callable(tools) or isinstance(tools, Mapping)
+    """Refuse what is often written in place of a list: one tool, or None."""
+    is_one = callable(tools) or isinstance(tools, (Mapping, WireStruct))
     if isinstance(tools, Iterable) and not (is_one or isinstance(tools, (str, bytes))):
         return
     given = "one tool" if is_one else f"{tools!r:.40}"
@@ -91,7 +101,7 @@ async def _no_tool(name: str, known: list[str]) -> ToolAnswer:
 
 
 def _name_of(definition: ToolParam) -> str | None:
-    """Under which the model calls it; None for a tool that the server runs itself."""
+    """Return the name by which the model calls it; None for a tool that the server runs itself."""
     if isinstance(definition, FunctionTool):
         return definition.function.name
     if isinstance(definition, CustomTool):

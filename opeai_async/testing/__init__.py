@@ -9,11 +9,11 @@
 
 ``opeai_async.testing.pytest`` has both as fixtures.
 
-What other servers do to the protocol can be asked for by name: ``server.reply("Hello", quirks=["crlf"])``; `QUIRKS` has
-them all, and `speak` gives the bytes without a server.
+Oddities of other servers are asked for by name: ``server.reply("Hello", quirks=["crlf"])``. `QUIRKS` has them all, and
+`speak` returns the bytes without a server.
 
-What servers and networks break can be asked for by name too. `FAULTS` has all of it: what happens on the wire, which
-error a client should raise, whether it should try again, and whether the connection may be used again::
+Faults of servers and networks are asked for by name too. `FAULTS` says of each what happens on the wire, which error a
+client should raise, if it should try again, and if the connection may be used again::
 
     server.fault("rst_in_chunk", "one two three", after=2)
     with pytest.raises(StreamInterruptedError):
@@ -68,7 +68,7 @@ __all__ = [
     "Break",
 ]
 
-# Resolved on first use, so that a test run which only loads the pytest plugin does not pay for aiohttp.
+# Imported on first use, so that a test run which only loads the pytest plugin does not pay for aiohttp.
 _HOMES = {
     "faults": ("FAULTS",),
     "faults.fault": (

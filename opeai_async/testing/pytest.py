@@ -32,17 +32,29 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def opeai_server() -> Iterator[OpeAIServer]:
+def opeai_server_options() -> dict[str, Any]:
+    """The arguments of ``opeai_server``; override the fixture for a module, or a folder, to change them::
+
+    @pytest.fixture
+    def opeai_server_options():
+        return {"validate": False, "token_delay_s": 0.01}
+    """
+    return {}
+
+
+@pytest.fixture
+def opeai_server(opeai_server_options: dict[str, Any]) -> Iterator[OpeAIServer]:
     """A running server, new for each test."""
     from opeai_async.testing.server.server import OpeAIServer
 
-    with OpeAIServer() as server:
+    with OpeAIServer(**opeai_server_options) as server:
         yield server
 
 
 @pytest.fixture
 def opeai_client(request: pytest.FixtureRequest) -> AsyncOpeAI:
     """A client of ``opeai_server``, closed after the test."""
+    # Each plugin closes its own async fixtures on the loop of the test, so the client comes from the one that runs it.
     if "anyio_backend" in request.fixturenames:
         runner = "anyio"
     elif request.config.pluginmanager.has_plugin("asyncio"):
@@ -60,7 +72,8 @@ async def _opeai_client_under_anyio(opeai_server: OpeAIServer) -> AsyncIterator[
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Offer the client to pytest-asyncio too, where it is installed: in strict mode it runs only fixtures it made."""
+    """Offer the client to pytest-asyncio too, if it is installed."""
+    # In strict mode it runs only fixtures that its own decorator made, and this module must load without it.
     pytest_asyncio: Any = config.pluginmanager.get_plugin("asyncio")
     if pytest_asyncio is None:
         return

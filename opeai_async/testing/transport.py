@@ -1,7 +1,7 @@
 """A transport without sockets, for unit tests of code that uses a client: ``AsyncOpeAI(transport=...)``.
 
-A response is a status, headers, and a list of what its body does: bytes, each item one read; `Pause`, which is silence;
-`Break`, which is a connection that breaks. There is no clock but the event loop's, and no task.
+A response is a status, headers, and the steps of its body: bytes, each item one read; `Pause`, silence; `Break`, a
+connection that breaks. Time is the event loop's, and nothing runs in a task of its own.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from opeai_async._io.transport import BodyError, SendError, headers_timeout
 from opeai_async.errors import APIConnectionError, ClientClosedError, OpeAIError
 
 FailureCause: TypeAlias = Literal["not sent", "ambiguous", "final"]
-"""What a retry may conclude: the server saw nothing; it may have; another try would end the same way."""
+"""The conclusion for a retry: the server saw nothing; it may have; another try would end the same way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Silence of a body, for so many seconds; None for ever."""
+    """A silence of the body, for so many seconds; None for ever."""
 
     seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """The connection breaks, with this reason."""
+    """A break of the connection, with this reason."""
 
     reason: str = "the connection broke"
 
@@ -54,12 +54,12 @@ class _Refusal:
 
 
 class ScriptedTransport:
-    """Answers requests from a script, in order.
+    """A transport that answers requests from a script, in order.
 
     Attributes:
-        requests: All that was sent, in order.
-        responses: What was answered, in order; see `ScriptedResponse.end`.
-        keeps_limits: False, because of the limits only that for the head matters here.
+        requests: The requests that were sent, in order.
+        responses: The responses to them, in order; see `ScriptedResponse.end`.
+        keeps_limits: False, because only the limit for the head is kept here.
     """
 
     keeps_limits: bool = False
@@ -76,9 +76,9 @@ class ScriptedTransport:
         """Answer the next request.
 
         Args:
-            *steps: What the body does, until it ends cleanly.
+            *steps: The steps of the body, after which it ends cleanly.
             status: HTTP status.
-            headers: Response headers; the content-type is an event stream's unless they say otherwise.
+            headers: Response headers; the content-type is that of an event stream unless they name another.
             delay_s: Seconds before the head; None for ever.
         """
         fields = {name.lower(): value for name, value in (headers or {}).items()}
@@ -92,17 +92,18 @@ class ScriptedTransport:
         cause: FailureCause = "not sent",
         delay_s: float | None = 0.0,
     ) -> None:
-        """Fail the next request without a response: with *error*, or as if nobody listened."""
+        """Fail the next request without a response: with *error*, or as if no server listened."""
         self._script.append(_Refusal(error or APIConnectionError("no connection: scripted"), Cause(cause), delay_s))
 
     @property
     def open_responses(self) -> int:
-        """How many responses are neither released nor aborted."""
+        """The number of responses that are neither released nor aborted."""
         return sum(response.end is None for response in self.responses)
 
     async def send(self, request: Request, *, connect_s: float, pool_s: float) -> ScriptedResponse:
-        """Answer *request* with the next item of the script; of the limits only that for the head matters here."""
+        """Answer *request* with the next item of the script; only its limit for the head is kept."""
         self.requests.append(request)
+        # A test that forgot an answer should see that at once, and not as a connection that is tried again.
         if not self._script and not self._closed.is_set():
             message = f"the script holds no answer for request number {len(self.requests)}"
             raise SendError(APIConnectionError(message), Cause.FINAL)
@@ -127,23 +128,26 @@ class ScriptedTransport:
 
 
 class ScriptedResponse:
-    """One answer.
+    """A response of a `ScriptedTransport`.
 
     Attributes:
         head: Status and headers.
-        end: How the client ended it: ``"released"``, ``"aborted"``, or None while it is open.
+        end: ``"released"`` or ``"aborted"``, as the client ended it; None while it is open.
     """
 
     def __init__(self, head: ResponseHead, steps: tuple[Step, ...]) -> None:
         self.head = head
         self.end: Literal["released", "aborted"] | None = None
+        # The steps that are left.
         self._steps = deque(steps)
         self._aborted = asyncio.Event()
+        # Raised by every read from now on; None while the body is sound.
         self._error: BodyError | None = None
+        # The loop time at which the present pause ends; None if there is none, or it is for ever.
         self._due: float | None = None
 
     def read_nowait(self) -> bytes | None:
-        """The next bytes, ``b""`` at the end; None if a pause comes before them."""
+        """Return the next bytes, ``b""`` at the end; None if a pause comes before them."""
         self._pass_what_is_over()
         if self._error is None and self._steps and isinstance(self._steps[0], Break):
             self._error = BodyError(self._steps[0].reason)
@@ -154,13 +158,13 @@ class ScriptedResponse:
         return None if self._steps else b""
 
     def wait(self) -> Awaitable[bool] | None:
-        """What to await until the pause before the next bytes is over; None if there is none."""
+        """Return what to await until the pause before the next bytes is over; None if there is no pause."""
         self._pass_what_is_over()
         is_paused = bool(self._steps) and isinstance(self._steps[0], Pause) and self._error is None
         return _happened(self._aborted, self._due) if is_paused else None
 
     def hold(self) -> None:
-        """Nothing arrives unasked here."""
+        """Do nothing: bytes arrive here only when they are read."""
 
     def release(self) -> None:
         """Note that the client ended it properly."""
@@ -174,7 +178,7 @@ class ScriptedResponse:
             self._aborted.set()
 
     def _pass_what_is_over(self) -> None:
-        """Begin the next pause, and leave behind those that are over."""
+        """Begin the next pause, and skip those that are over."""
         while self._steps and isinstance(pause := self._steps[0], Pause):
             if self._due is None:
                 self._due = _due(pause.seconds)
@@ -194,7 +198,7 @@ def _due(delay_s: float | None) -> float | None:
 
 
 async def _happened(event: asyncio.Event, due: float | None) -> bool:
-    """Wait for *event* until loop time *due*, or for ever; whether it happened."""
+    """Wait for *event* until loop time *due*, or for ever; return True if it happened."""
     if due is not None and due <= asyncio.get_running_loop().time():
         # No timeout, whose exception would keep the callers' frames, and with them a dropped stream, until the next
         # cyclic collection (CPython since 3.12).

@@ -6,8 +6,9 @@ See https://platform.openai.com/docs/api-reference/chat/streaming
 # Annotations are no strings here: msgspec would compile each of them by itself, when the first request is made.
 import msgspec
 
+from opeai_async._names.former import CHUNK_CHOICE, with_former_names
 from opeai_async._public import claim
-from opeai_async.types.common import Annotation, ChoiceLogprobs, CompletionUsage, WireStruct
+from opeai_async.types.common import Annotation, ChoiceLogprobs, CompletionUsage, Moderation, WireStruct
 from opeai_async.types.finish import FinishKind, finish_kind
 
 
@@ -57,6 +58,7 @@ class ChoiceDelta(WireStruct):
     annotations: list[Annotation] | None = None
 
 
+@with_former_names(CHUNK_CHOICE)
 class ChunkChoice(WireStruct):
     """One choice's part of a chunk. ``finish_reason`` is an open vocabulary, kept as the server sent it."""
 
@@ -90,6 +92,7 @@ class ChatCompletionChunk(WireStruct):
     choices: list[ChunkChoice] = []
     usage: CompletionUsage | None = None
     obfuscation: str | None = None
+    moderation: Moderation | None = None
 
 
 claim(__name__)

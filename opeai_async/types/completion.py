@@ -4,12 +4,14 @@ See https://platform.openai.com/docs/api-reference/chat/object
 """
 
 # Annotations are no strings here: msgspec would compile each of them by itself, when the first request is made.
+from collections.abc import Iterator
 from typing import Any, cast
 
 import msgspec
 
+from opeai_async._names.former import CHOICE, COMPLETION, with_former_names
 from opeai_async._public import claim
-from opeai_async.types.common import Annotation, ChoiceLogprobs, CompletionUsage, WireStruct
+from opeai_async.types.common import Annotation, ChoiceLogprobs, CompletionUsage, Moderation, WireStruct
 from opeai_async.types.finish import FinishKind, finish_kind
 from opeai_async.types.meta import NO_META, ResponseMeta
 
@@ -70,6 +72,7 @@ class ChatCompletionMessage(WireStruct):
     tool_call_id: str | None = None
 
 
+@with_former_names(CHOICE)
 class Choice(WireStruct):
     """One of ``n`` answers. ``finish_reason`` is an open vocabulary; None means that the end was not labelled."""
 
@@ -89,10 +92,11 @@ class Choice(WireStruct):
         return "tool_calls" if kind == "stop" and called else kind
 
 
+@with_former_names(COMPLETION)
 class ChatCompletion(WireStruct):
     """A whole answer: ``choices[i].message``, ``usage``, and what is known of the exchange in ``meta``.
 
-    ``created`` is in seconds since the epoch.
+    ``created`` is in seconds since the epoch; ``metadata`` is what the request gave, where the answer is stored.
     """
 
     id: str = ""
@@ -103,7 +107,51 @@ class ChatCompletion(WireStruct):
     service_tier: str | None = None
     choices: list[Choice] = []
     usage: CompletionUsage | None = None
+    metadata: dict[str, str] | None = None
+    moderation: Moderation | None = None
     meta: ResponseMeta = msgspec.field(default=NO_META, name="_meta")
+
+    def __str__(self) -> str:
+        """What was said, and in short what is known of it; ``repr`` has it whole."""
+        counts = "no usage" if self.usage is None else f"{self.usage.total_tokens} tokens"
+        return "\n".join([*map(_shown, self.choices), f"[{self.id or 'no id'}, {self.model}, {counts}]"])
+
+    def _repr_markdown_(self) -> str:
+        # What a notebook shows.
+        return "\n\n---\n\n".join(map(_shown, self.choices))
+
+
+def _shown(choice: Choice) -> str:
+    """Return what *choice* says, and calls."""
+    message = choice.message
+    calls = [
+        f"{call.function.name}({call.function.arguments})" if call.custom is None else f"{call.custom.name}(...)"
+        for call in message.tool_calls or ()
+    ]
+    return "\n".join([*(text for text in (message.content, message.refusal) if text), *calls])
+
+
+class Model(WireStruct):
+    """A model that a server has; ``created`` is in seconds since the epoch, and what else is told in ``extra``."""
+
+    id: str = ""
+    object: str = "model"
+    created: int | None = None
+    owned_by: str | None = None
+
+
+class ModelList(WireStruct):
+    """All models of a server, in its order; ``for model in models``."""
+
+    object: str = "list"
+    data: list[Model] = []
+    meta: ResponseMeta = msgspec.field(default=NO_META, name="_meta")
+
+    def __iter__(self) -> Iterator[Model]:
+        return iter(self.data)
+
+    def __len__(self) -> int:
+        return len(self.data)
 
 
 claim(__name__)

@@ -1,8 +1,13 @@
-"""The typed events of a stream: ``async for event in stream.events()``, then ``match event``.
+"""Typed events of a stream: ``async for event in stream.events()``, then ``match event``.
 
-Each event is a Struct with a ``type`` of its own. The deltas of a chunk follow its ``chunk`` event; the ``done`` events
-come once each, when the stream has ended well: a server may go on with a choice after its finish_reason, and a stream
-that was cut has no ``done`` at all.
+Each event is a Struct with its own ``type``. A stream of one choice has them in this order:
+
+    chunk, then its deltas              for each chunk
+    ... .done                           once for each text or call, when the stream has ended well
+    finish                              last
+
+The ``done`` events wait for the end of the stream, because a server may send more of a choice after its finish_reason.
+A stream that was cut has none of them.
 """
 
 from typing import Any, ClassVar, Literal, TypeAlias
@@ -18,11 +23,11 @@ from opeai_async.types.frames import ToolErrorCode
 
 
 class BaseEvent(Struct, kw_only=True, gc=False, tag_field="type"):
-    """What all events have in common: a ``type``, by which they can be told apart without their classes."""
+    """Base of all events: each has a ``type``, which tells them apart without their classes."""
 
 
 class ChunkEvent(BaseEvent, tag="chunk"):
-    """A chunk, as the server sent it; what follows, until the next one, is what it said."""
+    """A chunk, as the server sent it; the events up to the next one are what this one contains."""
 
     type: ClassVar[Literal["chunk"]] = "chunk"
     chunk: ChatCompletionChunk
@@ -80,9 +85,9 @@ class FunctionArgumentsDeltaEvent(BaseEvent, tag="tool_calls.function.arguments.
     """A piece of the arguments of a function that the model calls.
 
     Attributes:
-        delta: A piece of JSON text; empty where only ``id`` or ``name`` became known.
+        delta: A piece of JSON text; empty if only ``id`` or ``name`` became known.
         index: Position of the call in the message's ``tool_calls``.
-        id, name: Of the call, as far as they are known.
+        id, name: Id and name of the call, as far as they are known.
     """
 
     type: ClassVar[Literal["tool_calls.function.arguments.delta"]] = "tool_calls.function.arguments.delta"
@@ -94,7 +99,7 @@ class FunctionArgumentsDeltaEvent(BaseEvent, tag="tool_calls.function.arguments.
 
 
 class FunctionArgumentsDoneEvent(BaseEvent, tag="tool_calls.function.arguments.done"):
-    """A whole call of a function; ``arguments`` is JSON text, ``"{}"`` when there are none."""
+    """A whole call of a function; ``arguments`` is JSON text, ``"{}"`` if there are none."""
 
     type: ClassVar[Literal["tool_calls.function.arguments.done"]] = "tool_calls.function.arguments.done"
     arguments: str
@@ -105,7 +110,7 @@ class FunctionArgumentsDoneEvent(BaseEvent, tag="tool_calls.function.arguments.d
 
 
 class CustomInputDeltaEvent(BaseEvent, tag="tool_calls.custom.input.delta"):
-    """A piece of the free text for a custom tool; the fields are those of a function's."""
+    """A piece of the free text for a custom tool; the fields are those of ``FunctionArgumentsDeltaEvent``."""
 
     type: ClassVar[Literal["tool_calls.custom.input.delta"]] = "tool_calls.custom.input.delta"
     delta: str
@@ -181,11 +186,11 @@ class ContinuedEvent(BaseEvent, tag="stream.continued"):
 
 
 class FinishEvent(BaseEvent, tag="finish"):
-    """A choice is whole; the last of its events.
+    """End of a choice, which is whole; the last of its events.
 
     Attributes:
-        finish_reason: As the server sent it; None where it sent none.
-        finish: What that means, in the API's own words.
+        finish_reason: The reason as the server sent it; None if it sent none.
+        finish: Its meaning, as a word of the API.
         value: The whole choice.
     """
 
@@ -233,31 +238,32 @@ RunReason: TypeAlias = Literal[
     "failed",
     "running",
 ]
-"""Why a run ended.
+"""Reason for which a run ended.
 
-- ``completed``: the model has said its last word.
-- ``max_rounds``: the last round that was allowed asked for tools; they ran, and the model was not told any more.
-- ``max_calls``: it asked for more calls than were allowed; those beyond the limit did not run.
-- ``max_total_tokens``: as many tokens were used as were allowed; the tools ran, and the model was not told any more.
-- ``deadline``: the time was over; what still ran was stopped.
-- ``approval``: it asked for calls that somebody has to approve first: ``pending_calls``.
-- ``tool_calls``: it asked for tools that the run has no function for, or by a ``function_call``, the API's older form.
-- ``length``, ``content_filter``: the last answer was broken off; tools that it asks for did not run.
-- ``truncated``: the last answer was cut, where that is no error (``on_truncated="return"``).
-- ``cancelled``, ``failed``: from this side, or by an error.
-- ``running``: it has not ended.
+- ``completed``: the model answered without asking for tools.
+- ``max_rounds``: the last allowed round asked for tools; they ran, and their results were not sent to the model.
+- ``max_calls``: the model asked for more calls than were allowed; those beyond the limit did not run.
+- ``max_total_tokens``: the allowed tokens were used up; the tools ran, and their results were not sent to the model.
+- ``deadline``: the time was over; tools that still ran were stopped.
+- ``approval``: the model asked for calls that must be approved first: ``pending_calls``.
+- ``tool_calls``: the model asked for tools that the run has no function for, or by a ``function_call``, the API's older
+  form.
+- ``length``, ``content_filter``: the last answer was cut short; tools that it asks for did not run.
+- ``truncated``: the last answer was cut, and ``on_truncated="return"`` allows that.
+- ``cancelled``, ``failed``: the run was stopped from this side, or by an error.
+- ``running``: the run has not ended.
 """
 
 
 class RoundStartedEvent(BaseEvent, tag="round.started"):
-    """The model is asked; *round* is counted from 1."""
+    """Start of a round, in which the model is asked; ``round`` counts from 1."""
 
     type: ClassVar[Literal["round.started"]] = "round.started"
     round: int
 
 
 class RoundFinishedEvent(BaseEvent, tag="round.finished"):
-    """The model has answered with *completion*, and all tools that it asked for have run."""
+    """End of a round: the model has answered with ``completion``, and all tools that it asked for have run."""
 
     type: ClassVar[Literal["round.finished"]] = "round.finished"
     round: int
@@ -265,13 +271,13 @@ class RoundFinishedEvent(BaseEvent, tag="round.finished"):
 
 
 class ToolStartedEvent(BaseEvent, tag="tool.started"):
-    """A tool runs.
+    """Start of a tool.
 
     Attributes:
-        round: In which it was asked for; 0 if an earlier run has left it open.
+        round: Round in which the model asked for it; 0 if an earlier run left the call open.
         index: Position of the call in the message's ``tool_calls``.
-        id, name: Of the call.
-        arguments: As the model wrote them.
+        id, name: Id and name of the call.
+        arguments: The arguments as the model wrote them.
     """
 
     type: ClassVar[Literal["tool.started"]] = "tool.started"
@@ -283,7 +289,10 @@ class ToolStartedEvent(BaseEvent, tag="tool.started"):
 
 
 class ToolApprovalEvent(BaseEvent, tag="tool.approval"):
-    """A call waits for approval: the run ends when the others have run; the fields are those of ``tool.started``."""
+    """A call that waits for approval: the run ends when the other calls have run.
+
+    The fields are those of ``ToolStartedEvent``.
+    """
 
     type: ClassVar[Literal["tool.approval"]] = "tool.approval"
     round: int
@@ -293,16 +302,16 @@ class ToolApprovalEvent(BaseEvent, tag="tool.approval"):
     arguments: str
 
 
-# An exception may hold what holds this event: only the cyclic collector finds that.
+# Unlike the others, tracked by the cyclic collector: its exception may refer to an object that refers to this event.
 class ToolFinishedEvent(BaseEvent, tag="tool.finished", gc=True):
-    """A tool call has its result; the first fields are those of ``tool.started``.
+    """Result of a tool call; the first fields are those of ``ToolStartedEvent``.
 
     Attributes:
-        content: What the model is told: text, or content parts.
-        duration_s: How long it ran.
+        content: Content of the message to the model: text, or content parts.
+        duration_s: Seconds that the tool ran.
         error: Why there is no result; None if there is one.
-        result: What the function returned.
-        exception: What it raised.
+        result: Value that the function returned.
+        exception: Exception that it raised.
     """
 
     type: ClassVar[Literal["tool.finished"]] = "tool.finished"

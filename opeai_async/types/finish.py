@@ -1,7 +1,8 @@
-"""Why an answer ended, in the API's own words.
+"""Translate the reason for which an answer ended into the API's own words.
 
-``finish_reason`` is an open vocabulary: gateways pass on what the model's own API said. Everything else than the API's
-words is looked up in one table, without regard to case, because the same word comes in both.
+``finish_reason`` is an open vocabulary: gateways pass on the word of the model's own API. One table has the meaning of
+each, in lower case, because the same word comes in upper case, too. A word that is not in the table has no meaning
+here: a wrong guess could make a cut answer look whole.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Literal, TypeAlias
 FinishKind: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "error"]
 
 FINISH_KINDS: dict[str, FinishKind] = {
-    # The model was done, or met a stop sequence.
+    # The model was done, or wrote a stop sequence.
     "stop": "stop",
     "end_turn": "stop",  # Anthropic
     "stop_sequence": "stop",  # Anthropic, text-generation-inference
@@ -21,7 +22,7 @@ FINISH_KINDS: dict[str, FinishKind] = {
     "completed": "stop",  # the Responses API
     "finished": "stop",
     "stop_token": "stop",
-    "pause_turn": "stop",  # Anthropic: the message goes back as it is, and the model goes on
+    "pause_turn": "stop",  # Anthropic: send the message back as it is, and the model continues
     # The limit of tokens, or the end of the context.
     "length": "length",
     "max_tokens": "length",  # Anthropic, Gemini, Cohere
@@ -80,9 +81,9 @@ FINISH_KINDS: dict[str, FinishKind] = {
     "image_other": "error",
     "other": "error",
 }
-"""From a finish_reason in lower case to what it means."""
+"""By finish_reason in lower case: its meaning."""
 
 
 def finish_kind(finish_reason: str | None) -> FinishKind | None:
-    """What *finish_reason* means; None if there is none, or it is a word that nobody knows."""
+    """Return the meaning of *finish_reason*; None if it is None or an unknown word."""
     return FINISH_KINDS.get(finish_reason.lower()) if finish_reason is not None else None

@@ -1,7 +1,7 @@
-"""The frames in which an answer goes on to somebody else: a browser at a websocket, a reader of server-sent events.
+"""Frames: the messages in which an answer is sent on, to a browser at a websocket or a reader of server-sent events.
 
-They are JSON objects with a ``type``, and fewer than the chunks they come from: a frame holds all that one wake-up
-brought of one kind of text. Version 1 of the protocol is::
+They are JSON objects with a ``type``. There are fewer of them than of chunks, since a frame holds all the text of one
+kind that came in one read. Version 1 of the protocol is::
 
     {"type": "start", "v": 1, "id": "chatcmpl-1", "model": "deepseek-v4-flash", "offset": 1}
     {"type": "reasoning", "text": "They said ", "offset": 11}
@@ -11,18 +11,19 @@ brought of one kind of text. Version 1 of the protocol is::
     {"type": "error", "code": "interrupted", "message": "The answer was interrupted.", "offset": 26}
     {"type": "ping", "offset": 26}
 
-A run of tools goes over several rounds, and tells more; what it says of calls is one sequence over all rounds::
+A run of tools has several rounds, and more frames; indexes of calls count through all rounds::
 
     {"type": "tool_started", "index": 0, "id": "call_1", "name": "get_weather", "offset": 27}
     {"type": "tool_finished", "index": 0, "id": "call_1", "name": "get_weather", "duration_s": 0.2, "offset": 28}
     {"type": "round", "round": 2, "id": "chatcmpl-2", "offset": 29}
 
 A field that has its default is left out: ``choice`` is 0 unless it is there. The last frame is ``done`` or ``error``,
-and exactly one of them comes. A client ignores types and fields it does not know; what it would misread raises ``v``.
+and exactly one of them comes. Clients shall ignore types and fields that they do not know; ``v`` is raised for a change
+that they would misread.
 
-``offset`` is the position in the answer after the frame. Text is counted by the character (Unicode code point), and
-everything else as 1, so any two frames of a kind can be put together, or one cut in two, and an offset stays what it
-was: a reader that was cut off goes on where it stopped, however its frames were cut.
+``offset`` is the position in the answer after the frame. Text is counted in characters (Unicode code points), anything
+else as 1. So two frames of a kind can be merged, or one cut in two, and offsets do not change: a reader that lost its
+connection continues where it stopped, however its frames were cut.
 """
 
 from typing import Any, Literal, TypeAlias
@@ -36,18 +37,18 @@ FRAMES_VERSION = 1
 
 DoneReason = Literal["completed", "truncated", "stopped", "cancelled"]
 ToolErrorCode: TypeAlias = Literal["unknown_tool", "invalid_arguments", "failed", "timeout", "not_approved"]
-"""Why a tool call has no result: its name or its arguments are wrong, the tool failed, it took too long, or nobody
-approved the call."""
+"""Why a tool call has no result: its name or its arguments are wrong, the tool failed, it took too long, or the call
+was not approved."""
 
 
 class BaseFrame(Struct, kw_only=True, omit_defaults=True, repr_omit_defaults=True, gc=False, tag_field="type"):
-    """What all frames have: ``offset``, the position in the answer after it."""
+    """Base of all frames, with ``offset``, the position in the answer after the frame."""
 
     offset: int = 0
 
 
 class StartFrame(BaseFrame, tag="start"):
-    """The answer has begun: the protocol's version, and the completion's id and model."""
+    """Beginning of the answer: the protocol's version, and the completion's id and model."""
 
     v: int
     id: str = ""
@@ -74,10 +75,10 @@ class RefusalFrame(TextFrame, tag="refusal"):
 
 
 class ToolCallFrame(BaseFrame, tag="tool_call"):
-    """A piece of one tool call: append ``arguments``; ``id`` and ``name`` are there when they became known or changed.
+    """A piece of one tool call: append ``arguments``; ``id`` and ``name`` are there if they became known or changed.
 
     Attributes:
-        index: Position of the call in the choice's ``tool_calls``; in a run of tools, after those of earlier rounds.
+        index: Position of the call in the choice's ``tool_calls``; in a run of tools, counted through all rounds.
         kind: ``"function"``, ``"custom"`` (``arguments`` is free text), or ``"function_call"`` for the API's old form.
     """
 
@@ -113,11 +114,11 @@ class ImagesFrame(BaseFrame, tag="images"):
 
 
 class RoundFrame(BaseFrame, tag="round"):
-    """The model goes on, with the results of its calls: another message begins.
+    """Beginning of another message: the model has the results of its calls.
 
     Attributes:
-        round: Counted from 1; of the first, ``start`` tells.
-        id: The completion's id.
+        round: Number of the round, from 1 on; the first one begins with ``start`` instead.
+        id: Id of the completion.
     """
 
     round: int
@@ -125,10 +126,10 @@ class RoundFrame(BaseFrame, tag="round"):
 
 
 class ToolStartedFrame(BaseFrame, tag="tool_started"):
-    """A tool runs; ``index`` is that of its ``tool_call``.
+    """Start of a tool; ``index`` is that of its ``tool_call``.
 
     Attributes:
-        resumed: Whether an earlier run has left the call open, so that no ``tool_call`` tells of it.
+        resumed: True if an earlier run left the call open, so that this answer has no ``tool_call`` for it.
     """
 
     index: int
@@ -138,7 +139,7 @@ class ToolStartedFrame(BaseFrame, tag="tool_started"):
 
 
 class ToolApprovalFrame(BaseFrame, tag="tool_approval"):
-    """A tool call of a run waits for somebody's approval; the fields are those of ``tool_started``."""
+    """A tool call that waits for approval; the fields are those of ``tool_started``."""
 
     index: int
     id: str
@@ -147,13 +148,14 @@ class ToolApprovalFrame(BaseFrame, tag="tool_approval"):
 
 
 class ToolFinishedFrame(BaseFrame, tag="tool_finished"):
-    """A tool call has its result; the fields are those of ``tool_started``.
+    """Result of a tool call; the first fields are those of ``tool_started``.
 
     Attributes:
-        duration_s: How long it ran.
+        duration_s: Seconds that the tool ran.
         error: Why it failed; None if it did not.
-        result: What the model is told, text or parts; None where that is not for everybody's eyes.
-        is_json: Whether that text is the JSON of what the tool returned, and not a text that it returned.
+        result: The tool's result, as text or parts for the model; None unless the frames were made with
+            ``results=True``.
+        is_json: True if ``result`` is the JSON of a value that the tool returned, False if the tool returned the text.
     """
 
     index: int
@@ -167,13 +169,13 @@ class ToolFinishedFrame(BaseFrame, tag="tool_finished"):
 
 
 class DoneFrame(BaseFrame, tag="done"):
-    """The end, and nothing went wrong.
+    """End of an answer without an error.
 
     Attributes:
-        reason: ``"completed"``; ``"truncated"`` where that is allowed; ``"stopped"`` by who reads it, ``"cancelled"``
-            by who serves it.
-        finish_reason: That of choice 0, as the server sent it.
-        finish_reasons: Those of all choices by index, where there are several.
+        reason: ``"completed"``; ``"truncated"``, if ``on_truncated="return"`` allows that; ``"stopped"`` by the client;
+            or ``"cancelled"`` by the service.
+        finish_reason: Reason of choice 0, as the server sent it.
+        finish_reasons: Reasons of all choices by index, if there are several.
         usage: Token counts, if they had come.
     """
 
@@ -184,11 +186,11 @@ class DoneFrame(BaseFrame, tag="done"):
 
 
 class ErrorFrame(BaseFrame, tag="error"):
-    """The end, because something went wrong; the message is safe to show to anybody.
+    """End of an answer by an error; the message is safe to show to anybody.
 
     Attributes:
         code: A short word for programs: ``interrupted``, ``truncated``, ``timeout``, ``rate_limited``, ``refused``, ...
-        message: A sentence for people. It says nothing of keys, hosts or prompts.
+        message: A sentence for people, without keys, hosts or prompts.
         request_id: The server's id of the request, for a report.
     """
 
@@ -198,7 +200,7 @@ class ErrorFrame(BaseFrame, tag="error"):
 
 
 class PingFrame(BaseFrame, tag="ping"):
-    """Nothing new; the line is open."""
+    """Sign of life: nothing new, and the connection is open."""
 
 
 Frame = (

@@ -57,6 +57,11 @@ class ResponseMeta(Struct, frozen=True, kw_only=True):
     attempts: tuple[AttemptRecord, ...] = ()
     quirks: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        # Without the headers, of which there are many, and some are cookies.
+        shown = f"request_id={self.request_id!r}, status_code={self.status_code}, attempts={len(self.attempts)}"
+        return f"<{type(self).__name__} {shown}, quirks={self.quirks}>"
+
 
 NO_META = ResponseMeta()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Literal, TypeAlias
 
 DialectMode = Literal["repair", "strict"]
@@ -14,3 +15,5 @@ OnTruncated = Literal["raise", "return"]
 ON_TRUNCATED: tuple[OnTruncated, ...] = ("raise", "return")
 DIALECTS: tuple[DialectMode, ...] = ("repair", "strict")
 REASONING_TAGS: tuple[ReasoningTags, ...] = ("none", "think", "open")
+AskForKey: TypeAlias = Callable[[], str | Awaitable[str]]
+"""A function, which may be a coroutine function, that gives the key."""

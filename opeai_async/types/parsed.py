@@ -1,4 +1,4 @@
-"""The full answer whose message is also a value of a Python type."""
+"""Full answers whose message is also a value of a Python type."""
 
 from typing import Generic, TypeVar
 
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 class ParsedChatCompletionMessage(ChatCompletionMessage, Generic[T]):
-    """What the model said, and ``parsed``, the value it stands for.
+    """Message of the model with ``parsed``, its value.
 
-    ``parsed`` is None where the model refused (``refusal`` says why), or called tools instead. In the next request's
-    ``messages`` it is left out.
+    ``parsed`` is None if the model refused (``refusal`` says why), or called tools instead. It is left out when the
+    message is sent in the next request's ``messages``.
     """
 
     parsed: T | None = msgspec.field(default=None, name="_parsed")
@@ -23,6 +23,7 @@ class ParsedChatCompletionMessage(ChatCompletionMessage, Generic[T]):
 class ParsedChoice(Choice, Generic[T]):
     """One of ``n`` answers."""
 
+    # A narrower type than the base's, which type checkers refuse for fields that can be assigned to.
     message: ParsedChatCompletionMessage[T]  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
@@ -30,8 +31,8 @@ class ParsedChatCompletion(ChatCompletion, Generic[T]):
     """A whole answer: ``choices[i].message.parsed``, or ``parsed`` for the first of them.
 
     Attributes:
-        rejected: The answers before this one that were not valid, where ``retries_on_invalid`` sent errors back. They
-            count in ``usage``, and each has its own.
+        rejected: Earlier answers that were not valid, if ``retries_on_invalid`` sent their errors back. Their tokens
+            are in ``usage``, too; each has its own counts.
     """
 
     choices: list[ParsedChoice[T]] = []  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -39,7 +40,7 @@ class ParsedChatCompletion(ChatCompletion, Generic[T]):
 
     @property
     def parsed(self) -> T | None:
-        """The value of the first choice; None if that is a refusal, a call of tools, or if there is none."""
+        """The value of the first choice; None if it refused or called tools, or if there is no choice."""
         return self.choices[0].message.parsed if self.choices else None
 
 

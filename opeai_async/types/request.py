@@ -20,14 +20,27 @@ from opeai_async.types.completion import ChatCompletionMessage, ToolCall
 # --- content parts -------------------------------------------------------------------------------------------------
 
 
+class PromptCacheBreakpoint(WireStruct):
+    """The end of what may be cached: all before it, and the part that has it.
+
+    Attributes:
+        mode: ``"explicit"``.
+        ttl: How long it is kept at least, ``"30m"`` or ``"12h"``; None for that of ``prompt_cache_options``.
+    """
+
+    mode: str
+    ttl: str | None = None
+
+
 class TextPart(WireStruct, tag_field="type", tag="text"):
     """Text inside a list of parts."""
 
     text: str
+    prompt_cache_breakpoint: PromptCacheBreakpoint | None = None
 
 
 class ImageURL(WireStruct):
-    """A web address or a ``data:`` URL; ``detail`` is ``auto``, ``low`` or ``high``."""
+    """A web address or a ``data:`` URL; ``detail`` is ``auto``, ``low``, ``high`` or ``original``."""
 
     url: str
     detail: str | None = None
@@ -37,6 +50,7 @@ class ImagePart(WireStruct, tag_field="type", tag="image_url"):
     """A picture."""
 
     image_url: ImageURL
+    prompt_cache_breakpoint: PromptCacheBreakpoint | None = None
 
 
 class InputAudio(WireStruct):
@@ -50,6 +64,7 @@ class InputAudioPart(WireStruct, tag_field="type", tag="input_audio"):
     """A recording."""
 
     input_audio: InputAudio
+    prompt_cache_breakpoint: PromptCacheBreakpoint | None = None
 
 
 class FileData(WireStruct):
@@ -64,6 +79,7 @@ class FilePart(WireStruct, tag_field="type", tag="file"):
     """A document."""
 
     file: FileData
+    prompt_cache_breakpoint: PromptCacheBreakpoint | None = None
 
 
 class RefusalPart(WireStruct, tag_field="type", tag="refusal"):
@@ -194,8 +210,38 @@ class NamedToolChoice(WireStruct, tag_field="type", tag="function"):
     function: FunctionName
 
 
-ToolChoiceParam: TypeAlias = str | NamedToolChoice | Mapping[str, object]
-"""``"none"``, ``"auto"``, ``"required"``, or one named tool."""
+class CustomToolName(WireStruct):
+    """The name of a custom tool."""
+
+    name: str
+
+
+class NamedCustomToolChoice(WireStruct, tag_field="type", tag="custom"):
+    """Forces the call of one custom tool."""
+
+    custom: CustomToolName
+
+
+class AllowedTools(WireStruct):
+    """Which of the ``tools`` the model may call now: so the list can stay the same, and cached.
+
+    Attributes:
+        mode: ``"auto"``, or ``"required"`` for one call at least.
+        tools: Such as ``{"type": "function", "function": {"name": "get_weather"}}``.
+    """
+
+    mode: str
+    tools: list[Any]
+
+
+class AllowedToolsChoice(WireStruct, tag_field="type", tag="allowed_tools"):
+    """Keeps the model to some of the ``tools``."""
+
+    allowed_tools: AllowedTools
+
+
+ToolChoiceParam: TypeAlias = str | NamedToolChoice | NamedCustomToolChoice | AllowedToolsChoice | Mapping[str, object]
+"""``"none"``, ``"auto"``, ``"required"``, one named tool, or some of them."""
 
 # --- response format and options -------------------------------------------------------------------------------------
 
@@ -235,6 +281,80 @@ class StreamOptions(WireStruct):
 
 StreamOptionsParam: TypeAlias = StreamOptions | Mapping[str, object]
 
+
+class PromptCacheOptions(WireStruct):
+    """How prompts are cached.
+
+    Attributes:
+        mode: ``"implicit"``, where the server sets a breakpoint too, or ``"explicit"`` for those in the parts only.
+        ttl: How long they are kept at least, ``"30m"`` or ``"12h"``.
+    """
+
+    mode: str | None = None
+    ttl: str | None = None
+
+
+class ModerationMode(WireStruct):
+    """``mode`` is ``"score"``, or ``"block"`` to refuse what is flagged."""
+
+    mode: str
+
+
+class ModerationPolicy(WireStruct):
+    """What becomes of input and output that is flagged."""
+
+    input: ModerationMode | None = None
+    output: ModerationMode | None = None
+
+
+class ModerationOptions(WireStruct):
+    """Asks for a moderation of input and output by ``model``, such as ``omni-moderation-latest``."""
+
+    model: str
+    policy: ModerationPolicy | None = None
+
+
+class VoiceName(WireStruct):
+    """A voice of one's own, by its id."""
+
+    id: str
+
+
+class AudioOptions(WireStruct):
+    """How a spoken answer shall be: ``format`` is ``wav``, ``aac``, ``mp3``, ``flac``, ``opus`` or ``pcm16``."""
+
+    format: str
+    voice: str | VoiceName
+
+
+class PredictedContent(WireStruct, tag_field="type", tag="content"):
+    """Text that will mostly be the answer's, such as the file that is edited."""
+
+    content: str | list[Any]
+
+
+class ApproximateLocation(WireStruct):
+    """Where the user is: ``country`` by two letters, ``timezone`` as ``Europe/Paris``."""
+
+    city: str | None = None
+    country: str | None = None
+    region: str | None = None
+    timezone: str | None = None
+
+
+class UserLocation(WireStruct, tag_field="type", tag="approximate"):
+    """Where the user is."""
+
+    approximate: ApproximateLocation
+
+
+class WebSearchOptions(WireStruct):
+    """How the web is searched; ``search_context_size`` is ``low``, ``medium`` or ``high``."""
+
+    search_context_size: str | None = None
+    user_location: UserLocation | None = None
+
+
 # --- the request ---------------------------------------------------------------------------------------------------
 
 
@@ -243,23 +363,25 @@ class SharedParams(TypedDict, total=False):
 
     messages: Required[Iterable[MessageParam]]
     model: Required[str]
-    audio: Mapping[str, object] | None
+    audio: AudioOptions | Mapping[str, object] | None
     frequency_penalty: float | None
-    function_call: str | Mapping[str, object] | None
-    functions: Sequence[Mapping[str, object]] | None
+    function_call: str | FunctionName | Mapping[str, object] | None
+    functions: Sequence[FunctionDefinition | Mapping[str, object]] | None
     logit_bias: Mapping[str, float] | Mapping[int, float] | None
     logprobs: bool | None
     max_completion_tokens: int | None
     max_tokens: int | None
     metadata: Mapping[str, str] | None
     modalities: Sequence[str] | None
+    moderation: ModerationOptions | Mapping[str, object] | None
     n: int | None
     parallel_tool_calls: bool | None
-    prediction: Mapping[str, object] | None
+    prediction: PredictedContent | Mapping[str, object] | None
     presence_penalty: float | None
     prompt_cache_key: str | None
+    prompt_cache_options: PromptCacheOptions | Mapping[str, object] | None
     prompt_cache_retention: str | None
-    reasoning_effort: str | None
+    reasoning_effort: str | float | None
     safety_identifier: str | None
     seed: int | None
     service_tier: str | None
@@ -272,7 +394,7 @@ class SharedParams(TypedDict, total=False):
     top_p: float | None
     user: str | None
     verbosity: str | None
-    web_search_options: Mapping[str, object] | None
+    web_search_options: WebSearchOptions | Mapping[str, object] | None
 
 
 class UnformattedParams(SharedParams, total=False):
@@ -284,20 +406,61 @@ class UnformattedParams(SharedParams, total=False):
 class CompletionParams(UnformattedParams, total=False):
     """Every parameter of the API but ``stream``. A parameter that is None is not sent.
 
-    Ranges are those of ``ChatCompletionRequest``.
+    Ranges are those of ``ChatCompletionRequest``. What a server takes beyond these is sent too, see
+    ``opeai_async.vendors``.
+
+    Attributes:
+        messages: The conversation, oldest first.
+        model: Which model is to answer.
+        audio: Format and voice of a spoken answer, which ``modalities`` must ask for.
+        frequency_penalty: From -2 to 2: above 0, what was said often is said less.
+        function_call: The older form of ``tool_choice``.
+        functions: The older form of ``tools``.
+        logit_bias: From token ids to numbers from -100 to 100, which make a token likelier.
+        logprobs: Whether to tell the log probability of each token.
+        max_completion_tokens: Length of the answer at most, thinking included.
+        max_tokens: The older name of ``max_completion_tokens``, and the only one that many servers know.
+        metadata: Up to 16 texts by name, for answers that are stored.
+        modalities: What the answer may be: ``"text"``, ``"audio"``.
+        moderation: Asks for a moderation of input and output.
+        n: How many answers.
+        parallel_tool_calls: Whether one message may call several tools.
+        prediction: Text that will mostly be the answer's, which makes it come faster.
+        presence_penalty: From -2 to 2: above 0, what was said at all is said less.
+        prompt_cache_key: Requests of one key go to the same cache.
+        prompt_cache_options: How prompts are cached.
+        prompt_cache_retention: ``"in_memory"`` or ``"24h"``; the older form of ``prompt_cache_options``.
+        reasoning_effort: How much to think: ``"none"``, ``"minimal"``, ``"low"``, ``"medium"``, ``"high"``,
+            ``"xhigh"``, ``"max"``; some servers take a number.
+        response_format: Text, JSON, or JSON of a schema.
+        safety_identifier: Stands for your user, where the provider looks for abuse.
+        seed: The same seed makes the same answer likelier.
+        service_tier: ``"auto"``, ``"default"``, ``"flex"``, ``"scale"``, ``"priority"`` or ``"fast"``.
+        stop: Texts, at most four, which end the answer.
+        store: Whether the provider keeps the answer.
+        stream_options: What a stream tells beside the answer.
+        temperature: From 0, the likeliest answer, to 2.
+        tool_choice: ``"none"``, ``"auto"``, ``"required"``, one named tool, or some of them.
+        tools: What the model may call.
+        top_logprobs: How many rivals of each token to tell; needs ``logprobs``.
+        top_p: From 0 to 1: only the likeliest tokens that together are as probable are drawn from.
+        user: The older name of ``safety_identifier`` and ``prompt_cache_key``.
+        verbosity: ``"low"``, ``"medium"`` or ``"high"``.
+        web_search_options: Lets the model search the web.
     """
 
     response_format: ResponseFormatParam | None
 
 
 Penalty: TypeAlias = Annotated[float, Meta(ge=-2, le=2)]
-PositiveInt: TypeAlias = Annotated[int, Meta(ge=1)]
 
 
 class ChatCompletionRequest(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """The request with the types and ranges that hold before it is sent.
 
-    Nested objects are checked by the server, not here: it knows more shapes than any client.
+    Ranges are checked where every server has the same; others, such as how many ``top_logprobs`` there may be, differ
+    from server to server (vLLM takes -1). Nested objects are checked by the server, not here: it knows more shapes
+    than any client.
     """
 
     model: Annotated[str, Meta(min_length=1)]
@@ -308,17 +471,19 @@ class ChatCompletionRequest(Struct, kw_only=True, omit_defaults=True, forbid_unk
     functions: list[Any] | None = None
     logit_bias: dict[str | int, Annotated[float, Meta(ge=-100, le=100)]] | None = None
     logprobs: bool | None = None
-    max_completion_tokens: PositiveInt | None = None
-    max_tokens: PositiveInt | None = None
+    max_completion_tokens: int | None = None
+    max_tokens: int | None = None
     metadata: dict[str, str] | None = None
     modalities: list[str] | None = None
-    n: PositiveInt | None = None
+    moderation: dict[str, Any] | None = None
+    n: Annotated[int, Meta(ge=1)] | None = None
     parallel_tool_calls: bool | None = None
     prediction: dict[str, Any] | None = None
     presence_penalty: Penalty | None = None
     prompt_cache_key: str | None = None
+    prompt_cache_options: dict[str, Any] | None = None
     prompt_cache_retention: str | None = None
-    reasoning_effort: str | None = None
+    reasoning_effort: str | Annotated[float, Meta(ge=0, le=1e9)] | None = None
     response_format: Any = None
     safety_identifier: str | None = None
     seed: int | None = None
@@ -330,7 +495,7 @@ class ChatCompletionRequest(Struct, kw_only=True, omit_defaults=True, forbid_unk
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     tool_choice: Any = None
     tools: list[Any] | None = None
-    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    top_logprobs: int | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     user: str | None = None
     verbosity: str | None = None

@@ -27,6 +27,8 @@ EVERY_FIELD = {
     "max_tokens": 11,
     "metadata": {"a": "b"},
     "modalities": ["text", "audio"],
+    "moderation": {"model": "omni-moderation-latest"},
+    "prompt_cache_options": {"mode": "explicit", "ttl": "12h"},
     "n": 2,
     "parallel_tool_calls": False,
     "prediction": {"type": "content", "content": "x"},

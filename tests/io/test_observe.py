@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from opeai_async import AsyncOpeAI, ConfigurationError, InternalServerError, RetryPolicy, StreamTruncatedError
-from opeai_async._io import observe as log
+from opeai_async._io.observe import log
 from opeai_async.testing import OpeAIServer
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "the prompt"}]}
@@ -217,3 +217,25 @@ def test_another_word_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPEAI_LOG", "verbose")
     with pytest.raises(ConfigurationError, match="OPEAI_LOG is 'verbose', expected 'debug' or 'info'"):
         AsyncOpeAI(api_key="k")
+
+
+async def test_lines_have_fields(server: OpeAIServer, caplog: pytest.LogCaptureFixture) -> None:
+    """A formatter that makes JSON has the facts as values, and one call's lines by its id."""
+    caplog.set_level(logging.INFO)
+    server.fail(503)
+    server.reply("Hello there")
+    async with server.client(retry=AT_ONCE) as client, client.chat.completions.stream(**BODY) as stream:
+        await stream.completion()
+    refused, retry, attempt, end = [vars(record) for record in caplog.records if record.name == "opeai_async"]
+    assert {fields["call_id"] for fields in (refused, retry, attempt, end)} == {
+        server.requests[0].headers["idempotency-key"]
+    }
+    assert {fields["endpoint"] for fields in (refused, end)} == {f"{server.base_url}/chat/completions"}
+    assert (refused["attempt"], refused["status"], refused["error"]) == (1, 503, "InternalServerError")
+    assert (retry["attempt"], attempt["attempt"], attempt["status"]) == (2, 2, 200)
+    assert (end["model"], end["outcome"], end["error"], end["attempts"]) == ("m", "complete", None, 2)
+    assert stream.usage is not None
+    assert (end["input_tokens"], end["output_tokens"]) == (stream.usage.prompt_tokens, stream.usage.completion_tokens)
+    assert end["first_content_s"] == stream.timing.first_content_s
+    assert set(end["waits"]) >= {"slot_s", "head_s", "server_s", "consumer_s"}
+    assert "the prompt" not in str(end)

@@ -54,10 +54,21 @@ def test_type_checkers_and_the_runtime_see_the_same_object(name: str) -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     """The error of a lazy package reads like that of any module."""
-    with pytest.raises(AttributeError, match=r"module 'opeai_async' has no attribute 'AsyncOpenAI'") as caught:
-        _ = opeai_async.AsyncOpenAI
-    assert caught.value.name == "AsyncOpenAI"
+    with pytest.raises(AttributeError, match=r"module 'opeai_async' has no attribute 'Zzz'$") as caught:
+        _ = opeai_async.Zzz
+    assert caught.value.name == "Zzz"
     assert caught.value.obj is opeai_async
+
+
+def test_a_name_of_another_client_is_told_what_it_is_here() -> None:
+    """As an attribute, and by import."""
+    with pytest.raises(AttributeError, match=r"no attribute 'NOT_GIVEN': leave the parameter out"):
+        _ = opeai_async.NOT_GIVEN
+    with pytest.raises(ImportError, match=r"cannot import name 'AsyncOpenAI' from 'opeai_async': it is called AsyncO"):
+        from opeai_async import AsyncOpenAI  # noqa: F401
+    with pytest.raises(ImportError, match="cannot import name 'Zzz' from 'opeai_async'"):
+        from opeai_async import Zzz  # noqa: F401
+    assert not hasattr(opeai_async, "OpenAI")
 
 
 def is_documented(thing: object) -> bool:

@@ -31,7 +31,8 @@ def scripted(**options: Any) -> tuple[AsyncOpeAI, ScriptedTransport, list[float]
 
 def rewire(client: AsyncOpeAI, **parts: Callable[..., float] | Callable[[float], Awaitable[None]]) -> None:
     """Replace what the calls of *client* share."""
-    client._wiring = client.chat.completions._wiring = msgspec.structs.replace(client._wiring, **parts)
+    wiring = msgspec.structs.replace(client._wiring, **parts)
+    client._wiring = client.chat.completions._wiring = client.models._wiring = wiring
 
 
 def wiring_of(client: AsyncOpeAI) -> Wiring:

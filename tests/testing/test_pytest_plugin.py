@@ -154,3 +154,21 @@ async def test_a_client_bound_to_the_server() -> None:
         assert message.tool_calls[0].function.arguments == '{"a":1}'
         assert completion.meta.request_id == server.requests[0].request_id
         assert server.requests[0].headers["authorization"] == "Bearer sk-own"
+
+
+def test_the_options_of_the_server_can_be_overridden(pytester: pytest.Pytester) -> None:
+    """By a fixture, where a project wants them."""
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.fixture
+        def opeai_server_options():
+            return {"validate": False, "api_key": "sk-other"}
+
+        def test_it(opeai_server):
+            assert (opeai_server.validate, opeai_server.api_key) == (False, "sk-other")
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)

@@ -18,7 +18,7 @@ DOCUMENTED = {
     *("max_completion_tokens", "presence_penalty", "frequency_penalty", "logit_bias", "user", "tools", "tool_choice"),
     *("response_format", "seed", "reasoning_effort", "modalities", "audio", "logprobs", "top_logprobs"),
     *("parallel_tool_calls", "metadata", "store", "service_tier", "prediction", "verbosity", "prompt_cache_key"),
-    *("safety_identifier", "web_search_options"),
+    *("safety_identifier", "web_search_options", "moderation", "prompt_cache_options"),
 }
 STILL_TAKEN = {"function_call", "functions", "prompt_cache_retention"}
 

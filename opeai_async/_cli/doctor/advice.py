@@ -1,4 +1,8 @@
-"""Say which settings of the client suit a server, from what was found out about it."""
+"""The settings of the client that suit a server, from the facts that the probes found.
+
+Each row of `settings` is a condition on the `Facts`, what to set, and why. A setting is named only where the defaults
+do not fit, so a sound server gets no advice.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +27,23 @@ from opeai_async.errors import (
 
 @dataclass
 class Facts:
-    """What the probes learnt of the endpoint, beside their verdicts.
+    """The facts that the probes learnt about the endpoint, beside their verdicts.
 
     Attributes:
-        answers, streams: Whether any answer came, and whether a stream did.
-        seems_elsewhere: Whether something was met that is not this API, or does not know the path or the model.
-        is_cut: Whether a stream ended without ``[DONE]`` and without a finish_reason.
-        is_held_open: Whether a stream went on, in silence, after the answer's end.
-        limit_field: The field for a limit of tokens that is not refused, if there is one.
-        endless_after_s: Seconds after which an answer without such a limit had not ended, though one with it did; or 0.
+        answers, streams: True once any answer came, and once a stream did.
+        key_refused: True if the server refused the key.
+        seems_elsewhere: True if something answered that is not this API, or does not know the path or the model.
+        limit_field: The field for a limit of tokens that the server accepts; None if it accepts neither.
+        stream_options_refused: True if ``stream_options`` was refused.
+        tool_choice_refused: True if ``tool_choice="required"`` was refused, and "auto" accepted.
+        sends_usage_unasked, sends_usage_asked: True if a stream had token counts, without and with asking for them.
+        is_cut: True if a stream ended without ``[DONE]`` and without a finish_reason.
+        is_held_open: True if a stream stayed open, in silence, after the answer's end.
+        endless_after_s: Seconds after which an answer without a limit of tokens had not ended, though one with it did;
+            0 if that was not seen.
+        first_content_s: Seconds until the first content of a plain stream.
+        longest_silence_s: The longest wait for bytes of a body, in seconds.
+        think_tags: The quirks of reasoning inside the content that were met.
         passing_failures: Failures that another try may not meet: overload, limits, lost connections.
     """
 
@@ -54,12 +66,14 @@ class Facts:
 
     def note_stream(self, seen: Seen, outcome: Outcome, first_content_s: float | None) -> None:
         """Learn from a plain stream that was read to its end."""
+        # A stream without any choice is broken, not cut: no setting of the client helps.
         self.is_cut = outcome is Outcome.TRUNCATED and bool(seen.choices)
         self.is_held_open = outcome is Outcome.COMPLETE and not seen.has_done and not seen.has_ended
         self.first_content_s = first_content_s or 0.0
 
     def note_failure(self, error: OpeAIError) -> None:
-        """Learn from an error that no probe meant to provoke."""
+        """Learn from an error that was not provoked on purpose."""
+        # The order matters: a 404 is not a failure that passes, and a certificate is not one of the network.
         if isinstance(error, (AuthenticationError, PermissionDeniedError)):
             self.key_refused = True
         elif isinstance(error, (NotFoundError, InvalidResponseError)):
@@ -71,7 +85,7 @@ class Facts:
 
 
 class Setting(NamedTuple):
-    """What to *set*, and *why*."""
+    """An option to *set*, as it is written in Python, and the reason *why*."""
 
     set: str
     why: str
@@ -81,7 +95,8 @@ _DEFAULTS = resolve(Timeouts(), stream=True)
 
 
 def settings(facts: Facts) -> list[Setting]:
-    """What a user of this package should set for the endpoint; nothing where the defaults fit."""
+    """Return what a user of this package should set for the endpoint; empty if the defaults fit."""
+    # Each row: whether it applies, what to set, why.
     advice = [
         (facts.key_refused, "api_key=", "the server refused the key; see OPEAI_API_KEY"),
         (
@@ -128,7 +143,8 @@ def settings(facts: Facts) -> list[Setting]:
 
 
 def _clocks(facts: Facts) -> list[Setting]:
-    """Limits to raise: those of which the endpoint used more than a third, while nobody else was waiting."""
+    """Return the limits to raise: those of which the endpoint used more than a third."""
+    # The doctor asks one question at a time; the same server under load takes several times as long.
     seen = {"idle_bytes_s": facts.longest_silence_s, "first_content_s": facts.first_content_s}
     return [
         Setting(f"timeouts=Timeouts({name}={5 * value:.0f})", f"took {value:.0f} s; the default is {limit:g} s")

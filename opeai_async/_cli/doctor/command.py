@@ -1,4 +1,8 @@
-"""``doctor``: what an endpoint's dialect is, and what to set for it; as a table, or as JSON."""
+"""The command ``doctor``: examine an endpoint, and print the report as a table or as JSON.
+
+The report is a tree of Structs, so that both forms show the same. The key is cut out of every text that a server may
+have sent back, before it enters the report.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +32,7 @@ _STYLES: dict[Verdict, Style] = {"yes": "plain", "no": "dim", "odd": "bold", "fa
 
 
 class Check(msgspec.Struct, kw_only=True, frozen=True):
-    """A probe with its verdict; *max_tokens* is the limit of answers that without it did not end, if there is one."""
+    """A probe with its verdict; *max_tokens* is the limit it had because answers without one did not end, or None."""
 
     probe: str
     verdict: Verdict
@@ -37,7 +41,7 @@ class Check(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class QuirkReport(msgspec.Struct, kw_only=True, frozen=True):
-    """A quirk, what it is, who else has it, and which probes met it; *is_repaired* if it has a rule of the client."""
+    """A quirk: its meaning, which servers have it, which probes met it, and if the client repairs it."""
 
     name: str
     what: str
@@ -47,14 +51,14 @@ class QuirkReport(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Advice(msgspec.Struct, kw_only=True, frozen=True):
-    """What to set, and why."""
+    """An option to set, and the reason why."""
 
     set: str
     why: str
 
 
 class Report(msgspec.Struct, kw_only=True, frozen=True):
-    """All of the examination, as ``--json`` prints it; *works* if plain and streamed answers do."""
+    """The whole examination, as ``--json`` prints it; *works* is true if plain and streamed answers work."""
 
     version: str
     base_url: str
@@ -66,7 +70,7 @@ class Report(msgspec.Struct, kw_only=True, frozen=True):
 
 
 def run(options: argparse.Namespace) -> int:
-    """Examine as *options* say; returns the exit code."""
+    """Examine the endpoint that *options* name, print the report, and return the exit code."""
     out, aside = standard_streams()
     key: str = options.api_key or os.environ.get(KEY_VARIABLE) or ""
     try:
@@ -114,8 +118,10 @@ async def _examine(
     patient: Patient,
     options: argparse.Namespace,
     progress: Callable[[str], None],
+    # Servers quote the key in errors.
     without_key: Callable[[str], str],
 ) -> Report:
+    # The client is closed before the report is made: it needs no connection any more.
     async with patient.client:
         findings = await examine(patient, options.timeout, progress)
     return Report(
@@ -138,7 +144,7 @@ def _quirk(name: str, probes: list[str]) -> QuirkReport:
 
 
 def _progress(aside: Terminal) -> Callable[[str], None]:
-    """Says what is being asked, where somebody watches."""
+    """Return a function that prints which probe is running, or does nothing if the output is not a terminal."""
     return (lambda name: aside.line(f"asking: {name}", "dim")) if aside.is_styled else (lambda _: None)
 
 
@@ -166,7 +172,8 @@ def _show(out: Terminal, report: Report) -> None:
 
 
 def _show_checks(out: Terminal, checks: list[Check]) -> None:
-    """Three columns, all to the left, because the last one is prose."""
+    """Print the table of probes."""
+    # Three columns, all aligned to the left, because the last one is prose.
     width = max(len(check.probe) for check in checks)
     out.line(f"{'probe'.ljust(width)}  verdict  what was seen", "bold")
     for check in checks:

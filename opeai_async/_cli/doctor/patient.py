@@ -1,9 +1,9 @@
-"""The endpoint under examination: how it is asked, what was met by whom, and how long an answer may get.
+"""The endpoint under examination: sends its requests, and collects what their responses show.
 
-Nobody limits the first questions, because a limit changes what is to be seen: how an answer ends, and whether a model
-that thinks comes to speak. A model that never stops, or a slow one, would then make a healthy server look dead. So an
-attempt has a limit of tokens, which may be None, for all requests that set none of their own; the attempt remembers
-under which limits it asked, and thereby whether a lower one could make a difference.
+The first probes are sent without a limit of tokens, to see the server's own behaviour: how an answer ends, and whether
+a model that thinks comes to speak. But a model that never stops, or a slow one, would then make a healthy server look
+dead. So each try of a probe is an `Attempt` with a limit, which may be None, for all requests that set none of their
+own; it remembers under which limits it asked, and thereby whether a lower one could make a difference.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ Verdict: TypeAlias = Literal["yes", "no", "odd", "failed"]
 
 
 class Finding(NamedTuple):
-    """What one probe found.
+    """The result of one probe.
 
     Attributes:
-        verdict: In a word.
-        seen: In a line.
-        max_tokens: The limit that answers had because one without it did not end; None without.
+        verdict: One word: it works, it does not, it works oddly, or the probe failed.
+        seen: One line: what was seen.
+        max_tokens: The limit that answers had because one without it did not end; None if they had none.
     """
 
     verdict: Verdict
@@ -45,6 +45,8 @@ class Attempt:
     Attributes:
         max_tokens: The limit for requests that set none of their own; None for no limit.
         asked_with: The limits of the requests that it was applied to.
+        streams: The streams that were opened.
+        noted: The names of the quirks that were met.
     """
 
     max_tokens: int | None = None
@@ -53,11 +55,11 @@ class Attempt:
     noted: set[str] = field(default_factory=set[str])
 
     def would_gain_by(self, max_tokens: int) -> bool:
-        """Whether some request had more room than *max_tokens*."""
+        """Tell whether some request had more room than *max_tokens*."""
         return any(limit is None or limit > max_tokens for limit in self.asked_with)
 
     def limit(self) -> int | None:
-        """The limit that made a difference to what was seen."""
+        """Return the limit, if it applied to a request and so may have changed what was seen; else None."""
         return self.max_tokens if self.max_tokens in self.asked_with else None
 
 
@@ -66,10 +68,13 @@ class Patient:
     """The endpoint under examination.
 
     Attributes:
-        facts: What was learnt, beside the verdicts.
-        quirks: Names of quirks, and the probes that met each.
-        needs_limit: Whether an answer without a limit of tokens did not end in time.
-        held_up: Names of the probes that a lower limit did not help at once.
+        client: The client that asks it, without retries, and without clocks after the connection.
+        model: The model to ask for.
+        wire: The client's transport, which remembers every response.
+        facts: The facts that were learnt, beside the verdicts.
+        quirks: The probes that met each quirk, by its name.
+        needs_limit: True once an answer without a limit of tokens did not end in time.
+        held_up: The names of the probes that had no end in time even with a lower limit.
     """
 
     client: AsyncOpeAI
@@ -79,11 +84,13 @@ class Patient:
     quirks: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     needs_limit: bool = False
     held_up: set[str] = field(default_factory=set[str])
+    # The attempt to which the present requests belong.
     _attempt: Attempt = field(default_factory=Attempt)
 
     @contextmanager
     def probe(self, name: str, attempt: Attempt) -> Generator[None]:
-        """All that is met inside belongs to this *attempt* of the probe *name*."""
+        """Run a block whose requests belong to *attempt* of the probe *name*, and collect what they show."""
+        # The responses since then are those of this attempt, also where it ends by an error or a time-out.
         begin = len(self.wire.seen)
         self._attempt = attempt
         try:
@@ -103,11 +110,11 @@ class Patient:
                     probes.append(name)
 
     def note_refusal(self, error: OpeAIError) -> None:
-        """Remember how the server reports an error, be it one that was provoked."""
+        """Note how the server reports an error, also one that was provoked."""
         self._attempt.noted.update(quirks_of_error(error))
 
     async def create(self, *, limit: int | None = None, **params: Unpack[CreateParams]) -> ChatCompletion:
-        """An awaited answer, of *limit* tokens at most; None leaves that to the attempt."""
+        """Ask for a plain answer of at most *limit* tokens; None for the limit of the attempt."""
         self._set_limit(params, limit)
         completion = await self.client.chat.completions.create(**params)
         self._attempt.noted.update(completion.meta.quirks)
@@ -117,7 +124,8 @@ class Patient:
     async def stream(
         self, *, limit: int | None = None, usage: bool = False, **params: Unpack[CreateParams]
     ) -> ChatCompletionStream:
-        """An open stream, limited as `create` is, which asks for usage only if *usage* is true."""
+        """Open a stream, limited as by `create`; it asks for token counts only if *usage* is true."""
+        # ``.stream(...)`` adds stream_options by itself; ``create(stream=True)`` sends only what it was given.
         self._set_limit(params, limit)
         completions = self.client.chat.completions
         stream = completions.stream(**params) if usage else await completions.create(stream=True, **params)
@@ -125,7 +133,7 @@ class Patient:
         return stream
 
     def _set_limit(self, params: CreateParams, limit: int | None) -> None:
-        """Add the *limit*, or the attempt's, in the field that the server takes; none if it takes neither."""
+        """Add the *limit*, or the attempt's, in the field that the server accepts; nothing if it accepts neither."""
         field_name = self.facts.limit_field
         tokens = limit or self._attempt.max_tokens
         if limit is None:

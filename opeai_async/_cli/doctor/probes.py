@@ -1,12 +1,16 @@
-"""What the doctor asks an endpoint: one small function per question, each with its own time limit.
+"""The questions to an endpoint: one small function per probe, each with its own limit of time.
 
-A probe gives a verdict, and leaves what else it learnt in the ``Patient``: the quirks it met, by probe, and the facts
-from which ``doctor_quirks`` advises. No probe needs another; what one of them raises is its own verdict.
+A probe returns a verdict, and leaves what else it learnt in the ``Patient``: the quirks it met, by probe, and the facts
+for the advice. No probe needs another; an error in one of them is only its own verdict.
 
-What runs out of its time is asked once more with a limit of tokens, and so is all that comes after it. Where a word is
-enough of an answer, the probe sets its own limit, which is lower still. Some servers go on with an answer that nobody
-reads any more, and let the next wait for it: what met that is asked again at the end, if the others found the limit
-good.
+A probe is asked up to three times::
+
+    without a limit of tokens --no end in time--> with a limit, as are all probes after it
+                                                       |
+                                                       +--no end in time--> again at the end, if the limit helped others
+
+The last try is for servers that keep making an answer that nobody reads any more, and let the next request wait for it.
+Where a word is enough of an answer, the probe sets its own limit, which is lower still.
 """
 
 from __future__ import annotations
@@ -31,13 +35,13 @@ UNKNOWN_MODEL = "opeai-async-doctor-no-such-model"
 A_WORD = 16
 """The limit, in tokens, of answers whose text does not matter."""
 SOME_LINES = 64
-"""The limit of answers after one without it did not end in time."""
+"""The limit of answers, in tokens, once one without a limit did not end in time."""
 A_THOUGHT = 512
-"""The same for a first try, where a model shall be able to think first, or to be still at it when the reader leaves."""
+"""The same for the first try of a probe whose model must think first, or still be at it when the reader leaves."""
 _SHOWN_CHARS = 110
 _REFUSALS = (400, 422)
 
-# Whatever accepts the first may accept the second, but nobody can have understood the third.
+# Many servers accept the first; some accept the second; one that accepts the third has checked nothing.
 _WRONG: tuple[dict[str, Any], ...] = ({"temperature": 9}, {"temperature": "hot"}, {"messages": 9})
 
 _HELLO: list[MessageParam] = [{"role": "user", "content": "Say hello in five words."}]
@@ -58,9 +62,9 @@ class Probe(NamedTuple):
     """One question.
 
     Attributes:
-        name: What the table shows.
-        ask: Finds the answer.
-        max_tokens: The limit to begin with, where answers are known to end in time with one, and not without.
+        name: The name in the table.
+        ask: A coroutine function that asks, and returns what it found.
+        max_tokens: The limit of its first try, once answers are known to end in time only with a limit.
     """
 
     name: str
@@ -69,11 +73,12 @@ class Probe(NamedTuple):
 
 
 async def examine(patient: Patient, timeout_s: float, progress: Callable[[str], None]) -> dict[str, Finding]:
-    """Ask everything, one after the other; no question is asked for longer than *timeout_s* seconds at a time."""
+    """Ask all questions, one after the other, each for *timeout_s* seconds at a time; return the findings by name."""
     findings: dict[str, Finding] = {}
     for probe in PROBES:
         progress(probe.name)
         findings[probe.name] = await _find(probe, patient, timeout_s, progress)
+    # Only if the limit has helped somewhere: otherwise the server is slow or dead, and asking again would show nothing.
     if any(found.max_tokens is not None and found.verdict != "failed" for found in findings.values()):
         for probe in (probe for probe in PROBES if probe.name in patient.held_up):
             progress(f"{probe.name}, again")
@@ -82,7 +87,7 @@ async def examine(patient: Patient, timeout_s: float, progress: Callable[[str], 
 
 
 async def _find(probe: Probe, patient: Patient, timeout_s: float, progress: Callable[[str], None]) -> Finding:
-    """Ask, and ask once more with a lower limit if there was no end in time and that may help."""
+    """Ask, and once more with a lower limit if there was no end in time and that may help; return the finding."""
     first = Attempt(_first_limit(probe, patient))
     finding = await _within(probe, patient, first, timeout_s)
     if finding is not None:
@@ -103,7 +108,7 @@ async def _find(probe: Probe, patient: Patient, timeout_s: float, progress: Call
 
 
 async def _find_at_last(probe: Probe, patient: Patient, timeout_s: float, before: Finding) -> Finding:
-    """What is found now that no abandoned answer is in the way; *before*, if there is no end again."""
+    """Ask again, now that no abandoned answer is in the way; return *before* if there is no end again."""
     finding = await _within(probe, patient, Attempt(SOME_LINES), timeout_s)
     if finding is None:
         return before
@@ -119,7 +124,7 @@ def _first_limit(probe: Probe, patient: Patient) -> int | None:
 
 
 async def _within(probe: Probe, patient: Patient, attempt: Attempt, timeout_s: float) -> Finding | None:
-    """What is found in one *attempt*; None if *timeout_s* seconds were not enough."""
+    """Ask in one *attempt*, and return the finding; None if *timeout_s* seconds were not enough."""
     try:
         async with asyncio.timeout(timeout_s):
             with patient.probe(probe.name, attempt):
@@ -132,7 +137,7 @@ async def _within(probe: Probe, patient: Patient, attempt: Attempt, timeout_s: f
 
 
 def _limited(finding: Finding, attempt: Attempt) -> Finding:
-    """*finding*, with the limit under which it was made."""
+    """Return *finding* with the limit under which it was made, if there was one."""
     limit = attempt.limit()
     if limit is None:
         return finding
@@ -140,7 +145,7 @@ def _limited(finding: Finding, attempt: Attempt) -> Finding:
 
 
 def _late(seen: Seen | None, timeout_s: float) -> Finding:
-    """That there was no end, and how far it got."""
+    """Return the finding that there was no end in time, and how much had come."""
     came = "nothing came" if seen is None else f"after {seen.size} bytes" if seen.size else "after the head alone"
     return Finding("failed", f"no end within {timeout_s:g} s, {came}")
 
@@ -149,7 +154,7 @@ def _late(seen: Seen | None, timeout_s: float) -> Finding:
 
 
 async def _reachable(patient: Patient) -> Finding:
-    """Whether anybody answers, and takes the key. A refusal of anything else is an answer too."""
+    """Find out whether a server answers and accepts the key; a refusal of anything else is an answer too."""
     try:
         completion = await patient.create(limit=A_WORD, model=patient.model, messages=_HELLO)
     except APIStatusError as exc:
@@ -164,7 +169,7 @@ async def _reachable(patient: Patient) -> Finding:
 
 
 async def _learn_limit_field(patient: Patient) -> None:
-    """Whether the newer name is taken where ``max_tokens`` is not."""
+    """Find out whether the newer name is accepted where ``max_tokens`` is not."""
     patient.facts.limit_field = "max_completion_tokens"
     try:
         await patient.create(limit=A_WORD, model=patient.model, messages=_HELLO)
@@ -186,6 +191,7 @@ async def _stream(patient: Patient) -> Finding:
     stream = await patient.stream(model=patient.model, messages=_HELLO)
     async with stream:
         completion = await stream.completion()
+    # The client shows its stream repaired; how it was framed is in the transport's memory.
     timing, seen, facts = stream.timing, patient.wire.seen[-1], patient.facts
     facts.answers = facts.streams = True
     facts.note_stream(seen, stream.outcome, timing.first_content_s)
@@ -203,6 +209,7 @@ async def _stream(patient: Patient) -> Finding:
 
 
 async def _usage(patient: Patient) -> Finding:
+    # A refusal is a finding here and not a failure; other statuses say nothing about this option.
     try:
         async with await patient.stream(usage=True, model=patient.model, messages=_HELLO) as stream:
             usage = (await stream.completion()).usage
@@ -234,6 +241,7 @@ async def _streamed_tools(patient: Patient) -> Finding:
         stream = await patient.stream(model=patient.model, messages=_WEATHER, tools=[_WEATHER_TOOL], tool_choice=choice)
         async with stream:
             found = _judged_calls(await stream.completion(), choice)
+        # The client numbers the calls itself, so the indexes that were sent are read from the bytes.
         indexes = sorted({repr(piece.get("index", "none")) for piece in patient.wire.seen[-1].tool_calls})
         return found._replace(seen=f"{found.seen}, index {', '.join(indexes)}") if indexes else found
 
@@ -241,7 +249,7 @@ async def _streamed_tools(patient: Patient) -> Finding:
 
 
 async def _with_tool_choice(patient: Patient, call: Callable[[str], Awaitable[Finding]]) -> Finding:
-    """Insist on a call; where that is refused, leave it to the model."""
+    """Ask with ``tool_choice="required"``; if that is refused, with "auto"."""
     try:
         return await call("required")
     except APIStatusError as exc:
@@ -286,6 +294,7 @@ def _faults(call: ToolCall) -> list[str]:
 async def _reasoning(patient: Patient) -> Finding:
     async with await patient.stream(model=patient.model, messages=_SUM) as stream:
         completion = await stream.completion()
+    # The client shows reasoning under one name, so the names that were sent are read from the bytes.
     names = [name for name in REASONING_FIELDS if any(delta.get(name) for delta in patient.wire.seen[-1].deltas)]
     text = "".join(choice.message.reasoning_content or "" for choice in completion.choices)
     if text:
@@ -307,6 +316,7 @@ async def _two_choices(patient: Patient) -> Finding:
 
 
 async def _two_streamed_choices(patient: Patient) -> Finding:
+    # Two choices with usage show servers that count each choice by itself.
     is_asked = not patient.facts.stream_options_refused
     try:
         stream = await patient.stream(usage=is_asked, limit=A_WORD, model=patient.model, messages=_HELLO, n=2)
@@ -337,7 +347,7 @@ def _judged_choices(completion: ChatCompletion) -> Finding:
 
 
 async def _bad_request(patient: Patient) -> Finding:
-    """How an error is told. Many servers accept a temperature of 9, so there is worse to try."""
+    """Find out how the server reports an error: send wrong requests, the next one worse, until one is refused."""
     accepted: list[str] = []
     for wrong in _WRONG:
         what = ", ".join(f"{name}={value!r}" for name, value in wrong.items())
@@ -352,6 +362,7 @@ async def _bad_request(patient: Patient) -> Finding:
 
 
 def _judged_error(error: APIStatusError) -> Finding:
+    # As the API documents it: {"error": {...}} with status 400; some gateways use 422.
     shape = error_shape(error)
     is_usual = shape == "error object" and error.status_code in _REFUSALS
     facts = f"param {error.param!r}, code {error.code!r}, type {error.type!r}"
@@ -371,6 +382,7 @@ async def _early_close(patient: Patient) -> Finding:
     async with await patient.stream(model=patient.model, messages=_COUNT) as stream:
         async for _ in stream:
             break
+    # The next request shows whether the server has noticed: some serve one answer at a time.
     outcome = stream.outcome
     completion = await patient.create(limit=A_WORD, model=patient.model, messages=_HELLO)
     how = "left after the first chunk" if outcome is Outcome.CANCELLED else f"the stream was over ({outcome.value})"
@@ -378,6 +390,7 @@ async def _early_close(patient: Patient) -> Finding:
 
 
 async def _request_id(patient: Patient) -> Finding:
+    # It asks nothing: the responses to all other probes are the sample, so it comes last.
     heads = [seen.head for seen in patient.wire.seen]
     if not heads:
         return Finding("failed", "no response came")
@@ -409,7 +422,7 @@ PROBES: tuple[Probe, ...] = (
 
 
 def told(error: OpeAIError) -> str:
-    """*error* on one line."""
+    """Return *error* on one line."""
     return f"{type(error).__name__}: {_clipped(error.message)}"
 
 

@@ -1,8 +1,15 @@
-"""What an endpoint's oddities are called, what they mean, and what a user of this package should set for them.
+"""The names of an endpoint's oddities, what they mean, and how to recognize them.
 
-Quirks have two sources. Those that the client repairs have a rule, whose name is in ``stream.quirks``. The others need
-no repair, and show only in the bytes: ``OBSERVED`` tells how. They bear the names that ``opeai_async.testing.QUIRKS``
-has for them, so that what was diagnosed can be asked of the testing server.
+A quirk comes from one of these sources:
+
+====================  ==========================================================================
+``stream.quirks``     those that the client repairs: by a rule of RULES, or on the way (`NOTES`)
+`OBSERVED`            those that need no repair, and show only in the bytes
+`quirks_of_error`     those of how a server reports an error
+====================  ==========================================================================
+
+They bear the names that ``opeai_async.testing.QUIRKS`` has for them, so that the testing server can be asked to behave
+as an endpoint that was examined.
 """
 
 from __future__ import annotations
@@ -31,14 +38,14 @@ REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_details")
 
 
 class Explanation(NamedTuple):
-    """What a quirk is and who was seen to have it; *is_repaired* if ``dialect="strict"`` would refuse it."""
+    """The meaning of a quirk, and servers that have it; *is_repaired* if ``dialect="strict"`` would refuse it."""
 
     what: str
     who: str
     is_repaired: bool
 
 
-# Quirks that have a name in `stream.quirks`, but are no row of RULES: the framing, and what is repaired on the way.
+# Quirks that are in `stream.quirks` without a row in RULES: those of the framing, and those repaired on the way.
 NOTES: dict[str, tuple[str, str]] = {
     "empty_data": ("an event without data, or of null or {}: left out", "gateways"),
     "comment_in_data": ("a comment that was wrapped as data again: left out", "gateways"),
@@ -82,7 +89,7 @@ NOTES: dict[str, tuple[str, str]] = {
     "tool_arguments_repeated": ("arguments that come again after they are whole: read once", "OpenCode, eliza"),
 }
 
-# Quirks of errors, and of values, that the testing server has no one name for.
+# Quirks of errors, and of values, for which the testing server has several names or none.
 _OTHERS: dict[str, str] = {
     "finish_unusual": "a finish_reason that is not of the API: kept as it was sent",
     "error_in_200": "an error inside of a response with status 200: raised",
@@ -92,7 +99,7 @@ _OTHERS: dict[str, str] = {
 
 
 def explain(name: str) -> Explanation:
-    """What the quirk *name* is."""
+    """Return the explanation of the quirk *name*."""
     if name in NOTES:
         return Explanation(*NOTES[name], is_repaired=name != "error_event")
     for rule in RULES:
@@ -115,6 +122,7 @@ def _has_no_space(seen: Seen) -> bool:
 
 
 def _has_wrong_type(seen: Seen) -> bool:
+    # A text/plain and a missing type are quirks of their own.
     usual = "application/json" if seen.kind is BodyKind.JSON else "text/event-stream"
     return seen.head.content_type not in (usual, "text/plain", None)
 
@@ -137,7 +145,7 @@ def _stops_with_tools(seen: Seen) -> bool:
 
 
 def _first_content(seen: Seen) -> str:
-    """The content of choice 0, as far as it is text."""
+    """Return the content of all deltas, as far as it is text."""
     texts = (delta.get("content") for delta in seen.deltas)
     return "".join(text for text in texts if isinstance(text, str))
 
@@ -180,7 +188,7 @@ OBSERVED: tuple[tuple[str, Callable[[Seen], bool]], ...] = (
     ("tool_id_null", lambda seen: any("id" in call and call["id"] is None for call in seen.tool_calls)),
     ("empty_body", lambda seen: seen.has_ended and not seen.body.strip()),
 )
-"""How to see the quirks that need no repair, each in one response."""
+"""A test for each quirk that needs no repair; each looks at one response."""
 
 _USUAL_REASONS = ("", "stop", "length", "tool_calls", "content_filter", "function_call")
 _NAMED_REASONS = {
@@ -196,7 +204,8 @@ _NAMED_REASONS = {
 
 
 def quirks_of_response(seen: Seen, facts: Facts) -> set[str]:
-    """Names of the quirks that show in the bytes of a response of 200; *facts* learn from it."""
+    """Return the names of the quirks in the bytes of a response, and note in *facts* what else it shows."""
+    # The body of another status is an error, for `quirks_of_error`.
     facts.longest_silence_s = max(facts.longest_silence_s, seen.longest_silence_s)
     if seen.head.status != 200:
         return set()
@@ -210,7 +219,7 @@ def quirks_of_response(seen: Seen, facts: Facts) -> set[str]:
 
 
 def error_shape(error: APIStatusError) -> str:
-    """What the body of an error is like: ``error object``, or what there is instead."""
+    """Return the shape of an error's body: ``error object``, or what there is instead."""
     body: object = error.body
     if not is_object(body):
         text = str(body).lstrip()
@@ -233,7 +242,7 @@ _SHAPES = {
 
 
 def quirks_of_error(error: OpeAIError) -> set[str]:
-    """Names of the quirks in how the server reports an error."""
+    """Return the names of the quirks in how the server reports *error*."""
     if isinstance(error, APIStatusError):
         shape = error_shape(error)
         if shape == "HTML":

@@ -1,4 +1,4 @@
-"""What goes over the wire while the doctor asks: a transport that remembers, and what can be read from its memory.
+"""A transport that remembers every response as it came, for the probes of the doctor.
 
 The client repairs what it reads and shows it repaired. How a stream was framed, whether ``[DONE]`` came, or under which
 name the reasoning was sent can only be seen below it, so the probes look there too.
@@ -32,10 +32,11 @@ class Seen:
     """One response, as it came.
 
     Attributes:
-        wants_stream: Whether a stream was asked for.
-        parts: The body, up to 4 MiB.
-        size: Bytes of the body that were read.
-        has_ended: Whether the end of the body was reached.
+        head: Status and headers.
+        wants_stream: True if a stream was asked for.
+        parts: The body, up to about 4 MiB.
+        size: The number of bytes of the body that were read.
+        has_ended: True once the end of the body was reached.
         longest_silence_s: The longest wait for bytes of the body, in seconds.
     """
 
@@ -47,22 +48,22 @@ class Seen:
     longest_silence_s: float = 0.0
 
     def add(self, data: bytes, waited_s: float) -> None:
-        """Remember a read that took *waited_s* seconds."""
+        """Add bytes that were read after *waited_s* seconds of waiting."""
         self.longest_silence_s = max(self.longest_silence_s, waited_s)
         if self.size < _MAX_KEPT_BYTES:
             self.parts.append(data)
         self.size += len(data)
 
-    # The rest is read from the body when the exchange is over.
+    # What follows is computed from the body once, so it must not be used before the exchange is over.
 
     @cached_property
     def body(self) -> bytes:
-        """All that was kept."""
+        """The body, as far as it was kept."""
         return b"".join(self.parts)
 
     @cached_property
     def kind(self) -> BodyKind | None:
-        """What the body is, whatever was asked for."""
+        """The kind of body that came, whatever was asked for."""
         return kind_of(self.body)
 
     @cached_property
@@ -72,12 +73,12 @@ class Seen:
 
     @cached_property
     def has_done(self) -> bool:
-        """Whether ``[DONE]`` came."""
+        """True if ``[DONE]`` came."""
         return _DONE_LINE.search(self.body.replace(b"\r", b"\n")) is not None
 
     @cached_property
     def objects(self) -> list[JSONObject]:
-        """The JSON objects of the body: the chunks of a stream, or one completion; what is none is left out."""
+        """The JSON objects of the body: the chunks of a stream, or one completion; other payloads are left out."""
         decoded = (_maybe_json(payload) for payload in self._payloads())
         return [item for item in decoded if is_object(item)]
 
@@ -100,7 +101,7 @@ class Seen:
         return [call for calls in lists if is_array(calls) for call in calls if is_object(call)]
 
     def usages(self, *, with_choices: bool) -> list[JSONObject]:
-        """The token counts in the chunks of a stream that have choices, or in those that have none."""
+        """Return the token counts in the chunks of a stream that have choices, or in those that have none."""
         if self.kind is not BodyKind.EVENTS:
             return []
         found = (item.get("usage") for item in self.objects if bool(item.get("choices")) is with_choices)
@@ -115,6 +116,7 @@ class Seen:
             decoder = SSEDecoder(max_event_bytes=_MAX_KEPT_BYTES)
             payloads = [event.data for event in [*decoder.feed(self.body), *decoder.take_unterminated()]]
         except StreamTooLargeError as exc:
+            # The events before the one that was too large.
             payloads = [event.data for event in exc.pending]
         return list(takewhile(lambda payload: payload.strip() != DONE, payloads))
 
@@ -125,6 +127,7 @@ class WatchedResponse:
     def __init__(self, response: Response, seen: Seen) -> None:
         self._response = response
         self._seen = seen
+        # Seconds that were waited since the last read that returned something.
         self._waited_s = 0.0
 
     @property
@@ -133,7 +136,7 @@ class WatchedResponse:
         return self._response.head
 
     def read_nowait(self) -> bytes | None:
-        """As the response does."""
+        """Return all that has arrived since the last read, and remember it."""
         data = self._response.read_nowait()
         if data is not None:
             self._seen.add(data, self._waited_s)
@@ -142,7 +145,7 @@ class WatchedResponse:
         return data
 
     def wait(self) -> Awaitable[object] | None:
-        """As the response does."""
+        """Return what to await until there is something to read, and measure that wait."""
         waiting = self._response.wait()
         return None if waiting is None else self._wait(waiting)
 
@@ -152,20 +155,20 @@ class WatchedResponse:
         self._waited_s += time.monotonic() - began_s
 
     def hold(self) -> None:
-        """As the response does."""
+        """Hold the response."""
         self._response.hold()
 
     def release(self) -> None:
-        """As the response does."""
+        """Release the response."""
         self._response.release()
 
     def abort(self) -> None:
-        """As the response does."""
+        """Abort the response."""
         self._response.abort()
 
 
 class WatchingTransport:
-    """Sends by *transport*, and remembers every response.
+    """A transport that sends by *transport*, and remembers every response.
 
     Attributes:
         seen: All responses, in order.
@@ -179,11 +182,12 @@ class WatchingTransport:
 
     @property
     def keeps_limits(self) -> bool:
-        """As the transport does."""
+        """True if the transport below keeps its limits."""
         return self._transport.keeps_limits
 
     async def send(self, request: Request, *, connect_s: float, pool_s: float) -> Response:
-        """As the transport does."""
+        """Send *request* by the transport below; return its response, watched."""
+        # Until the head comes: a probe that gets no head in time must not see the response before.
         self.last = None
         response = await self._transport.send(request, connect_s=connect_s, pool_s=pool_s)
         seen = self.last = Seen(response.head, request.wants_stream)
@@ -191,7 +195,7 @@ class WatchingTransport:
         return WatchedResponse(response, seen)
 
     async def aclose(self) -> None:
-        """As the transport does."""
+        """Close the transport below."""
         await self._transport.aclose()
 
 

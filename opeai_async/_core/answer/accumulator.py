@@ -22,7 +22,7 @@ from opeai_async._core.content_blocks import text_of_blocks
 from opeai_async._core.limits import MAX_INDEX
 from opeai_async._public import claim
 from opeai_async.types.chunk import AudioDelta, ChatCompletionChunk, ChoiceDelta, ChunkChoice, ToolCallDelta
-from opeai_async.types.common import NO_EXTRA, Annotation, ChoiceLogprobs, CompletionUsage, TokenLogprob
+from opeai_async.types.common import NO_EXTRA, Annotation, ChoiceLogprobs, CompletionUsage, Moderation, TokenLogprob
 from opeai_async.types.completion import Audio, ChatCompletion, ChatCompletionMessage, Choice
 from opeai_async.types.finish import finish_kind
 from opeai_async.types.meta import NO_META, ResponseMeta
@@ -52,6 +52,7 @@ class Accumulator:
         "_id",
         "_max_index",
         "_model",
+        "_moderation",
         "_note",
         "_open",
         "_plain_type",
@@ -73,6 +74,7 @@ class Accumulator:
         self._model = ""
         self._fingerprint: str | None = None
         self._service_tier: str | None = None
+        self._moderation: Moderation | None = None
         self.usage: CompletionUsage | None = None
         self._extra: ExtraParts | None = None
         self._choices: dict[int, _ChoiceParts] = {}
@@ -107,7 +109,7 @@ class Accumulator:
     @property
     def has_credible_end(self) -> bool:
         """Whether the answer may be taken for whole although no ``[DONE]`` says so."""
-        return self.finished and self.ended >= self._asked and not self._went_on and self._says_something()
+        return self.ended >= self._asked and self.finished and not self._went_on and self._says_something()
 
     @property
     def has_sure_end(self) -> bool:
@@ -125,12 +127,34 @@ class Accumulator:
         self._built = None
 
     def _says_something(self) -> bool:
-        return any(parts.says_something() for parts in self._choices.values())
+        return any(map(_ChoiceParts.says_something, self._choices.values()))
 
     @property
     def finish_reasons(self) -> list[str]:
         """The finish_reason of each choice that has one, in order of appearance."""
         return [parts.finish_reason for parts in self._choices.values() if parts.finish_reason]
+
+    def reasons(self, choices: int) -> tuple[str, ...]:
+        """Return how each choice ended, ``"error"`` for one that did not, of the *choices* that were asked for.
+
+        Empty as long as there is not even a chunk.
+        """
+        if not self.chunks:
+            return ()
+        indexes = sorted({*range(choices), *self._choices})
+        found = (self._choices.get(index) for index in indexes)
+        return tuple((parts and parts.finish_reason) or "error" for parts in found)
+
+    @property
+    def envelope(self) -> ChatCompletion:
+        """The message without its choices, which costs nothing to make."""
+        return ChatCompletion(
+            id=self._id,
+            model=self._model,
+            system_fingerprint=self._fingerprint,
+            service_tier=self._service_tier,
+            usage=self.usage,
+        )
 
     @property
     def snapshot(self) -> ChatCompletion:
@@ -234,7 +258,9 @@ class Accumulator:
                         )
                     ):
                         parts.add_rare(choice, delta)
-                if chunk.usage is not None or (has_rare and (chunk.service_tier or chunk.extra is not NO_EXTRA)):
+                if chunk.usage is not None or (
+                    has_rare and (chunk.service_tier or chunk.moderation is not None or chunk.extra is not NO_EXTRA)
+                ):
                     self._add_rare(chunk)
         finally:
             self.chunks += count
@@ -245,6 +271,7 @@ class Accumulator:
         if chunk.usage is not None:
             self.usage = latest(self.usage, chunk.usage)
         self._service_tier = chunk.service_tier or self._service_tier
+        self._moderation = chunk.moderation or self._moderation
         self._add_extra(chunk.extra)
 
     def _add_extra(self, extra: dict[str, Any]) -> None:
@@ -273,7 +300,7 @@ class Accumulator:
         index = choice.index
         parts = self._choices.get(index)
         if parts is None:
-            self._went_on = self._went_on or (self.finished and self.ended >= self._asked)
+            self._went_on = self._went_on or (self.ended >= self._asked and self.finished)
             parts = _ChoiceParts(checked_index(index, self._max_index, "choice"), self._max_index, self._note)
             self._choices[index] = self._open[index] = parts
         elif says_something(choice.delta):
@@ -302,6 +329,7 @@ class Accumulator:
             service_tier=self._service_tier,
             choices=[self._choices[index].build() for index in sorted(self._choices)],
             usage=self.usage,
+            moderation=self._moderation,
             meta=meta,
             extra=NO_EXTRA if self._extra is None else self._extra.build(),
         )

@@ -1,7 +1,7 @@
-"""Chunks to typed events.
+"""Make typed events out of chunks.
 
-The deltas are made chunk by chunk, and nothing of them is kept: the ``done`` events are read off the whole completion,
-which the accumulator has built anyway.
+Deltas are made chunk by chunk and are not kept. The ``done`` events are made from the whole completion, which the
+accumulator has built already; collecting the texts here as well was rejected, since it would keep them twice.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from opeai_async.types.events import (
 
 
 class EventMaker:
-    """Makes the events of one stream."""
+    """Maker of the events of one stream."""
 
     __slots__ = ("_calls",)
 
@@ -43,7 +43,7 @@ class EventMaker:
         self._calls: dict[int, _Calls] = {}
 
     def add(self, chunk: ChatCompletionChunk) -> list[StreamEvent]:
-        """The events of *chunk*, itself first."""
+        """Return the events of *chunk*, the chunk itself first."""
         events: list[StreamEvent] = [ChunkEvent(chunk=chunk)]
         for choice in chunk.choices:
             delta = choice.delta
@@ -62,7 +62,7 @@ class EventMaker:
         return events
 
     def end(self, completion: ChatCompletion) -> list[StreamEvent]:
-        """What was held back, and what is done: the stream has ended well, and *completion* is whole."""
+        """Return the pieces that were held back, and the ``done`` events of *completion*, which is whole."""
         events: list[StreamEvent] = []
         for choice, calls in self._calls.items():
             events.extend(calls.event(piece, choice) for piece in calls.pieces.rest())
@@ -80,7 +80,7 @@ class EventMaker:
 
 
 class _Calls:
-    """The calls of one choice, and what they are called."""
+    """Calls of one choice, with the latest id and name of each."""
 
     __slots__ = ("heads", "pieces")
 
@@ -89,7 +89,7 @@ class _Calls:
         self.heads: dict[int, tuple[str, str]] = {}
 
     def event(self, piece: ToolPiece, choice: int) -> StreamEvent:
-        """The event that tells of *piece*, with the call's id and name as they are known by now."""
+        """Build the event for *piece*, with the call's id and name as far as they are known."""
         head = self.heads.get(piece.position, ("", ""))
         if piece.id is not None or piece.name is not None:
             head = self.heads[piece.position] = (piece.id or head[0], piece.name or head[1])
@@ -105,7 +105,7 @@ def _add_logprobs(logprobs: ChoiceLogprobs, choice: int, events: list[StreamEven
 
 
 def _add_done(whole: Choice, events: list[StreamEvent]) -> None:
-    """What *whole* has been, and that it is whole."""
+    """Append the ``done`` events of the choice *whole*, the finish last."""
     message, choice, logprobs = whole.message, whole.index, whole.logprobs
     if message.reasoning_content:
         events.append(ReasoningDoneEvent(reasoning=message.reasoning_content, choice=choice))

@@ -1,23 +1,29 @@
-"""How vendor fields of many chunks become those of one message.
+"""Merge the vendor fields of many chunks into those of one message.
 
-A field adds up as what it is. First its name decides, where it is known:
+How the values of a field are merged depends on what it is. If its name is known, the name decides:
 
 ===========================================  ==========================================================
 ``type``, ``id``, ``status``, ``phase``, ..  a state: the latest value
-``token_ids``, ...                           pieces of a list, one after the other
-``images``                                   a list of whole items, all of which stay
-``citations``, ``annotations``, ...          the same, but what comes again counts once
-``reasoning_details``, ``thinking_blocks``,  blocks, see ``_core/dialect/blocks.py``; so is each list of objects in a
-delta ``content_blocks``, ...                      whose name is not known
+``token_ids``, ...                           pieces of a list: joined in order
+``images``                                   a list of whole items: all are kept
+``citations``, ``annotations``, ...          a list of items, of which each counts once
+``reasoning_details``, ``thinking_blocks``,  blocks, see ``_core/dialect/blocks.py``; a list of objects
+``content_blocks``, ...                      of another name in a delta, too
 ``signature``, ``*_opaque``, ...             a token, which counts once however often it comes
 ===========================================  ==========================================================
 
-Then what the stream shows. In a delta, text adds up, unless it is the same word again and again, which is a state;
-lists grow. Beside the deltas the latest value counts, but a list of numbers or texts in a choice grows, unless the next
-one repeats it or begins with it, which is a state too. A null or an empty value never erases anything.
+Otherwise the values decide:
 
-A vendor field is one too if a user's own Struct names it: then it is no part of ``extra`` in the chunk, but it becomes
-one in the message, under its name on the wire.
+===========================================  ==========================================================
+text in a delta                              joined; the same word again and again is a state
+list in a delta                              grows
+list of numbers or texts in a choice         grows; if the next one repeats it or begins with it, a state
+anything else beside the deltas              a state
+null or empty                                never erases anything
+===========================================  ==========================================================
+
+A field that a user's own Struct declares is a vendor field, too: it is not in the ``extra`` of the chunk, but in that
+of the message, under its name on the wire. To keep only the latest value of each field was rejected: it loses text.
 """
 
 from __future__ import annotations
@@ -47,7 +53,7 @@ from opeai_async.types.chunk import (
 )
 from opeai_async.types.common import NO_EXTRA, ChoiceLogprobs, WireStruct
 
-# What users may extend, and the accumulator takes apart. Other Structs go into the message as they are.
+# Structs that users may subclass, and whose fields the accumulator merges; others go into the message as they are.
 _TAKEN_APART: tuple[type[WireStruct], ...] = (
     AudioDelta,
     ChatCompletionChunk,
@@ -63,15 +69,16 @@ _PIECES = frozenset({"token_ids", "output_token_ids", "completion_token_ids", "o
 _WHOLE_ITEMS = frozenset({"images", "image_urls"})
 _ONCE_EACH = frozenset({"citations", "annotations", "search_results", "web_search", "references", "sources"})
 _BLOCKS = frozenset({"reasoning_details", "thinking_blocks", "content_blocks", "reasoning_content", "reasoning"})
+# A state is a single word, such as "in_progress".
 _WORD = re.compile(r"[A-Za-z][\w.-]{2,63}").fullmatch
 
 
 class ExtraParts:
-    """Collects the ``extra`` of successive Structs; each ``add`` costs what it brings.
+    """Collector of the ``extra`` of successive Structs; ``add`` costs no more than the size of what it adds.
 
     Args:
-        latest_wins: Whether the Structs are no deltas, so that what is not known to add up is a state.
-        lists_grow: Whether lists of numbers or texts grow all the same, as they do right beside a delta.
+        latest_wins: True for Structs other than deltas: fields of unknown names are states.
+        lists_grow: True if lists of numbers or texts still grow, as they do in a choice.
     """
 
     __slots__ = ("_latest_wins", "_lists_grow", "_values")
@@ -79,6 +86,7 @@ class ExtraParts:
     def __init__(self, *, latest_wins: bool = False, lists_grow: bool = False) -> None:
         self._latest_wins = latest_wins
         self._lists_grow = lists_grow
+        # By name, in the order in which they came; a single one if only the latest counts.
         self._values: dict[str, list[Any]] = {}
 
     def __bool__(self) -> bool:
@@ -96,7 +104,7 @@ class ExtraParts:
                     before.append(value)
 
     def build(self) -> dict[str, Any]:
-        """What the message's ``extra`` is."""
+        """Return the ``extra`` of the message."""
         if not self._values:
             return NO_EXTRA
         built = {
@@ -105,7 +113,7 @@ class ExtraParts:
         if is_array(blocks := built.get("content_blocks")):
             count = len(blocks)
             while count and is_plain_text(blocks[count - 1]):
-                count -= 1  # it goes back as the text that follows them
+                count -= 1  # this text is sent back as the content, after the blocks
             built["content_blocks"] = blocks[:count]
         return built
 
@@ -117,7 +125,7 @@ class ExtraParts:
 
 @functools.lru_cache(maxsize=128)
 def names_vendor_fields(chunk_type: type[WireStruct]) -> bool:
-    """Whether *chunk_type*, or a Struct within it, names fields that this API does not have."""
+    """Tell whether *chunk_type*, or a Struct within it, declares fields that this API does not have."""
     if not issubclass(chunk_type, _TAKEN_APART):
         return False
     types_within = (part for field in msgspec.structs.fields(chunk_type) for part in _wire_types(field.type))
@@ -133,7 +141,7 @@ def _wire_types(annotation: Any) -> Iterator[type[WireStruct]]:
 
 
 def named_fields(part: WireStruct) -> dict[str, Any]:
-    """The vendor fields that a user's Struct names, as decoded JSON, but those at their default."""
+    """Return the vendor fields that a user's Struct declares, as decoded JSON, without those at their default."""
     fields: dict[str, Any] = {}
     for field, default in _own_fields(type(part)):
         value = getattr(part, field.name)
@@ -144,7 +152,7 @@ def named_fields(part: WireStruct) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=128)
 def _own_fields(cls: type[WireStruct]) -> list[tuple[msgspec.structs.FieldInfo, Any]]:
-    """The fields that a user added to one of our Structs, and their defaults."""
+    """Return the fields that a user added to one of our Structs, with their defaults."""
     ours = next(base for base in _TAKEN_APART if issubclass(cls, base))
     known = frozenset(field.name for field in msgspec.structs.fields(ours))
     return [(field, _default(field)) for field in msgspec.structs.fields(cls) if field.name not in known]
@@ -155,14 +163,17 @@ def _default(field: msgspec.structs.FieldInfo) -> Any:
 
 
 def _is_repeated(name: str, value: Any, before: list[Any]) -> bool:
-    """Whether a token comes again, or whole arguments: Groq sends a tool it runs when it begins, and at its end."""
+    """Tell whether *value* is a token again, or whole arguments again.
+
+    Groq sends the arguments of a tool that it runs itself twice: at its beginning, and with its output.
+    """
     if not isinstance(value, str) or before[-1] != value:
         return False
     return is_token(name) or (name == "arguments" and len(before) == 1 and value[:1] + value[-1:] == "{}")
 
 
 def _merged(name: str, values: list[Any]) -> Any:
-    """What the values of a delta's field *name* add up to."""
+    """Merge the values of a delta's field *name*."""
     present = [value for value in values if not is_empty(value)]
     if len(present) <= 1:
         return present[0] if present else next((value for value in values if value is not None), None)
@@ -174,7 +185,7 @@ def _merged(name: str, values: list[Any]) -> Any:
 
 
 def _merged_states(name: str, values: list[Any], *, lists_grow: bool) -> Any:
-    """What the values of a field beside the deltas add up to."""
+    """Merge the values of a field beside the deltas."""
     present = [value for value in values if is_array(value) and value]
     if len(present) < len(values):
         return values[-1]
@@ -189,7 +200,7 @@ def _merged_states(name: str, values: list[Any], *, lists_grow: bool) -> Any:
 
 
 def _is_state(texts: list[str]) -> bool:
-    """Whether what comes again and again is a word that tells of a state, and no text."""
+    """Tell whether *texts* are words for a state, of which at least half repeat the one before; else they are text."""
     repeats = sum(map(operator.eq, texts, texts[1:]))
     return len(texts) > 2 and repeats * 2 >= len(texts) - 1 and all(map(_WORD, set(texts)))
 
@@ -206,7 +217,7 @@ def _key_of(item: Any) -> bytes:
 
 
 def _merged_blocks(values: list[Any]) -> Any:
-    """Blocks that come in lists, or one at a time; what is one at the end, and always came alone, stays alone."""
+    """Merge blocks that came in lists, or one at a time; if they never came in a list and make one, return it alone."""
     parts = BlockParts()
     for value in values:
         for item in value if is_array(value) else [{"text": value} if isinstance(value, str) else value]:

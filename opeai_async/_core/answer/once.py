@@ -1,4 +1,4 @@
-"""Items that count once, although a server sends them again and again."""
+"""Count items once, although a server sends them again and again."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class Once(Generic[ItemT]):
-    """Items in the order of their first coming; constant time for each.
+    """Different items, in the order in which they first came; each takes constant time.
 
     Attributes:
-        items: All so far.
+        items: All items so far.
     """
 
     __slots__ = ("_seen", "items")
 
     def __init__(self) -> None:
+        # As JSON with sorted keys, since items such as dicts are not hashable.
         self._seen: set[bytes] = set()
         self.items: list[ItemT] = []
 
     def new(self, items: Iterable[ItemT]) -> list[ItemT]:
-        """Add *items*; return those that had not come before."""
+        """Add *items*; return those that are new."""
         added: list[ItemT] = []
         for item in items:
             key = _encode(item)

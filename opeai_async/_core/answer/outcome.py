@@ -1,9 +1,9 @@
-"""How a stream ended, as a table.
+"""Tell by a table how a stream ended: from what ended the reading, and whether each choice has a finish_reason.
 
-Only ``[DONE]`` or a finish_reason proves that an answer is whole, and a finish_reason only where it is credible: some
-servers put one on early, and go on (``accumulator.py``). Over HTTP a cut body looks like a finished one
-wherever neither Content-Length nor chunked framing was used (RFC 9112 6.3), and many a proxy ends a broken body
-cleanly.
+Only ``[DONE]`` or a finish_reason proves that an answer is whole, and a finish_reason only if it is credible: some
+servers send one early, and text after it (``accumulator.py``). The end of the body proves nothing. Without
+Content-Length or chunked framing, a cut body looks like a finished one (RFC 9112, 6.3), and many proxies end a broken
+body cleanly.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NO_CHOICE = "the stream ended with [DONE], but without a choice: there is no ans
 
 
 class End(Enum):
-    """What ended the reading."""
+    """Event that ended the reading."""
 
     DONE = "done"
     """The ``[DONE]`` event."""
@@ -28,30 +28,31 @@ class End(Enum):
     BROKEN = "broken"
     """The connection broke, or the body ended before its announced length."""
     ERROR = "error"
-    """An error: reported by the server, of a clock, of a limit, of the decoder."""
+    """An error: from the server, of a time limit, of another limit, or of the decoder."""
     CLOSED = "closed"
-    """The user's side closed it."""
+    """The user closed the stream."""
 
 
 class Outcome(StrEnum):
-    """How a stream ended; ``OPEN`` until then."""
+    """End of a stream; ``OPEN`` until then."""
 
     OPEN = "open"
-    """It goes on."""
+    """The stream has not ended."""
     COMPLETE = "complete"
     """The answer is whole."""
     UNLABELLED = "unlabelled"
-    """``[DONE]`` came, but no finish_reason: whole, as far as the server says."""
+    """``[DONE]`` came without a finish_reason: the answer is whole, as far as the server says."""
     TRUNCATED = "truncated"
     """The body ended cleanly before the answer did."""
     FAILED = "failed"
-    """An error ended it."""
+    """An error ended the stream."""
     CANCELLED = "cancelled"
-    """It was closed from this side before its end."""
+    """The user closed the stream before its end."""
 
 
 _TABLE: dict[tuple[End, bool], Outcome] = {
-    # (what ended it, every choice has a finish_reason: a credible one, unless [DONE] came)
+    # (what ended the reading, whether every choice has a finish_reason: a credible one, unless [DONE] came).
+    # After GRACE, every choice has one: without it, silence is a timeout.
     (End.DONE, True): Outcome.COMPLETE,
     (End.DONE, False): Outcome.UNLABELLED,
     (End.EOF, True): Outcome.COMPLETE,
@@ -59,6 +60,7 @@ _TABLE: dict[tuple[End, bool], Outcome] = {
     (End.GRACE, True): Outcome.COMPLETE,
     (End.BROKEN, True): Outcome.COMPLETE,
     (End.BROKEN, False): Outcome.FAILED,
+    # An error counts even if every choice has a finish_reason: the server, or a limit, says what is wrong.
     (End.ERROR, True): Outcome.FAILED,
     (End.ERROR, False): Outcome.FAILED,
     (End.CLOSED, True): Outcome.COMPLETE,
@@ -67,12 +69,12 @@ _TABLE: dict[tuple[End, bool], Outcome] = {
 
 
 def outcome_of(end: End, *, labelled: bool) -> Outcome:
-    """The outcome of a stream that ended by *end*; *labelled* if every choice has a finish_reason."""
+    """Return the outcome of a stream that ended by *end*; *labelled* if every choice has a finish_reason."""
     return _TABLE[end, labelled]
 
 
 def quirk_of(end: End, outcome: Outcome) -> str | None:
-    """What a server left out although the answer is whole: ``[DONE]``, or the finish_reason."""
+    """Return the quirk of a server that left out ``[DONE]`` or the finish_reason of a whole answer; else None."""
     if outcome is Outcome.UNLABELLED:
         return "finish_missing"
     is_whole = outcome is Outcome.COMPLETE

@@ -1,8 +1,8 @@
-"""Which tool calls are whole while the answer still goes on.
+"""Find tool calls that are whole while the answer is still coming, so that their tools can start.
 
-A call is *sealed* when another one has begun and its arguments are a whole JSON object: no beginning of such an object
-is one itself, so nothing can come after it. Only a lone ``{}`` is waited for, because some servers send it in place of
-arguments that follow.
+A call is *sealed* when another one has begun and its arguments are a whole JSON object. No true beginning of such an
+object is an object itself, so nothing can follow it. A lone ``{}`` does not seal a call, because some servers send it
+in place of arguments that follow. The next call is waited for, because the id of this one may still come.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from opeai_async.types.completion import ToolCall
 
 
 class SealedCalls:
-    """Finds them in the chunks of one answer, in its choice 0."""
+    """Finder of sealed calls in the chunks of one answer, in its choice 0."""
 
     __slots__ = ("_calls", "_sealed")
 
     def __init__(self) -> None:
+        # A second accumulation, beside the message's, which may read its chunks later.
         self._calls = ToolCallParts(MAX_INDEX, lambda _: None)
         self._sealed: set[int] = set()
 
     def add(self, chunks: Iterable[ChatCompletionChunk]) -> list[tuple[int, ToolCall]]:
-        """The calls that *chunks* seal, with their positions in the message; each comes once."""
+        """Return the calls that *chunks* seal, with their positions in the message; each call comes once."""
         found: list[tuple[int, ToolCall]] = []
         for chunk in chunks:
             for choice in chunk.choices:
@@ -42,6 +43,7 @@ class SealedCalls:
             self._calls.add(delta)
         except StreamTooLargeError:
             return []  # the stream itself ends with this error
+        # Only the beginning of another call can seal one.
         if len(calls) == begun:
             return []
         found = [at for at, call in enumerate(calls[:begun]) if at not in self._sealed and _is_whole(call)]

@@ -1,7 +1,7 @@
-"""Rebuilds tool calls from their pieces.
+"""Rebuild tool calls from their pieces.
 
-Which call a piece belongs to is decided by the first reason of these that applies, for servers get each of index, id
-and name wrong:
+Servers get each of index, id and name wrong. So the first of these rules that applies decides which call a piece
+belongs to:
 
 1. another index with a name is another call, whatever its id;
 2. the same index with another name is another call;
@@ -9,9 +9,10 @@ and name wrong:
 4. a piece that has neither name nor id belongs to the latest call of its index, or to the latest call of all where its
    index is new.
 
-Calls are kept in the order in which they first said something: a name, or arguments. One that never does is absent.
-Ids that two calls share are made distinct, because results must find their call. What is read right but sent otherwise
-than the API says is noted by name, as the repairs of ``_core/dialect/dialect.py`` are.
+Calls are kept in the order in which their first name or arguments came; a call that has neither is left out. Ids that
+two calls share are made distinct, because a result finds its call by the id. Each deviation from the API is noted by a
+name, as the repairs of ``_core/dialect/dialect.py`` are. To go by the index alone was rejected: it merges the calls of
+servers that send index 0 for each.
 """
 
 from __future__ import annotations
@@ -30,7 +31,11 @@ Note = Callable[[str], None]
 
 
 def checked_index(index: int, max_index: int, what: str) -> int:
-    """*index* itself, if a server may use it."""
+    """Return *index* if it is within bounds.
+
+    Raises:
+        StreamTooLargeError: If it is not.
+    """
     if 0 <= index <= max_index:
         return index
     raise StreamTooLargeError(
@@ -38,18 +43,21 @@ def checked_index(index: int, max_index: int, what: str) -> int:
     )
 
 
+# str() of an int raises if there are thousands of digits.
 def _shown(index: int) -> str:
     return str(index) if abs(index) < 10**18 else "of more than 18 digits"
 
 
 class ToolCallParts:
-    """The tool calls of one choice.
+    """Tool calls of one choice.
 
     Args:
-        is_single: Whether there is only one, whatever its pieces look like: a call of the API before it had tools.
+        max_index: Bound on indexes and on the number of calls.
+        note: Called with the name of each deviation from the API.
+        is_single: True if all pieces are of one call: a ``function_call``, from before the API had tools.
 
     Attributes:
-        in_order: The calls that have said something, in the order in which they began to.
+        in_order: Calls that have a name or arguments, in the order in which these first came.
     """
 
     __slots__ = (
@@ -70,19 +78,23 @@ class ToolCallParts:
         self._max_index = max_index
         self._is_single = is_single
         self._note = note
+        # The latest call of an index; and calls by their ids, as the server sent them.
         self._by_index: dict[int, CallParts] = {}
         self._by_id: dict[str, CallParts] = {}
+        # Ids of all calls, made distinct.
         self._ids: set[str] = set()
-        # By index: the calls of which a piece without braces is more of the arguments, and nothing else.
+        # By index: calls in the middle of their arguments, so that a piece without braces can only be more of these.
         self._flowing: dict[int, CallParts] = {}
-        # By index: an id that came without a word, and may be that of the next call there.
+        # By index: an id that came without a name or arguments, and may be that of the next call there.
         self._new_ids: dict[int, str] = {}
+        # The call that the last piece belonged to.
         self._latest: CallParts | None = None
+        # Number of calls that have begun, with or without a name.
         self._begun = 0
         self.in_order: list[CallParts] = []
 
     def add(self, delta: ToolCallDelta) -> CallParts:
-        """Take a piece; returns the call it belongs to.
+        """Add a piece, and return the call that it belongs to.
 
         Raises:
             StreamTooLargeError: If an index is out of bounds.
@@ -102,7 +114,8 @@ class ToolCallParts:
             or function.extra is not NO_EXTRA
         ):
             return self._add(delta)
-        call.function.arguments.pieces.append(arguments)  # what nearly all pieces are
+        # Nearly all pieces are such: nothing has to be decided for them.
+        call.function.arguments.pieces.append(arguments)
         return call
 
     def _add(self, delta: ToolCallDelta) -> CallParts:
@@ -121,7 +134,7 @@ class ToolCallParts:
         return call
 
     def finish(self) -> None:
-        """Nothing more is expected: an id that has not come is made up."""
+        """End the calls: settle their arguments, and note what never came."""
         for call in self.in_order:
             call.function.arguments.settle()
         if not all(call.id for call in self.in_order):
@@ -142,7 +155,7 @@ class ToolCallParts:
             self._note("tool_id_repeated" if call_id == call.sent_id else "tool_id_changed")
 
     def add_named(self, delta: ToolCallDelta) -> None:
-        """The vendor fields that a user's Structs name, of a *delta* that has been added just now."""
+        """Add the vendor fields that a user's Structs declare, of *delta*, which was added just before."""
         call = self._by_index[delta.index]
         call.extra.add(named_fields(delta))
         if delta.function is not None:
@@ -169,7 +182,7 @@ class ToolCallParts:
         return call
 
     def _is_another(self, there: CallParts, delta: ToolCallDelta, name: str) -> bool:
-        """Whether *delta* is no part of *there*, although it has the same index."""
+        """Tell whether *delta* begins another call than *there*, although both have the same index."""
         if _begins_another(there, delta, name) or (name and delta.index in self._new_ids):
             return True
         if delta.id and there.id and delta.id != there.sent_id and not _has_text(delta):
@@ -188,7 +201,8 @@ class ToolCallParts:
         if new_id and not delta.id:
             self._take_id(call, new_id)
         if there is not None and not name_of(delta):
-            call.function.name.text = there.function.name.text  # it was told before the arguments
+            # A second call of the same function: its name came alone, before these arguments.
+            call.function.name.text = there.function.name.text
         return call
 
     def build(self) -> list[ToolCall]:
@@ -205,7 +219,7 @@ def _has_text(delta: ToolCallDelta) -> bool:
 
 
 def _begins_another(call: CallParts, delta: ToolCallDelta, name: str) -> bool:
-    """Whether *delta*, with *name*, begins another call than *call*."""
+    """Tell whether *delta*, with *name*, begins another call than *call*."""
     function = delta.function
     if not name:
         return call.is_named_again and function is not None and call.function.is_followed_by_another(function.arguments)
@@ -217,7 +231,15 @@ def _begins_another(call: CallParts, delta: ToolCallDelta, name: str) -> bool:
 
 
 class _NameParts:
-    """A name: whole, repeated, in pieces, or late. It ends where the arguments begin, if it had begun before them."""
+    """A name, which may come whole, repeated, in pieces, or late.
+
+    It ends where the arguments begin, unless it is late, that is if it begins after them.
+
+    Attributes:
+        text: The name so far.
+        is_late: True if a piece of the call came before its name.
+        was_ended: True once the arguments have begun: another name is then that of another call.
+    """
 
     __slots__ = ("is_late", "note", "text", "was_ended")
 
@@ -228,11 +250,11 @@ class _NameParts:
         self.was_ended = False
 
     def is_followed_by_another(self, name: str | None) -> bool:
-        """Whether *name* is that of another call."""
+        """Tell whether *name* is that of another call."""
         return bool(name) and self.was_ended and bool(self.text) and name != self.text
 
     def add(self, name: str | None, *, arguments_begin: bool) -> None:
-        """Take what one delta says."""
+        """Add the name in one delta, if there is one."""
         if not name:
             self.is_late = not self.text
         elif not self.text:
@@ -248,7 +270,7 @@ class _NameParts:
 
 
 class FunctionParts:
-    """A function's name and arguments."""
+    """Name and arguments of a function."""
 
     __slots__ = ("arguments", "extra", "name")
 
@@ -267,7 +289,7 @@ class FunctionParts:
         return bool(self.name.text or self.arguments)
 
     def is_followed_by_another(self, arguments: str | None) -> bool:
-        """Whether *arguments* are those of another call: these are whole, and those are not the same again."""
+        """Tell whether *arguments* are another call's: those here are a whole object, and these are a different one."""
         if not (arguments or "").startswith("{") or not self.arguments.is_whole():
             return False
         text = self.arguments.text()
@@ -279,14 +301,18 @@ class FunctionParts:
 
 
 class CallParts:
-    """What has arrived of one tool call.
+    """One tool call, as far as it has arrived.
 
     Attributes:
-        index: The index it began with.
-        position: Its place among the calls of the message; -1 until it says something.
+        index: Index that it began with.
+        position: Its place among the calls of the message; -1 until it has a name or arguments.
         id: Its id, which no other call of the message has; empty until it is known.
         sent_id: That id as the server sent it.
-        is_named_again: Whether its name came again after its arguments were whole: more of them are another call's.
+        type: The latest type that the server sent; empty if it sent none.
+        is_named_again: True if its name came again after its arguments were whole: more arguments are another call's.
+        function: Name and arguments.
+        custom: Name and input of a custom tool; None unless it is one.
+        extra: Vendor fields of the call itself.
     """
 
     __slots__ = ("_note", "custom", "extra", "function", "id", "index", "is_named_again", "position", "sent_id", "type")
@@ -304,11 +330,11 @@ class CallParts:
 
     @property
     def name(self) -> str:
-        """The tool's name, as far as it is known."""
+        """Name of the tool, as far as it is known."""
         return (self.function if self.custom is None else self.custom).name.text
 
     def add(self, delta: ToolCallDelta) -> None:
-        """Take what *delta* says of this call."""
+        """Add *delta*, a piece of this call."""
         if delta.type:
             self.type = delta.type
         if delta.function is not None:
@@ -321,11 +347,11 @@ class CallParts:
         self.extra.add(delta.extra)
 
     def says_something(self) -> bool:
-        """Whether there is a name, or anything to give to the tool."""
+        """Tell whether it has a name, arguments or an input."""
         return bool(self.function) or self.custom is not None
 
     def flows(self) -> bool:
-        """Whether its next piece is more of its arguments, if it has no braces and nothing else."""
+        """Tell whether a piece with nothing but arguments, and without braces, can only be more of its arguments."""
         return self.custom is None and bool(self.function.name.text) and self.function.arguments.flows()
 
     def build(self) -> ToolCall:
@@ -337,7 +363,7 @@ class CallParts:
 
 
 class _CustomParts:
-    """A custom tool's name and input."""
+    """Name and input of a custom tool."""
 
     __slots__ = ("_joint", "extra", "input", "name")
 

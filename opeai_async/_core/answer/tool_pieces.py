@@ -1,8 +1,9 @@
-"""What each delta adds to a tool call, told by the call's place in the final message.
+"""Split tool calls into pieces to send on: what each delta adds, by the call's position in the final message.
 
-Which call a delta belongs to is decided by ``ToolCallParts``, as it is for the message itself. A call is told of once
-it has a name or arguments; its id and name then, and again if more of them comes. Arguments are only ever appended to,
-so a lone ``{}`` is held back, which may stand for "none yet", and so is what ``ArgumentParts`` doubts.
+``ToolCallParts`` decides which call a delta belongs to, as it does for the message itself. The first piece of a call
+comes when it has a name or arguments; id and name are in it, and again in a later piece if they change. A reader only
+ever appends to arguments, so two things are held back: a lone ``{}``, which may mean "none yet", and pieces that
+``ArgumentParts`` is in doubt about.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from opeai_async.types.chunk import ToolCallDelta
 
 
 class ToolPiece(NamedTuple):
-    """What is new of one call.
+    """New part of one call.
 
     Attributes:
-        position: The call's position in the message's ``tool_calls``.
-        kind: Whether ``arguments`` is JSON of a function, or free text of a custom tool.
-        id: Its id, where that became known or changed with this piece.
+        position: Position of the call in the message's ``tool_calls``.
+        kind: ``"function"`` if ``arguments`` is JSON, ``"custom"`` if it is free text for a custom tool.
+        id: Its id if that became known or changed with this piece; else None.
         name: Its name, likewise.
-        arguments: What is appended to its arguments.
+        arguments: Text to append to its arguments.
     """
 
     position: int
@@ -35,8 +36,8 @@ class ToolPiece(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Told:
-    """What has been told of one call."""
+class _Sent:
+    """Part of one call that is in earlier pieces; *pieces* is the number of its fragments of arguments."""
 
     position: int
     id: str = ""
@@ -45,7 +46,7 @@ class _Told:
 
 
 class ToolPieces:
-    """The pieces of one choice's tool calls.
+    """Pieces of one choice's tool calls.
 
     Args:
         max_index: Bound on indexes and on the number of calls.
@@ -54,10 +55,10 @@ class ToolPieces:
 
     def __init__(self, max_index: int, *, is_single: bool = False) -> None:
         self._calls = ToolCallParts(max_index, lambda _: None, is_single=is_single)
-        self._told: dict[int, _Told] = {}
+        self._sent: dict[int, _Sent] = {}
 
     def add(self, delta: ToolCallDelta) -> list[ToolPiece]:
-        """What *delta* adds: usually one piece; none where it is held back.
+        """Return what *delta* adds: usually one piece; none if it is held back.
 
         Raises:
             StreamTooLargeError: If an index is out of bounds.
@@ -66,16 +67,16 @@ class ToolPieces:
         return [piece] if piece is not None else []
 
     def rest(self) -> list[ToolPiece]:
-        """What was held back, once nothing more comes. To be called once."""
+        """Return the pieces that were held back; call it once, after the last delta."""
         pieces = [self._piece_of(call, is_whole=True) for call in self._calls.in_order]
         return [piece for piece in pieces if piece is not None]
 
     def _piece_of(self, call: CallParts, *, is_whole: bool) -> ToolPiece | None:
         if call.position < 0:
             return None
-        told = self._told.get(call.position)
-        if told is None:
-            told = self._told[call.position] = _Told(call.position)
+        sent = self._sent.get(call.position)
+        if sent is None:
+            sent = self._sent[call.position] = _Sent(call.position)
         function, custom = call.function, call.custom
         if is_whole:
             function.arguments.settle()
@@ -83,15 +84,17 @@ class ToolPieces:
         name = (function if custom is None else custom).name.text
         new = ""
         if is_whole or fragments != [NONE_YET]:
-            new = "".join(fragments[told.pieces :])
-            told.pieces = len(fragments)
+            new = "".join(fragments[sent.pieces :])
+            sent.pieces = len(fragments)
         if is_whole and custom is None and not fragments:
-            new = NONE_YET  # as the message has it
+            # The message has ``{}`` for a call without arguments.
+            new = NONE_YET
         call_id = call.id
-        if not call_id and (fragments or is_whole):  # it will not come any more, or late
-            call_id = f"{SYNTHETIC_ID_PREFIX}{told.position}"
-        new_id, new_name = (call_id if call_id != told.id else None), (name if name != told.name else None)
-        told.id, told.name = call_id, name
+        # With the arguments, a reader wants to know the id: the one that the message will have if none comes.
+        if not call_id and (fragments or is_whole):
+            call_id = f"{SYNTHETIC_ID_PREFIX}{sent.position}"
+        new_id, new_name = (call_id if call_id != sent.id else None), (name if name != sent.name else None)
+        sent.id, sent.name = call_id, name
         if not (new or new_id or new_name):
             return None
-        return ToolPiece(told.position, "function" if custom is None else "custom", new_id, new_name, new)
+        return ToolPiece(sent.position, "function" if custom is None else "custom", new_id, new_name, new)

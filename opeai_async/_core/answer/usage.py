@@ -1,4 +1,7 @@
-"""Token counts: of several answers, added up; of one answer, told in parts; a vendor's own, such as a price, too."""
+"""Add up the token counts of several answers, and join those of one answer that come in parts.
+
+Both work on vendors' own numbers, such as a price, too.
+"""
 
 from __future__ import annotations
 
@@ -11,35 +14,39 @@ from opeai_async.types.common import NO_EXTRA, CompletionUsage, WireStruct
 
 
 def added(first: CompletionUsage | None, second: CompletionUsage | None) -> CompletionUsage | None:
-    """The sum of two counts; one alone where the other is not known."""
+    """Return the sum of two counts; the other one if one is None."""
     total: CompletionUsage | None = _added(first, second)
     return total
 
 
-def latest(known: CompletionUsage | None, told: CompletionUsage) -> CompletionUsage:
-    """Return *told*, with what it does not say taken from *known*, which the same answer told before."""
+def latest(known: CompletionUsage | None, newer: CompletionUsage) -> CompletionUsage:
+    """Return *newer*, the latest counts of an answer, with missing ones from *known*, its earlier counts."""
+    # The commonest case: nothing is missing, and *newer* itself is returned.
     if known is None or (
-        told.prompt_tokens is not None
-        and told.completion_tokens is not None
-        and (told.prompt_tokens_details is not None or known.prompt_tokens_details is None)
-        and (told.completion_tokens_details is not None or known.completion_tokens_details is None)
+        newer.prompt_tokens is not None
+        and newer.completion_tokens is not None
+        and (newer.prompt_tokens_details is not None or known.prompt_tokens_details is None)
+        and (newer.completion_tokens_details is not None or known.completion_tokens_details is None)
         and not known.extra
     ):
-        return told
+        return newer
     whole = msgspec.structs.replace(
-        told,
+        newer,
         **{
-            name: _kept(getattr(known, name), getattr(told, name)) for name in told.__struct_fields__ if name != "extra"
+            name: _kept(getattr(known, name), getattr(newer, name))
+            for name in newer.__struct_fields__
+            if name != "extra"
         },
-        extra={**known.extra, **{name: value for name, value in told.extra.items() if value is not None}} or NO_EXTRA,
+        extra={**known.extra, **{name: value for name, value in newer.extra.items() if value is not None}} or NO_EXTRA,
     )
-    if told.total_tokens is None and whole.prompt_tokens is not None and whole.completion_tokens is not None:
+    # A server that sends its counts in parts cannot know the total in the first part.
+    if newer.total_tokens is None and whole.prompt_tokens is not None and whole.completion_tokens is not None:
         whole.total_tokens = whole.prompt_tokens + whole.completion_tokens
     return whole
 
 
-def _kept(known: Any, told: Any) -> Any:
-    return known if told is None else told
+def _kept(known: Any, newer: Any) -> Any:
+    return known if newer is None else newer
 
 
 def _added(first: Any, second: Any) -> Any:
@@ -52,7 +59,7 @@ def _added(first: Any, second: Any) -> Any:
         )
     if is_object(first) and is_object(second):
         if not (first and second):
-            return first or second  # the one empty `extra` that all share stays it
+            return first or second  # keeps NO_EXTRA, the empty dict that all share
         return {name: _added(first.get(name), second.get(name)) for name in first | second}
     if is_number(first) and is_number(second):
         return first + second

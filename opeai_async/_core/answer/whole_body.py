@@ -1,4 +1,4 @@
-"""A body that was awaited whole: JSON as asked for, or the event stream that some gateways send all the same."""
+"""Read a body that was awaited whole: JSON as asked for, or the event stream that some gateways send instead."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ CompletionT = TypeVar("CompletionT", bound=ChatCompletion)
 def read_completion(
     head: ResponseHead, body: bytes, completion_type: type[CompletionT], dialect: Dialect, *, choices: int = 1
 ) -> CompletionT:
-    """The answer in a whole body, be it JSON as asked for or an event stream.
+    """Read the answer out of a whole body, JSON or an event stream.
 
-    *choices* is how many answers were asked for.
+    *choices* is the number of answers that were asked for.
 
     Raises:
         StreamServerError: If the body reports an error, or its finish_reason says that the answer broke.
         StreamTruncatedError: If it is an event stream that was cut; ``partial`` is of *completion_type*.
-        InvalidResponseError: If it is neither.
-        StreamDecodeError: If an event of it is no chunk, or in strict mode.
+        InvalidResponseError: If it is neither JSON nor an event stream.
+        StreamDecodeError: If an event of it is not a chunk, or if it is an event stream in strict mode.
         StreamTooLargeError: If an event of it has an index out of bounds.
     """
     body = _after_comments(body)
@@ -47,7 +47,7 @@ def read_completion(
 
 
 def _after_comments(body: bytes) -> bytes:
-    """*body* without comments that kept the connection alive until a JSON answer was there."""
+    """Return *body* without the comments of SSE that kept the connection alive until a JSON answer was there."""
     at = 0
     while at < len(body) and body[at] in b":\r\n":
         at = body.find(b"\n", at) + 1 or len(body)
@@ -55,7 +55,7 @@ def _after_comments(body: bytes) -> bytes:
 
 
 def _has_lines(body: bytes) -> bool:
-    """Whether *body* is chunks, each on a line of its own, without ``data:``."""
+    """Tell whether *body* is chunks without ``data:``, each on its own line."""
     first, _, rest = body.strip().partition(b"\n")
     if not rest.lstrip().startswith((b"{", b"data:")) or not first.rstrip().endswith(b"}"):
         return False
@@ -70,6 +70,7 @@ def _completion_of_events(
     accumulator.extend(parser.feed(body) + parser.end())
     if not accumulator.chunks and (parser.error is None or isinstance(parser.error, InvalidResponseError)):
         raise invalid_response(head, body, "expected a JSON object, got text")
+    # Only now, since this raises in strict mode: a body without any answer is an invalid response, and no quirk.
     dialect.note("events_for_json")
     end = End.DONE if parser.done else End.EOF
     if parser.done:

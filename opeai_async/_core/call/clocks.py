@@ -36,12 +36,14 @@ class StreamClocks:
         "_silent_content_s",
         "_started_at",
         "_wait_at",
+        "_waited_s",
     )
 
     def __init__(self, limits: Limits, started_at: float) -> None:
         self._limits = limits
         self._started_at = started_at
         self._wait_at: float | None = None
+        self._waited_s = 0.0
         self._silent_bytes_s = 0.0
         self._silent_content_s = 0.0
         self._seen_content = False
@@ -56,6 +58,7 @@ class StreamClocks:
         """No read waits any more, because it was cancelled, or failed."""
         if self._wait_at is not None:
             waited = now - self._wait_at
+            self._waited_s += waited
             self._silent_bytes_s += waited
             self._silent_content_s += waited
             self._wait_at = None
@@ -63,9 +66,15 @@ class StreamClocks:
     def end_wait_with_bytes(self, now: float) -> None:
         """No read waits any more, because something arrived: ``end_wait`` and ``saw_bytes`` in one."""
         if self._wait_at is not None:
-            self._silent_content_s += now - self._wait_at
+            waited = now - self._wait_at
+            self._waited_s += waited
+            self._silent_content_s += waited
             self._wait_at = None
         self._silent_bytes_s = 0.0
+
+    def waited_s(self, now: float) -> float:
+        """Return how many seconds reads have waited in all, with the one that waits now."""
+        return self._waited_s if self._wait_at is None else self._waited_s + now - self._wait_at
 
     def saw_bytes(self) -> None:
         """Something arrived."""

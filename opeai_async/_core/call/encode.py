@@ -17,12 +17,15 @@ from msgspec import Struct
 
 from opeai_async._core.call.send_back import is_iterable, is_mapping, sent
 from opeai_async._core.json import is_row
+from opeai_async._core.policy.unknown_params import check_unknown
 from opeai_async.errors import RequestValidationError
 from opeai_async.types.completion import ChatCompletionMessage
 from opeai_async.types.parsed import ParsedChatCompletionMessage
 from opeai_async.types.request import ChatCompletionRequest
 
 _KNOWN = {field.name: field for field in msgspec.structs.fields(ChatCompletionRequest)}
+# What a slip may have meant: the API's parameters, and the options of a call.
+_NAMES = (*_KNOWN, "extra_body", "extra_headers", "extra_query", "max_retries", "on_truncated", "reasoning_tags")
 _SEQUENCES = frozenset({"messages", "tools", "functions", "modalities"})
 # msgspec raises them as they are: an unknown type, a lone surrogate (a ValueError), a cycle.
 _ENCODE_ERRORS = (TypeError, ValueError, RecursionError)
@@ -33,7 +36,12 @@ _EXTRA_FIELD = b'"_extra":'
 
 
 def encode_request(
-    params: Mapping[str, Any], *, stream: bool, include_usage: bool = False, extra_body: Mapping[str, Any] | None = None
+    params: Mapping[str, Any],
+    *,
+    stream: bool,
+    include_usage: bool = False,
+    extra_body: Mapping[str, Any] | None = None,
+    strict: bool = False,
 ) -> bytes:
     """The JSON body for *params*.
 
@@ -42,13 +50,15 @@ def encode_request(
         stream: Whether to ask for a stream.
         include_usage: Ask for usage in the stream, unless *params* has ``stream_options``.
         extra_body: Fields that are added, or replace others, unchecked.
+        strict: Whether to refuse every field that is not the API's own.
 
     Raises:
-        RequestValidationError: If a field is unknown, missing, of another type, or out of range; names field, value and
-            what was expected.
+        RequestValidationError: If a field is missing, of another type, out of range, or unknown and not to be sent;
+            names field, value and what was expected.
+        ConfigurationError: If *extra_body* is no mapping of text to values.
     """
     if not params.keys() <= _KNOWN.keys():
-        _refuse_unknown(next(name for name in params if name not in _KNOWN))
+        check_unknown((name for name in params if name not in _KNOWN), _NAMES, strict=strict)
     given = {name: value for name, value in params.items() if value is not None}
     for name, value in given.items():
         if type(value) not in _PLAIN_TYPES:
@@ -117,7 +127,11 @@ def _is_type(value: object) -> bool:
 
 def _objection(given: dict[str, Any]) -> str | None:
     """What msgspec has against *given*, in its words."""
-    checked: dict[str, Any] = {"model": "-", "messages": [{}], **given}
+    # msgspec has no union of Struct and dict; what a Struct of ours holds was checked by its type.
+    plain: dict[str, Any] = {
+        name: {} if isinstance(value, Struct) else value for name, value in given.items() if name in _KNOWN
+    }
+    checked: dict[str, Any] = {"model": "-", "messages": [{}], **plain}
     try:
         msgspec.convert(checked, ChatCompletionRequest)
     except msgspec.ValidationError as exc:
@@ -157,9 +171,10 @@ _RANGES = {
     "frequency_penalty": "a number from -2 to 2",
     "presence_penalty": "a number from -2 to 2",
     "n": "a whole number of at least 1",
-    "max_tokens": "a whole number of at least 1",
-    "max_completion_tokens": "a whole number of at least 1",
-    "top_logprobs": "a whole number from 0 to 20",
+    "max_tokens": "a whole number",
+    "max_completion_tokens": "a whole number",
+    "top_logprobs": "a whole number",
+    "reasoning_effort": "a word such as 'low', or a number of at least 0",
     "messages": "a list of at least one message",
     "model": "the name of a model",
     "stop": "a string or a list of strings",
@@ -168,14 +183,6 @@ _RANGES = {
     "logit_bias": "a dict from token ids to numbers from -100 to 100",
 }
 _KINDS = {"str": "a string", "int": "a whole number", "bool": "True or False", "array": "a list", "object": "a dict"}
-
-
-def _refuse_unknown(name: str) -> NoReturn:
-    import difflib  # which few processes ever need
-
-    near = difflib.get_close_matches(name, _KNOWN, n=1)
-    known = f"; did you mean {near[0]!r}?" if near else ""
-    raise RequestValidationError(f"{name} is no field of the API{known}", field=name)
 
 
 def _refuse(given: dict[str, Any], reason: str) -> NoReturn:

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, cast
 from msgspec import Struct
 
 from opeai_async._core.call.redact import hidden_values
-from opeai_async._core.call.timeouts import Timeouts
+from opeai_async._core.call.timeouts import TimeoutsLike
 from opeai_async._core.limits import DEFAULT_MAX_EVENT_BYTES, MAX_STREAM_BYTES
 from opeai_async.errors import ConfigurationError
 from opeai_async.types.options import DialectMode, ReasoningTags
 from opeai_async.types.request import CompletionParams, ResponseFormatParam, SharedParams, UnformattedParams
 
 if TYPE_CHECKING:
-    from opeai_async.types.options import OnTruncated
+    from opeai_async._core.call.retry import RetryPolicy
+    from opeai_async.types.options import AskForKey, OnTruncated
+    from opeai_async.types.records import ObserversParam
     from opeai_async.types.run_options import Approvals, BeforeRound, OnToolError
 
 
@@ -31,21 +33,77 @@ class CallOptions(TypedDict, total=False):
         extra_body: Fields added to the body, or put in place of others, unchecked.
         extra_headers: Headers added to the client's, or put in their place.
         extra_query: Parameters added to the URL.
-        timeouts: Limits in place of the client's, where set.
+        timeouts: Limits in place of the client's, where set; a number is that of seconds for the whole call.
+        timeout: The same by another name.
         max_retries: Tries after the first one, in place of the client's.
         dialect: ``"repair"`` or ``"strict"``, in place of the client's.
         on_truncated: ``"raise"`` or ``"return"``, in place of the client's.
         reasoning_tags: ``"none"``, ``"think"`` or ``"open"``, in place of the client's.
+        observers: Who is told what the call does, beside the client's.
+        conversation_id: What observers are told that the call belongs to; it is not sent.
     """
 
     extra_body: Mapping[str, object] | None
     extra_headers: Mapping[str, str] | None
     extra_query: Mapping[str, str] | None
-    timeouts: Timeouts | None
+    timeouts: TimeoutsLike | None
+    timeout: TimeoutsLike | None
     max_retries: int | None
     dialect: DialectMode
     on_truncated: OnTruncated
     reasoning_tags: ReasoningTags
+    observers: ObserversParam
+    conversation_id: str | None
+
+
+class ListOptions(TypedDict, total=False):
+    """What ``models.list`` may be given.
+
+    Attributes:
+        extra_headers: Headers added to the client's, or put in their place.
+        extra_query: Parameters added to the URL.
+        timeouts: Limits in place of the client's, where set; a number is that of seconds for the whole call.
+        timeout: The same by another name.
+        max_retries: Tries after the first one, in place of the client's.
+    """
+
+    extra_headers: Mapping[str, str] | None
+    extra_query: Mapping[str, str] | None
+    timeouts: TimeoutsLike | None
+    timeout: TimeoutsLike | None
+    max_retries: int | None
+
+
+class ClientOptions(TypedDict, total=False):
+    """What a client of ``with_options`` may have of its own.
+
+    Attributes:
+        api_key: Another key, or a function that gives it.
+        base_url: Another address.
+        timeouts: Limits in place of the client's, where set; a number is that of seconds for the whole call.
+        timeout: The same by another name.
+        max_retries: Tries after the first one.
+        retry: The whole retry policy.
+        default_headers: Headers added to the client's, or put in their place.
+        default_query: Parameters added to each URL.
+        dialect: ``"repair"`` or ``"strict"``.
+        on_truncated: ``"raise"`` or ``"return"``.
+        reasoning_tags: ``"none"``, ``"think"`` or ``"open"``.
+        max_event_bytes: Bound on one event of a stream.
+    """
+
+    api_key: str | AskForKey | None
+    base_url: str | None
+    timeouts: TimeoutsLike | None
+    timeout: TimeoutsLike | None
+    max_retries: int | None
+    retry: RetryPolicy | None
+    default_headers: Mapping[str, str] | None
+    default_query: Mapping[str, str] | None
+    dialect: DialectMode | None
+    on_truncated: OnTruncated | None
+    reasoning_tags: ReasoningTags | None
+    max_event_bytes: int | None
 
 
 class CreateParams(CompletionParams, CallOptions):

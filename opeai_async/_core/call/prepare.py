@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import urlencode
+from typing import Any
 
 import msgspec
 
 from opeai_async._core.call.encode import encode_request
 from opeai_async._core.call.http import Request
-from opeai_async._core.call.params import CreateParams, ReadOptions, choices_asked, one_of, split_params
+from opeai_async._core.call.params import (
+    CallOptions,
+    CreateParams,
+    ListOptions,
+    ReadOptions,
+    choices_asked,
+    one_of,
+    split_params,
+)
 from opeai_async._core.call.redact import secrets_in
 from opeai_async._core.call.retry import RetryPolicy
-from opeai_async._core.call.settings import check_headers, merged_headers
-from opeai_async._core.call.timeouts import Limits, Timeouts, resolve
-from opeai_async.errors import ConfigurationError
+from opeai_async._core.call.settings import check_headers, checked_count, checked_mapping, merged_headers, with_query
+from opeai_async._core.call.timeouts import Limits, Timeouts, chosen_timeouts, resolve
 from opeai_async.types.options import DIALECTS, ON_TRUNCATED, REASONING_TAGS
 
 
@@ -23,6 +30,7 @@ class CallDefaults(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         url: Of the endpoint, with the client's own query.
+        models_url: The same for the list of models.
         headers: By whether the call asks for a stream.
         secrets: Texts that must not appear in an error, a log or a repr.
         reading: How answers are read, where a call does not choose otherwise.
@@ -30,12 +38,30 @@ class CallDefaults(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     url: str
+    models_url: str
     headers: Mapping[bool, Mapping[str, str]]
     secrets: frozenset[str]
     timeouts: Timeouts
     retry: RetryPolicy
     reading: ReadOptions
     model: str | Mapping[str, str] | None = None
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What a call was given, as far as those who listen may be told of it.
+
+    Attributes:
+        params: Parameters of the request.
+        extra_body: Fields added to them, or put in their place.
+        conversation_id: The call's option of that name.
+    """
+
+    params: Mapping[str, Any]
+    extra_body: Mapping[str, Any] | None = None
+    conversation_id: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"  # it holds the prompt
 
 
 class PreparedCall(msgspec.Struct, frozen=True):
@@ -45,6 +71,7 @@ class PreparedCall(msgspec.Struct, frozen=True):
     limits: Limits
     policy: RetryPolicy
     reading: ReadOptions
+    asked: Asked
 
 
 def prepare(defaults: CallDefaults, params: CreateParams, *, stream: bool, usage: bool = False) -> PreparedCall:
@@ -61,35 +88,59 @@ def prepare(defaults: CallDefaults, params: CreateParams, *, stream: bool, usage
     if extra_headers := options.get("extra_headers"):
         headers = merged_headers(headers, check_headers(extra_headers, "extra_headers"))
         secrets |= secrets_in(headers)
-    query = options.get("extra_query")
+    query, extra_body, read = options.get("extra_query"), options.get("extra_body"), defaults.reading
+    if extra_body is not None:
+        extra_body = checked_mapping("extra_body", extra_body)
+    dialect = one_of("dialect", options.get("dialect", read.dialect), DIALECTS)
+    body = encode_request(fields, stream=stream, include_usage=usage, extra_body=extra_body, strict=dialect == "strict")
     request = Request(
         method="POST",
-        url=_with_query(defaults.url, query) if query else defaults.url,
+        url=with_query(defaults.url, query) if query else defaults.url,
         headers=headers,
-        body=encode_request(fields, stream=stream, include_usage=usage, extra_body=options.get("extra_body")),
+        body=body,
         secrets=secrets,
         wants_stream=stream,
     )
-    read = defaults.reading
     reading = msgspec.structs.replace(
         read,
-        dialect=one_of("dialect", options.get("dialect", read.dialect), DIALECTS),
+        dialect=dialect,
         on_truncated=one_of("on_truncated", options.get("on_truncated", read.on_truncated), ON_TRUNCATED),
         reasoning_tags=one_of("reasoning_tags", options.get("reasoning_tags", read.reasoning_tags), REASONING_TAGS),
         choices=choices_asked(fields, options),
     )
-    limits = resolve(defaults.timeouts | options.get("timeouts"), stream=stream)
-    return PreparedCall(request, limits, retry_policy(defaults.retry, options.get("max_retries")), reading)
+    limits, policy = _limits_and_policy(defaults, options, stream=stream)
+    asked = Asked(fields, options.get("extra_body"), options.get("conversation_id"))
+    return PreparedCall(request, limits, policy, reading, asked)
 
 
-def retry_policy(policy: RetryPolicy, max_retries: int | None) -> RetryPolicy:
+def prepare_list(defaults: CallDefaults, options: ListOptions) -> PreparedCall:
+    """Check the *options* of a call for the list of models.
+
+    Raises:
+        ConfigurationError: If one cannot be used.
+    """
+    headers, secrets, url = defaults.headers[False], defaults.secrets, defaults.models_url
+    if extra_headers := options.get("extra_headers"):
+        headers = merged_headers(headers, check_headers(extra_headers, "extra_headers"))
+        secrets |= secrets_in(headers)
+    if query := options.get("extra_query"):
+        url = with_query(url, query)
+    limits, policy = _limits_and_policy(defaults, options, stream=False)
+    request = Request(method="GET", url=url, headers=headers, body=b"", secrets=secrets)
+    return PreparedCall(request, limits, policy, defaults.reading, Asked({}, None, None))
+
+
+def _limits_and_policy(
+    defaults: CallDefaults, options: CallOptions | ListOptions, *, stream: bool
+) -> tuple[Limits, RetryPolicy]:
+    timeouts, timeout = options.get("timeouts"), options.get("timeout")
+    changes = None if timeouts is None and timeout is None else chosen_timeouts(timeouts, timeout)
+    limits = resolve(defaults.timeouts | changes, stream=stream)
+    return limits, retry_policy(defaults.retry, options.get("max_retries"))
+
+
+def retry_policy(policy: RetryPolicy, max_retries: object) -> RetryPolicy:
     """Return *policy*, with *max_retries* if that is given."""
     if max_retries is None:
         return policy
-    if max_retries < 0:
-        raise ConfigurationError(f"max_retries is {max_retries}, expected 0 or more")
-    return msgspec.structs.replace(policy, max_retries=max_retries)
-
-
-def _with_query(url: str, query: Mapping[str, str]) -> str:
-    return f"{url}{'&' if '?' in url else '?'}{urlencode(dict(query))}"
+    return msgspec.structs.replace(policy, max_retries=checked_count("max_retries", max_retries, 0))

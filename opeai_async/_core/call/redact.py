@@ -22,6 +22,9 @@ _KEY_HEADERS = frozenset({"authorization", "proxy-authorization", "x-api-key", "
 _MIN_SECRET_LENGTH = 7
 
 
+AUTHORIZATION = "Authorization"
+
+
 class Secret:
     """An API key which no repr, str, format, copy or pickle shows.
 
@@ -66,6 +69,10 @@ class HiddenStr(str):
 
     def __repr__(self) -> str:
         return repr(_MASK)
+
+
+# Stands where a key will, which is asked for: what a user's own header has in its place is left alone.
+ASKED = HiddenStr("Bearer ?")
 
 
 def hidden_values(headers: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Iterable, Mapping
+from typing import TypeVar, cast
 from urllib.parse import SplitResult, quote, urlencode, urlsplit, urlunsplit
 
 from opeai_async._core.call.proxies import environment_proxy
 from opeai_async._core.call.redact import HiddenStr
 from opeai_async.errors import ConfigurationError
+
+T = TypeVar("T")
 
 DEFAULT_BASE_URL = "https://api-platform.ope.ai/v1"
 FROM_ENVIRONMENT = "env"
@@ -26,6 +28,66 @@ _HEADER_VALUE = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?", re
 _HOST = re.compile(r"[0-9a-z.\-_]+|[0-9a-f:.]+", re.ASCII)  # a name or IPv4 address, or an IPv6 address
 _URL_SAFE = "/:@!$&'()*+,;=-._~%?"  # RFC 3986 3.3 and 3.4, and what is percent-encoded already
 _PROTECTED_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
+
+
+def checked_kind(name: str, value: object, kind: type[T], expected: str, hint: str | None = None) -> T:
+    """Return *value*, the option *name*, which must be a *kind*.
+
+    Raises:
+        ConfigurationError: If it is not; says what was *expected*.
+    """
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ConfigurationError(f"{name} is of type {type(value).__name__}, expected {expected}", hint=hint)
+    return value
+
+
+def checked_text(name: str, value: object) -> str:
+    """Return *value*, which must be text; objects that stand for a URL or a secret are told how to become it.
+
+    Raises:
+        ConfigurationError: If it is not.
+    """
+    hint = None
+    if callable(getattr(value, "get_secret_value", None)):
+        hint = "give its get_secret_value()"
+    elif not isinstance(value, (bytes, int, float)):
+        hint = "str(value) makes it text"
+    return checked_kind(name, value, str, "text", hint)
+
+
+def checked_count(name: str, value: object, least: int) -> int:
+    """Return *value*, which must be a whole number of at least *least*.
+
+    Raises:
+        ConfigurationError: If it is not.
+    """
+    number = checked_kind(name, value, int, "a whole number")
+    if number < least:
+        raise ConfigurationError(f"{name} is {number}, expected {'0 or more' if least == 0 else f'at least {least}'}")
+    return number
+
+
+def checked_mapping(name: str, value: object) -> Mapping[str, object]:
+    """Return *value*, which must be a mapping.
+
+    Raises:
+        ConfigurationError: If it is not.
+    """
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{name} is of type {type(value).__name__}, expected a mapping such as a dict")
+    return cast("Mapping[str, object]", value)
+
+
+def unexpected_keyword(function: str, name: str, known: Iterable[str], former: Mapping[str, str]) -> TypeError:
+    """Return the error for a keyword *name* that *function* does not have: with its name here, or the nearest one."""
+    import difflib
+
+    error = TypeError(f"{function}() got an unexpected keyword argument {name!r}")
+    if hint := former.get(name):
+        error = TypeError(f"{error}: {hint}")
+    elif near := difflib.get_close_matches(name, list(known), n=1):
+        error = TypeError(f"{error}; did you mean {near[0]!r}?")
+    return error
 
 
 def parse_base_url(base_url: str, *, allow_insecure_http: bool, source: str) -> str:
@@ -138,6 +200,15 @@ def endpoint(base_url: str, path: str, query: Mapping[str, str] | None = None) -
     return urlunsplit(parts._replace(path=f"{parts.path}/{path}", query=queries))
 
 
+def with_query(url: str, query: Mapping[str, str]) -> str:
+    """Return *url* with *query* added to the one it has.
+
+    Raises:
+        ConfigurationError: If *query* is no mapping of text to text.
+    """
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(dict(_texts(query, 'extra_query')))}"
+
+
 def check_headers(headers: Mapping[str, str], source: str) -> dict[str, str]:
     """*headers*, if they may be sent; no repr shows their values, because some servers take a key there.
 
@@ -177,3 +248,4 @@ def merged_headers(headers: Mapping[str, str], extra: Mapping[str, str]) -> dict
 
 KEY_VARIABLE = "OPEAI_API_KEY"
 BASE_URL_VARIABLE = "OPEAI_BASE_URL"
+OTEL_VARIABLE = "OPEAI_OTEL"

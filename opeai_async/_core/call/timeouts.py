@@ -62,6 +62,50 @@ class Timeouts(Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
         return msgspec.structs.replace(self, **{name: value for name, value in given.items() if value is not UNSET})
 
 
+TimeoutsLike: TypeAlias = Timeouts | float
+"""Limits; or a number of seconds, which is that of the whole call."""
+
+
+def as_timeouts(value: object, name: str) -> Timeouts | None:
+    """Return *value*, the option *name*, as limits; a number is ``total_s``. None stays None.
+
+    A timeout of httpx, which the clients of other SDKs take, is known by what it has.
+
+    Raises:
+        ConfigurationError: If it is anything else.
+    """
+    if value is None or isinstance(value, Timeouts):
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return Timeouts(total_s=value)
+    if all(hasattr(value, phase) for phase in ("connect", "read", "write", "pool")):
+        phases: Any = value
+        return Timeouts(
+            connect_s=phases.connect,
+            pool_s=phases.pool,
+            response_headers_s=phases.read,
+            first_content_s=phases.read,
+            idle_bytes_s=phases.read,
+        )
+    raise ConfigurationError(
+        f"{name} is of type {type(value).__name__}, expected Timeouts, or a number of seconds for the whole call",
+        hint="write timeouts=Timeouts(total_s=30, connect_s=5), or timeout=30",
+    )
+
+
+def chosen_timeouts(timeouts: object, timeout: object) -> Timeouts | None:
+    """Return what ``timeouts=`` and ``timeout=`` say, of which one may be given.
+
+    Raises:
+        ConfigurationError: If both are, or one is of another type.
+    """
+    if timeout is None:
+        return as_timeouts(timeouts, "timeouts")
+    if timeouts is not None:
+        raise ConfigurationError("timeouts and timeout are both given, expected one of them", hint="they are the same")
+    return as_timeouts(timeout, "timeout")
+
+
 class Limits(NamedTuple):
     """``Timeouts`` with every default filled in; ``math.inf`` for no limit."""
 

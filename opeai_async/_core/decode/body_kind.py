@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -24,7 +25,6 @@ _PAGE_HINT = (
     "a web page answered: base_url points at a site and not at the API's root, such as https://host/v1, or a login "
     "page or a filter of this network came in between"
 )
-_FIRST = re.compile(rb"(?:\xef\xbb\xbf)?+[ \t\r\n]*([^ \t\r\n])").match
 
 
 class BodyKind(Enum):
@@ -35,17 +35,20 @@ class BodyKind(Enum):
     MARKUP = "HTML"
 
 
+# On CPython 3.11, a look into an Enum is a call.
+_JSON, _EVENTS, _MARKUP = BodyKind.JSON, BodyKind.EVENTS, BodyKind.MARKUP
+
+
 def kind_of(prefix: bytes) -> BodyKind | None:
     """The kind of the body that begins with *prefix*; None while there is only white space, or half a BOM."""
     if len(prefix) < len(BOM) and BOM.startswith(prefix):
         return None
-    found = _FIRST(prefix)
-    if found is None:
+    start = prefix.removeprefix(BOM).lstrip(b" \t\r\n")[:1]
+    if not start:
         return None
-    start = found[1]
     if start in b"{[":
-        return BodyKind.JSON
-    return BodyKind.MARKUP if start == b"<" else BodyKind.EVENTS
+        return _JSON
+    return _MARKUP if start == b"<" else _EVENTS
 
 
 def invalid_response(head: ResponseHead, body: bytes, why: str) -> InvalidResponseError:
@@ -63,6 +66,29 @@ def invalid_response(head: ResponseHead, body: bytes, why: str) -> InvalidRespon
         request_id=head.request_id,
         hint=_PAGE_HINT if kind_of(body) is BodyKind.MARKUP else None,
     )
+
+
+def not_followed(head: ResponseHead) -> InvalidResponseError:
+    """The error for a redirect, or another status that calls for something else than an answer."""
+    location = head.headers.get("location", "")
+    if not location:
+        return invalid_response(head, b"", "expected an answer")
+    host = _netloc(location).rpartition("@")[2] or head.host
+    return InvalidResponseError(
+        f"HTTP {head.status} from {head.host}: a redirect to {host!r} was not followed",
+        status_code=head.status,
+        content_type=head.content_type,
+        excerpt="",
+        request_id=head.request_id,
+        hint="set base_url to where the API really is; the prompt and the key are not sent to another place",
+    )
+
+
+def _netloc(location: str) -> str:
+    try:
+        return urlsplit(location).netloc
+    except ValueError:  # it is malformed
+        return ""
 
 
 def content_length(head: ResponseHead) -> int:

@@ -90,7 +90,7 @@ class ChunkDecoder(Generic[ChunkT]):
             return self._decode_less_plain([payload])
 
     def _decode_less_plain(self, payloads: list[bytes]) -> list[ChunkT] | None:
-        if not self._is_plain:
+        if not self._is_plain or payloads[-1] == DONE:
             return None
         self._take_rare_fields()
         return self.decode_ordinary(payloads)

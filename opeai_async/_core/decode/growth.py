@@ -51,22 +51,28 @@ class GrowthWatch:
 
         Where it tells so, it has not remembered anything of *chunks*.
         """
-        found: dict[tuple[int, str], str] = {}
+        # Every stream pays for this until its second text, so nothing is made before there is one.
+        first = self.first
         for chunk in chunks:
             for choice in chunk.choices:
                 delta = choice.delta
                 if delta.tool_calls:
                     return None
-                text, name = (
-                    (delta.content, "content") if delta.content else (delta.reasoning_content, "reasoning_content")
-                )
-                if text:
-                    key = (choice.index, name)
-                    before = self.first.get(key) or found.get(key)
-                    if before is not None:
-                        return True if len(text) > len(before) and text.startswith(before) else None
-                    found[key] = text
-        self.first.update(found)
+                if text := delta.content:
+                    key = (choice.index, "content")
+                elif text := delta.reasoning_content:
+                    key = (choice.index, "reasoning_content")
+                else:
+                    continue
+                if key not in first:
+                    if first is self.first:
+                        first = first.copy()
+                    first[key] = text
+                elif text.startswith(before := first[key]) and len(text) > len(before):
+                    return True
+                else:
+                    return None
+        self.first = first
         self._looked_at += len(chunks)
         return False if self._looked_at < _MAX_LOOKED_AT else None
 

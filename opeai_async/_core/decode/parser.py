@@ -47,6 +47,8 @@ _HEARTBEAT = re.compile(
 ).fullmatch
 _LINE_STARTS = (b"{", b"data:", b"event:", b"id:", b":")
 _FIELDS = (b"data", b"event", b"id", b"retry", b"error")
+# On CPython 3.11, a look into an Enum is a call.
+_JSON, _EVENTS, _MARKUP = BodyKind.JSON, BodyKind.EVENTS, BodyKind.MARKUP
 
 
 class StreamParser(Generic[ChunkT]):
@@ -155,7 +157,7 @@ class StreamParser(Generic[ChunkT]):
 
     def _refined(self, chunks: list[ChunkT]) -> list[ChunkT]:
         """*chunks* as they are handed out: where each has the text so far, or where the thinking is in the content."""
-        if self._growth is None and self._watch is not None:
+        if self._watch is not None:
             verdict = self._watch.look_at(chunks)
             if verdict is None:
                 self._watch, self._is_plain = None, self._thinking is None
@@ -165,7 +167,7 @@ class StreamParser(Generic[ChunkT]):
             chunks = self._grown(chunks, self._growth)
         if self._thinking is not None:
             chunks = self._thinking.split(chunks)
-        return chunks + self.rest() if self.has_ended and not self._is_plain else chunks
+        return chunks if self._is_plain or not self.has_ended else chunks + self.rest()
 
     def _grown(self, chunks: list[ChunkT], growth: GrowthFilter[ChunkT]) -> list[ChunkT]:
         was_sure = growth.is_sure
@@ -186,28 +188,21 @@ class StreamParser(Generic[ChunkT]):
     def _end(self) -> list[ChunkT]:
         if self.has_ended:
             return []
-        if self._kind is BodyKind.EVENTS:
+        if self._kind is _EVENTS:
             return self._end_of_events()
         return self._whole_body()
 
     def _feed_beginning(self, data: bytes) -> list[ChunkT]:
         """Reads before the first chunk: they tell the kind, and are kept for an error's excerpt."""
-        if self._kind is not BodyKind.EVENTS:
+        if self._kind is not _EVENTS:
             self._kept.append(data)
             if self.bytes_fed > MAX_JSON_BYTES:
                 return self._refuse("max_json_bytes", MAX_JSON_BYTES)
-            if self._kind is None:
-                data = self._decide_kind(data)
+            data = self._feed_other_body(data)
         elif self._kept_bytes < MAX_EXCERPT_BYTES:
             self._kept.append(data)
             self._kept_bytes += len(data)
-        if self._kind is BodyKind.JSON and self._may_be_lines:
-            data = self._look_for_lines(data)
-        if self._kind is BodyKind.MARKUP and (b"</title" in data.lower() or self.bytes_fed >= MAX_EXCERPT_BYTES):
-            self._refuse_markup()
-        if self._kind is BodyKind.JSON and (length := content_length(self.head)) > MAX_JSON_BYTES:
-            self.error = too_large_body(self.head, length, MAX_JSON_BYTES)
-        if self._kind is not BodyKind.EVENTS:
+        if self._kind is not _EVENTS:
             return []
         chunks = self._feed_events(data)
         if chunks:
@@ -226,6 +221,18 @@ class StreamParser(Generic[ChunkT]):
         self._kept_bytes = len(data)
         return data
 
+    def _feed_other_body(self, data: bytes) -> bytes:
+        """Read on in what is no event stream so far; returns all of it if it turns out to be one."""
+        if self._kind is None:
+            data = self._decide_kind(data)
+        if self._kind is _JSON and self._may_be_lines:
+            data = self._look_for_lines(data)
+        if self._kind is _MARKUP and (b"</title" in data.lower() or self.bytes_fed >= MAX_EXCERPT_BYTES):
+            self._refuse_markup()
+        if self._kind is _JSON and (length := content_length(self.head)) > MAX_JSON_BYTES:
+            self.error = too_large_body(self.head, length, MAX_JSON_BYTES)
+        return data
+
     def _look_for_lines(self, data: bytes) -> bytes:
         """Look whether what began like one JSON object is lines of objects; returns all of it so far if it is."""
         if self._kept_first is None:
@@ -242,7 +249,7 @@ class StreamParser(Generic[ChunkT]):
         if rest and self._may_be_lines:
             self._may_be_lines = False
             if rest.startswith(_LINE_STARTS) or any(start.startswith(rest) for start in _LINE_STARTS):
-                self._kind = BodyKind.EVENTS
+                self._kind = _EVENTS
                 return b"".join(self._kept)
         return data
 
@@ -366,7 +373,7 @@ class StreamParser(Generic[ChunkT]):
         """A body that is one JSON object, replayed as a stream of one chunk; or nothing at all."""
         if self._kind is None:
             return []
-        if self._kind is BodyKind.MARKUP:
+        if self._kind is _MARKUP:
             self._refuse_markup()
             return []
         try:

@@ -82,7 +82,7 @@ _NARROWED: dict[type, dict[str, Any]] = {
 
 # What a plain twin has no room for.
 _RARE: dict[type, frozenset[str]] = {
-    ChatCompletionChunk: frozenset({"service_tier"}),
+    ChatCompletionChunk: frozenset({"moderation", "service_tier"}),
     ChunkChoice: frozenset({"logprobs"}),
     ChoiceDelta: frozenset({"refusal", "annotations", "audio", "function_call"}),
 }

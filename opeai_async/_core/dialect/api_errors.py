@@ -1,4 +1,7 @@
-"""What servers say when they say no, and the errors it becomes; its shapes in JSON are in ``error_objects.py``."""
+"""Build the error for a refusal of the server: a status, an error in a stream, or an answer that broke.
+
+``error_objects.py`` reads the JSON that servers report errors in; this module chooses the exception and its message.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +41,7 @@ from opeai_async.errors import (
 from opeai_async.types.completion import ChatCompletion
 from opeai_async.types.meta import AttemptRecord
 
+# Statuses without a row: InternalServerError from 500 on, else APIStatusError.
 _BY_STATUS: dict[int, type[APIStatusError]] = {
     400: BadRequestError,
     401: AuthenticationError,
@@ -49,18 +53,21 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
 }
 
 PROXY_LOGIN_HINT = "the proxy wants a user and a password: write them into its URL, http://user:password@host:port"
+# What to do about statuses that concern the way to the server and not the request.
 _HINTS = {
     407: PROXY_LOGIN_HINT,
     426: "the server, or a gateway before it, wants another protocol, mostly HTTP/2; this client speaks HTTP/1.1",
     505: "the server, or a gateway before it, does not take HTTP/1.1, which this client speaks: let it",
 }
-# What nginx, Go, Apache and others say to plain HTTP at a port for TLS.
+# How nginx, Go, Apache and others answer plain HTTP at a port for TLS.
 _WANTS_TLS = re.compile(
     rb"(?i)plain HTTP request was sent to (?:an )?HTTPS|HTTP request to an HTTPS server|speaking plain HTTP to an SSL"
 )
 _TLS_HINT = "the port speaks TLS: write https:// in base_url"
+# Gateways and proxies answer with HTML pages, of which the title says most.
 _PAGE = re.compile(rb"\s*<(?:!doctype|html|head|body|title|h1|p|div|center)\b", re.IGNORECASE)
 _TITLE = re.compile(rb"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL).search
+# Scripts, styles, comments and tags; unfinished ones too, since only the beginning of the page is looked at.
 _NO_TEXT = re.compile(rb"<(script|style)\b.*?(?:</\1\s*>|$)|<!--.*?(?:-->|$)|<[^>]*>?", re.IGNORECASE | re.DOTALL)
 _MAX_TITLE_CHARS = 120
 
@@ -68,7 +75,7 @@ _MAX_TITLE_CHARS = 120
 def stream_error_from(
     error: APIError, what: str = "the server reported an error in the stream", **facts: Any
 ) -> StreamServerError:
-    """The error for an error object inside a stream; *facts* go to ``StreamError``."""
+    """Build the exception for an error object inside a stream; *facts* are passed to ``StreamError``."""
     return StreamServerError(
         f"{what}: {error.message}",
         status_code=error.status(),
@@ -81,7 +88,7 @@ def stream_error_from(
 
 
 def failed_answer(completion: ChatCompletion) -> StreamServerError | None:
-    """The error for an answer that broke on the server's side, which its finish_reason says; None if it did not.
+    """Build the exception for an answer whose finish_reason says that the server failed; None for any other answer.
 
     See https://openrouter.ai/docs/api/reference/errors for the ``error`` beside it.
     """
@@ -99,9 +106,9 @@ def failed_answer(completion: ChatCompletion) -> StreamServerError | None:
 
 
 def failure_of(error: OpeAIError, head: ResponseHead, now: float | None = None) -> Failure | None:
-    """What the retry policy is asked about *error* in the body of *head*; None if it is no error of the server.
+    """Describe *error*, found in the body of *head*, for the retry policy; None if it does not come from the server.
 
-    *now* is in seconds since 1970, for dates.
+    *now* is in seconds since 1970, to read dates in headers by.
     """
     if not isinstance(error, StreamServerError):
         return None
@@ -118,9 +125,9 @@ def failure_of(error: OpeAIError, head: ResponseHead, now: float | None = None) 
 def status_error(
     head: ResponseHead, body: bytes, attempts: tuple[AttemptRecord, ...] = (), now: float | None = None
 ) -> APIStatusError:
-    """The error for a response of 400 and above, whatever its body looks like.
+    """Build the exception for a response with a status of 400 or above, whatever its body looks like.
 
-    *now* is in seconds since 1970, for dates.
+    *now* is in seconds since 1970, to read dates in headers by.
     """
     decoded = _decoded(body)
     error = _error_of_body(decoded, body)
@@ -144,7 +151,7 @@ def status_error(
 
 
 def page_title(body: bytes) -> str:
-    """Return what an HTML page calls itself, or its first words, for messages; empty if *body* is none."""
+    """Return the title of an HTML page, or its first words, for a message; empty if *body* is not a page."""
     page = body[:MAX_EXCERPT_BYTES].removeprefix(b"\xef\xbb\xbf")
     if not _PAGE.match(page):
         return ""
@@ -163,12 +170,14 @@ def _error_of_body(decoded: Any, body: bytes) -> APIError:
 
 
 def _decoded(body: bytes) -> Any:
-    """The JSON in the body of an error, which may be an event, or an object in a list; None if there is none."""
+    """Decode the JSON in the body of an error, which may be an event, or an object in a list; None if there is none."""
+    # Servers that had announced an event stream send the error as its only event.
     for text in (body.removeprefix(b"\xef\xbb\xbf"), _first_data(body)):
         try:
             decoded = loads_loosely(text)
         except (ValueError, RecursionError):
             continue
+        # Gemini's API sends its error as the only item of a list.
         is_lone = is_array(decoded) and len(decoded) == 1 and is_object(decoded[0])
         try:
             return redacted(without_surrogates(decoded[0] if is_lone else decoded))
@@ -184,5 +193,5 @@ def _first_data(body: bytes) -> bytes:
 
 
 def excerpt(body: bytes) -> str:
-    """The beginning of a body as text for an error, keys removed."""
+    """Return the beginning of a body as text for an error, with keys removed."""
     return redact(body[:MAX_EXCERPT_BYTES].decode("utf-8", "replace").strip())

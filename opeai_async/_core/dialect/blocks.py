@@ -1,15 +1,15 @@
-"""Blocks of structured reasoning, content and the like, put together from pieces.
+"""Join pieces of blocks: structured reasoning, content and the like.
 
-A server that streams a list of blocks sends pieces of them. A piece goes on with a block unless one of these shows that
-it is another's:
+A server that streams a list of blocks sends pieces of them. A piece with an index continues the latest block of that
+index; a piece without one continues the latest block of all. It begins a new block instead if one of these is true:
 
-* its type, its id or its index is another; of the same index it goes on with the latest block of that index, and
-  without index with the latest block of all;
-* prose comes after the block's token (a signature closes what it signs), or another token;
-* something else than prose differs, such as an address: an image keeps its place even if all have one index.
+* its type or its id differs from the block's;
+* it has prose, but the block has a token already (a signature closes what it signs), or it has another token;
+* another field differs, such as an address: images stay separate even if all have the same index;
+* it has no index, and neither prose nor a token: such an item is always a whole block.
 
-Prose is joined. A token (``signature``, ``data``, ``*_opaque``, ``encrypted*``) counts once, however often it comes.
-Without an index, only what has prose or a token is a piece at all; everything else is whole.
+In a block, prose is joined. A token (``signature``, ``data``, ``*_opaque``, ``encrypted*``) counts once, however often
+it comes. To go by the index alone was rejected: several servers send every block with index 0.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from opeai_async._core.json import JSONObject, is_array, is_object
 
 NAMES = frozenset({"type", "id", "format", "index", "name", "role", "tool_call_id", "channel"})
-"""Fields that say what a piece belongs to, and do not add up."""
+"""Fields that tell which block a piece belongs to; they are kept and not joined."""
 STATES = frozenset({"phase", "status", "state", "stage", "step", "modality", "provider", "finish_reason"})
 """Fields whose latest value counts."""
 PROSE = frozenset(
@@ -27,17 +27,18 @@ PROSE = frozenset(
     | {"transcript", "arguments", "input", "output", "partial_json", "delta", "code"}
 )
 """Fields whose pieces are joined."""
+# Opaque strings: a server accepts them back only if not a character has changed.
 _TOKENS = frozenset({"signature", "thought_signature", "thoughtSignature", "data"})
 _EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 
 def is_token(name: str) -> bool:
-    """Tell whether a field holds something opaque, which comes whole and must go back as it is."""
+    """Tell whether a field holds an opaque string, which comes whole and must be sent back unchanged."""
     return name in _TOKENS or name.endswith(("_opaque", "_signature")) or name.startswith("encrypted")
 
 
 def is_empty(value: Any) -> bool:
-    """Tell whether *value* says nothing."""
+    """Tell whether *value* is null or empty."""
     return value is None or value in _EMPTY
 
 
@@ -47,7 +48,9 @@ class BlockParts:
     __slots__ = ("_blocks", "_by_index", "_by_kind", "_latest")
 
     def __init__(self) -> None:
+        # All blocks in order; what is not an object stays as it came.
         self._blocks: list[Any] = []
+        # The latest block of an index and type, of an index, and of all.
         self._by_kind: dict[tuple[int, str], _Block] = {}
         self._by_index: dict[int, _Block] = {}
         self._latest: _Block | None = None
@@ -72,7 +75,10 @@ class BlockParts:
             self._by_index[index] = self._by_kind[index, str(item.get("type"))] = block
 
     def _signed_by(self, item: JSONObject, index: int) -> _Block | None:
-        """The block whose token *item* brings, and nothing else, after a block of another type with the same index."""
+        """Return the earlier block that *item* only adds a token to; None if there is none.
+
+        It has the index and the type of *item*, but a block of another type with the same index has come in between.
+        """
         block = self._by_kind.get((index, str(item.get("type"))))
         is_token_only = not any(name in PROSE and value for name, value in item.items())
         return block if block is not None and is_token_only and block.lacks_token(item) else None
@@ -93,6 +99,7 @@ class _Block:
 
     def goes_on(self, item: JSONObject, *, has_index: bool) -> bool:
         """Tell whether *item* is a piece of this block."""
+        # Empty fields decide nothing: many servers send all fields of a block in each piece.
         says = {name: value for name, value in item.items() if not is_empty(value)}
         tokens = {name: value for name, value in says.items() if _is_text_token(name, value)}
         if any(self._names_another(name, says.get(name)) for name in ("type", "id")):
@@ -115,7 +122,7 @@ class _Block:
         return not is_empty(value) and not is_empty(known) and value != known
 
     def _differs(self, name: str, value: Any) -> bool:
-        """Whether a field that is no piece of text has another value already."""
+        """Tell whether the block has another value for a field that is not joined or replaced."""
         if name in NAMES or name in STATES or name in PROSE or is_token(name) or name not in self._fields:
             return False
         known = self._fields[name]
@@ -124,7 +131,7 @@ class _Block:
         return not is_array(value) if isinstance(known, BlockParts) else bool(known != value)
 
     def add(self, item: JSONObject) -> None:
-        """Take what *item* says."""
+        """Add the fields of *item*."""
         for name, value in item.items():
             if name in self._fields and is_empty(value):
                 continue
@@ -145,8 +152,9 @@ class _Block:
         pieces = self._fields.get(name)
         if not isinstance(pieces, _Pieces):
             pieces = self._fields[name] = _Pieces()
+        # The output of a tool that ran at the server comes with its whole arguments again.
         if not (name == "arguments" and pieces == [value] and value[:1] + value[-1:] == "{}"):
-            pieces.append(value)  # whole arguments come again with the output of a tool that ran at the server
+            pieces.append(value)
 
     def build(self) -> JSONObject:
         """Return the block so far."""
@@ -154,7 +162,7 @@ class _Block:
 
 
 class _Pieces(list[str]):
-    """Pieces of one text."""
+    """Pieces of one text; a type of its own, to tell them from a list that came as a field."""
 
     __slots__ = ()
 

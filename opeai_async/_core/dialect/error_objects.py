@@ -1,9 +1,10 @@
-"""What servers say when they say no, in JSON: where the words of an error stand, and which status it stands for.
+"""Find the error in a JSON object: its message, code and type, and the status it stands for.
 
-The documented shape is ``{"error": {"message", "type", "param", "code"}}``. Others send text, a flat object, a list of
-one error, ``base_resp``, ``success: false``, ``detail``, ``error_msg``, or an error inside of a choice. What only looks
-like an error is none: a code of 0 or 200, a ``message`` that is not told as an error, an event of another API. See
-https://platform.openai.com/docs/guides/error-codes
+The documented shape is ``{"error": {"message", "type", "param", "code"}}``. Other servers send text, a flat object, a
+list with one error, ``base_resp``, ``success: false``, ``detail``, ``error_msg``, or an error inside a choice. Some
+objects only look like errors and are not taken for one: those with a code of 0 or 200, those with a ``message`` but no
+code, type or status of an error, and events of another API.
+See https://platform.openai.com/docs/guides/error-codes
 """
 
 from __future__ import annotations
@@ -19,14 +20,18 @@ from opeai_async._core.dialect.loose_json import loads_loosely, without_surrogat
 from opeai_async._core.json import JSONObject, is_array, is_object
 from opeai_async.types.finish import finish_kind
 
+# A larger body is kept as the excerpt of its beginning; both bounds keep errors small enough for logs and pickles.
 MAX_EXCERPT_BYTES = 4096
 MAX_BODY_BYTES = 64 * 1024
 _MAX_UPSTREAM_CHARS = 500
+# Beginnings of an object that are tried in text after a cut event, from the end backwards.
 _MAX_CANDIDATES = 8
 
+# A budget that is used up: waiting does not help, unlike with a rate limit, although both are a 429.
 _QUOTA_CODES = frozenset({"insufficient_quota", "credit_balance_exhausted"})
 _QUOTA_SUFFIXES = ("_spend_limit_exceeded", "_usage_limit_exceeded")
 
+# Names of fields in the order in which they are looked for; of each list the first that has a value counts.
 _MESSAGES = (
     "message",
     "msg",
@@ -39,13 +44,14 @@ _MESSAGES = (
 )
 _CODES = ("code", "error_code", "errorCode", "status_code", "http_code", "http_status", "status")
 _STATUSES = ("status_code", "http_code", "http_status", "status", "code", "error_code")
+# Codes that say success.
 _FINE = frozenset({"", "0", "ok", "success", "succeeded", "successful", "true", "none", "null"})
 _ERROR_WORDS = re.compile(
     r"error|exception|fail|invalid|denied|exceed|exhaust|unavailable|overload|unauthor|forbidden|timeout|abort|quota"
     r"|insufficient|not_?found|rate_?limit",
     re.IGNORECASE,
 ).search
-# Looked for in the words of an error, in lower case without "_"; the first that is there counts.
+# Looked for in the code and then the type of an error, in lower case without "_"; the first row that fits counts.
 _STATUS_OF_WORDS: tuple[tuple[str, int], ...] = (
     ("insufficientquota", 429),
     ("ratelimit", 429),
@@ -75,9 +81,9 @@ _STATUS_OF_WORDS: tuple[tuple[str, int], ...] = (
 
 
 class APIError(NamedTuple):
-    """What an error object says; all but the message may be None.
+    """Content of an error object; all but the message may be None.
 
-    ``http`` is a status it names; ``body`` is all of it, without keys.
+    ``http`` is the status that it names; ``body`` is the whole object, with keys removed.
     """
 
     message: str
@@ -88,7 +94,7 @@ class APIError(NamedTuple):
     body: Any = None
 
     def status(self) -> int:
-        """Return the status the error stands for: one that it names, else what its words mean, else 500."""
+        """Return the status of the error: the one it names, else the one its code or type means, else 500."""
         if self.http is not None:
             return self.http
         number = _as_status(self.code)
@@ -111,15 +117,16 @@ class APIError(NamedTuple):
 
 
 def find_error(body: JSONObject) -> APIError | None:
-    """Return the error that a JSON object reports, or None. Looked for before anything else is read from it."""
+    """Return the error that a JSON object reports, or None; call it before anything else is read from the object."""
     error = _inner_error(body)
+    # An answer may well have a field such as ``detail`` or ``message``: only objects without one are errors themselves.
     if error is None and not (body.get("choices") or body.get("usage")) and _is_flat_error(body):
         error = error_of_object(body)
     return None if error is None else error._replace(body=_bounded(body))
 
 
 def _inner_error(body: JSONObject) -> APIError | None:
-    """The error in a field of *body* that is for errors."""
+    """Return the error in one of the fields of *body* that exist for errors; None if there is none."""
     error = body.get("error")
     if is_object(error) and any(error.values()):
         return error_of_object(error)
@@ -131,6 +138,7 @@ def _inner_error(body: JSONObject) -> APIError | None:
         )
     if error and not is_object(error):
         return error_of_object(body) if _message_in(body) else APIError(redact(_compact(error)))
+    # MiniMax reports success in ``base_resp``, too, with the code 0.
     base = body.get("base_resp")
     if is_object(base) and not _is_fine(base.get("status_code")):
         return error_of_object(base)
@@ -138,7 +146,11 @@ def _inner_error(body: JSONObject) -> APIError | None:
 
 
 def _error_of_choices(body: JSONObject) -> APIError | None:
-    """The error inside a choice; one that ends with ``error`` is an answer that broke, and says so at its end."""
+    """Return the error inside a choice; None if there is none.
+
+    A choice with finish_reason ``error`` is left out: it is an answer that broke, which ``failed_answer`` reports with
+    the text so far.
+    """
     choices = body.get("choices")
     for choice in choices if is_array(choices) else ():
         if is_object(choice):
@@ -157,7 +169,7 @@ def _is_fine_code(error: JSONObject) -> bool:
 
 
 def _is_flat_error(body: JSONObject) -> bool:
-    """Whether an object without an answer is an error itself."""
+    """Tell whether an object without an answer is itself an error."""
     if body.get("object") == "error" or body.get("success") is False or body.get("type") == "error":
         return True
     if is_array(body.get("errors")) and body["errors"] and _first_of_errors(body):
@@ -176,14 +188,14 @@ def _is_flat_error(body: JSONObject) -> bool:
     if not _is_fine(code):
         return True
     if "code" in body and code is not None and code != "":
-        return False  # it says that all is well
+        return False  # the code says success
     if isinstance(kind, str):
         return bool(_ERROR_WORDS(kind))
     return _status_in(body) is not None
 
 
 def without_error(body: JSONObject) -> JSONObject:
-    """Return *body* without what `find_error` finds in it, for what it says beside."""
+    """Return *body* without the fields that ``find_error`` reads, so that the rest of it can be read as a chunk."""
     choices = body.get("choices")
     kept = [
         {name: value for name, value in choice.items() if name != "error"} if is_object(choice) else choice
@@ -193,7 +205,7 @@ def without_error(body: JSONObject) -> JSONObject:
 
 
 def error_in_list(items: Any) -> APIError | None:
-    """Return the error that a list of one, or of several, reports; None if it is none."""
+    """Return the first error in a list of objects; None if there is none."""
     for item in items if is_array(items) else ():
         if is_object(item) and (error := find_error(item)) is not None:
             return error
@@ -201,7 +213,7 @@ def error_in_list(items: Any) -> APIError | None:
 
 
 def error_inside(data: bytes) -> APIError | None:
-    """Return the error that begins somewhere in *data*, behind what was cut; None if there is none."""
+    """Return the error that begins somewhere in *data*, after an event that was cut; None if there is none."""
     for text in _candidates(data):
         try:
             decoded = without_surrogates(loads_loosely(text))
@@ -213,7 +225,7 @@ def error_inside(data: bytes) -> APIError | None:
 
 
 def _candidates(data: bytes) -> Iterator[bytes]:
-    """The last beginnings of a line, or of an event that a cut one runs into."""
+    """Yield the objects that begin at a line or at ``data:``, which may follow a cut event at once; the last first."""
     end = len(data)
     for _ in range(_MAX_CANDIDATES):
         at = max(data.rfind(b"\n", 0, end), data.rfind(b"data:", 0, end))
@@ -226,7 +238,7 @@ def _candidates(data: bytes) -> Iterator[bytes]:
 
 
 def error_of_object(error: JSONObject) -> APIError:
-    """Return the error whose fields *error* holds, whichever of them are there."""
+    """Build the error out of the fields of *error*, whichever of them are there."""
     first = _first_of_errors(error) or (error["detail"] if is_object(error.get("detail")) else {})
     message = _message_in(error) or (_message_in(first) if first else "") or _compact(error)
     upstream = _upstream_words(error)
@@ -262,7 +274,10 @@ def _message_in(error: JSONObject) -> str:
 
 
 def _upstream_words(error: JSONObject) -> str:
-    """What the server behind a gateway said; OpenRouter has it in ``metadata.raw``, as text or as JSON in text."""
+    """Return the message of the server behind a gateway; ``""`` if there is none.
+
+    OpenRouter sends it in ``metadata.raw``, as an object, as text, or as JSON in text.
+    """
     metadata = error.get("metadata")
     raw = metadata.get("raw") if is_object(metadata) else None
     if is_object(raw):
@@ -281,7 +296,7 @@ def _upstream_words(error: JSONObject) -> str:
 
 
 def _status_in(error: JSONObject) -> int | None:
-    """The status that a field of *error* names; also as a word of gRPC."""
+    """Return the status that a field of *error* names, as a number or as a word of gRPC; None if there is none."""
     for name in _STATUSES:
         if (number := _as_status(error.get(name))) is not None:
             return number
@@ -292,7 +307,7 @@ def _status_in(error: JSONObject) -> int | None:
 
 
 def _as_status(value: Any) -> int | None:
-    """*value* as the status of an error, be it text; None if it is none."""
+    """Return *value*, a number or its text, if it is a status from 400 to 599; else None."""
     text = str(value) if isinstance(value, int) and abs(value) < 1000 else value
     if isinstance(text, str) and len(text) == 3 and text.isascii() and text.isdigit() and 400 <= int(text) <= 599:
         return int(text)
@@ -300,16 +315,17 @@ def _as_status(value: Any) -> int | None:
 
 
 def _is_fine(code: Any) -> bool:
-    """Whether a code says that nothing is wrong, or nothing at all."""
+    """Tell whether a code stands for success, or is absent."""
     if isinstance(code, bool) or code is None:
         return True
     if isinstance(code, (int, float)):
+        # Vendors with codes of five or six digits count success as 20000 or 200000.
         return code == 0 or 200 <= code < 300 or code in (20000, 200000)
     return isinstance(code, str) and (code.strip().lower() in _FINE or re.fullmatch(r"2\d\d", code.strip()) is not None)
 
 
 def _text(value: Any) -> str | None:
-    """*value* as text; None for null and for empty."""
+    """Return *value* as text with keys removed; None if it is null or empty."""
     if value is None or value == "":
         return None
     return redact(value if isinstance(value, str) else _compact(value))
@@ -327,7 +343,7 @@ def _json(value: Any) -> bytes:
 
 
 def _bounded(value: Any) -> Any:
-    """*value* without keys; where it is large or nested deep, the beginning of it as text."""
+    """Return *value* with keys removed; if it is large or deeply nested, its beginning as text."""
     text = _json(value)
     try:
         if len(text) <= MAX_BODY_BYTES:
@@ -338,7 +354,7 @@ def _bounded(value: Any) -> Any:
 
 
 def redacted(value: Any) -> Any:
-    """Return *value*, decoded JSON, without what looks like a key."""
+    """Return *value*, decoded JSON, with everything that looks like a key removed."""
     if isinstance(value, str):
         return redact(value)
     if is_array(value):

@@ -1,7 +1,4 @@
-"""JSON that is almost JSON, and fields that are not what they should be: read what can be read, lose nothing.
-
-What no Struct names goes below ``_extra`` of the object it stood in: the name on the wire of the Structs' ``extra``.
-"""
+"""Read JSON that is not quite JSON: NaN, lone surrogates, endless numbers, several objects in a row."""
 
 from __future__ import annotations
 
@@ -16,31 +13,32 @@ from opeai_async._core.json import is_array, is_object
 
 
 def loads_loosely(payload: bytes) -> Any:
-    """What msgspec refuses for good reasons, but servers send.
+    """Decode JSON with the faults that servers send and msgspec rightly refuses.
 
-    That is NaN, lone surrogates, malformed UTF-8, control characters in strings, and numbers of any length.
+    These are NaN, lone surrogates, malformed UTF-8, control characters in strings, and numbers of any length.
 
-    Lone surrogates stay in it: see ``without_surrogates``, and ``surrogates.py`` for those of a stream.
+    Lone surrogates stay in the result: see ``without_surrogates``, and ``surrogates.py`` for those of a stream.
 
     Raises:
-        ValueError: If it is no JSON all the same.
-        RecursionError: If it is nested too deep.
+        ValueError: If it is not JSON even so.
+        RecursionError: If it is nested too deeply.
     """
     return json.loads(payload.decode("utf-8", "replace"), strict=False, parse_int=_integer)
 
 
 def _integer(digits: str) -> int | str:
-    """Python refuses to read, and to print, more digits than this."""
+    """Convert *digits* to an int, or leave them as text if Python refuses to convert so many."""
     return int(digits) if len(digits) <= _MAX_DIGITS else digits
 
 
 _decode_next = json.JSONDecoder(strict=False).raw_decode
+# What may stand between two objects.
 _BETWEEN = re.compile(r"(?:\s|,|data:)*")
 _THEN_DONE = re.compile(r"\[DONE\]\s*$")
 
 
 def split_objects(payload: bytes) -> list[bytes] | None:
-    """Return each of several objects that stand one after the other in *payload*; None if it is anything else.
+    """Split *payload* into the objects that stand in it one after the other; None if it is anything else.
 
     ``[DONE]`` may be the last of them.
     """
@@ -68,7 +66,7 @@ def _end_of(pattern: re.Pattern[str], text: str, at: int) -> int:
 
 
 def without_surrogates(value: Any) -> Any:
-    """*value* with each lone surrogate as U+FFFD."""
+    """Return *value* with U+FFFD in place of each lone surrogate."""
     if isinstance(value, str):
         return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if is_array(value):
@@ -79,17 +77,12 @@ def without_surrogates(value: Any) -> Any:
 
 
 def is_whole_object(text: str) -> bool:
-    """Whether *text* is a JSON object from beginning to end, and has anything in it."""
+    """Tell whether *text* is a whole JSON object with at least one field."""
     try:
         return bool(msgspec.json.decode(text, type=dict[str, Raw]))
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return False
 
 
-# --- numbers where text should be ------------------------------------------------------------------------------------
-
-
+# CPython's default for ``sys.set_int_max_str_digits``: int() and str() raise beyond it.
 _MAX_DIGITS = 4300
-
-
-# --- what no Struct names --------------------------------------------------------------------------------------------

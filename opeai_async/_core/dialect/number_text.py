@@ -12,7 +12,7 @@ from opeai_async._core.json import JSONObject, is_array, is_number, is_object
 
 
 class NumberText(str):
-    """How a JSON number was written; a float forgets that (``1.50``, ``1e3``)."""
+    """Text of a JSON number as it was written; a float forgets that (``1.50``, ``1e3``)."""
 
     __slots__ = ()
 
@@ -20,6 +20,7 @@ class NumberText(str):
 _TEXTS = ("content", "reasoning_content", "reasoning", "reasoning_text")
 
 
+# A second, narrow decode: as Raw, msgspec hands over the bytes of a number. Its cost falls on odd chunks only.
 class _Content(Struct):
     content: Raw = Raw(b"null")
     reasoning_content: Raw = Raw(b"null")
@@ -40,7 +41,7 @@ _decode_parts = msgspec.json.Decoder(_Parts).decode
 
 
 def keep_number_text(payload: bytes, body: JSONObject) -> None:
-    """Replace each text of *body* that is a number by its ``NumberText``, as *payload* has it."""
+    """Replace each text of *body* that is a number by its ``NumberText``, as written in *payload*."""
     choices = body.get("choices")
     if not is_array(choices) or not any(map(_has_number, choices)):
         return
@@ -56,7 +57,7 @@ def keep_number_text(payload: bytes, body: JSONObject) -> None:
 
 
 def _keep_number_text_loosely(payload: bytes, choices: list[Any]) -> None:
-    """The same where something else in *payload* is odd too."""
+    """Do the same for a *payload* that msgspec refuses, because something else in it is odd too."""
     text = payload.decode("utf-8", "replace")
     again = json.loads(text, strict=False, parse_float=NumberText, parse_int=NumberText)["choices"]
     for choice, source in zip(choices, again, strict=True):
@@ -75,5 +76,5 @@ def _has_number(choice: Any) -> bool:
 
 
 def _parts_of(choice: Any) -> list[str]:
-    """Where a choice has its texts: what stands beside that is not read, and keeps its numbers."""
+    """Return the name of the field of a choice that holds its texts, as a list of at most one."""
     return [name for name in ("delta", "message") if is_object(choice) and is_object(choice.get(name))][:1]

@@ -1,10 +1,17 @@
-"""Which of the names that reasoning comes under is read: the text under the others is a copy of it.
+"""Choose the field to read reasoning from; the others are copies.
 
 Servers send ``reasoning_content``, ``reasoning``, ``reasoning_details``, or several at once, in one chunk or in turn.
-The first name with text is the stream's source. Text under another name that repeats what was read is a copy, and left
-out; text that goes on instead is read, so that a server may change the name and nothing is lost. Only the beginnings
-are compared, so that a chunk costs the same however long the reasoning is. Of a stream that the fast tier began, only
-the first text is known: what begins with that, under another name, counts as a copy.
+The first field with text is the stream's source. In a chunk that has it, the others are not read. In a chunk without
+it, text in another field is compared with the reasoning that was read:
+
+    text in another field                          it is
+    ---------------------------------------------  ------------------------------------------------------------
+    repeats it                                     a copy: left out
+    differs from it, or is longer                  read: the server has changed the name of the field
+
+Only the first 1000 characters and the lengths are compared, so a chunk costs the same however long the reasoning is. If
+the fast tier began the stream, only the first text is known: text in another field that begins with it is a copy.
+Reading every field was rejected, because the user would see each thought twice.
 """
 
 from __future__ import annotations
@@ -16,7 +23,7 @@ _START_CHARS = 1000
 
 
 class _Text:
-    """How a text begins, and how long it is."""
+    """Beginning and length of one text."""
 
     __slots__ = ("length", "start")
 
@@ -31,10 +38,10 @@ class _Text:
 
 
 class ReasoningSource:
-    """What is known of the reasoning of one stream.
+    """Chooser of the field of reasoning in one stream.
 
     Attributes:
-        name: The field it is read from; None as long as there was none.
+        name: Field that reasoning is read from; None until there is some.
     """
 
     __slots__ = ("_read", "_under", "name")
@@ -45,16 +52,17 @@ class ReasoningSource:
         self._under: defaultdict[str, _Text] = defaultdict(_Text)
 
     def saw_ordinary(self, text: str) -> None:
-        """*text* was read from ``reasoning_content`` by the fast tier, and more may follow that is not told here."""
+        """Take note of *text*, which the fast tier read from ``reasoning_content``; it does not report what follows."""
         self.name = self.name or "reasoning_content"
         self._read.add(text)
+        # The true length is not known from here on: no other field can be proven to have more.
         self._read.length = math.inf
 
     def choose(self, found: dict[str, str]) -> str | None:
-        """The name to read this chunk's reasoning from; None if it holds only copies.
+        """Return the field to read this chunk's reasoning from; None if the chunk has only copies.
 
         Args:
-            found: The text by name, none of them empty.
+            found: The texts by the names of their fields, none of them empty.
         """
         for name, text in found.items():
             self._under[name].add(text)

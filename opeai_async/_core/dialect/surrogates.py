@@ -1,7 +1,10 @@
-"""Halves of characters: a server that cuts text by UTF-16 units sends half an emoji in one delta, half in the next.
+"""Join halves of characters: a server that cuts text by UTF-16 units sends an emoji in two deltas.
 
-The first half is kept back until the next piece of the same text; if that does not begin with the other half, or does
-not come, U+FFFD stands in its place, as for every lone surrogate: no socket can carry one.
+The first half is held back until the next piece of the same text. If that does not begin with the other half, or never
+comes, U+FFFD takes its place, as for every lone surrogate, since UTF-8 has no bytes for one:
+
+    deltas   "Hi \\ud83d" | "\\ude00!"        ->  "Hi " | "😀!"
+    deltas   "Hi \\ud83d" | "there"          ->  "Hi " | "\\ufffdthere"
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ _REPLACEMENT = "\ufffd"
 
 
 class Halves:
-    """The halves that wait, by the choice and the place of the text they end."""
+    """Halves that wait for the other half, by the choice and the place of their text."""
 
     def __init__(self) -> None:
         self._waiting: dict[tuple[int, Path], str] = {}
@@ -26,7 +29,7 @@ class Halves:
         return bool(self._waiting)
 
     def join(self, body: JSONObject) -> bool:
-        """Make the texts of *body*, a chunk, whole, in place; tell whether two halves met."""
+        """Join the halves in the texts of *body*, a chunk, in place; tell whether two were joined."""
         has_met = False
         choices = body.get("choices")
         for choice in choices if is_array(choices) else ():
@@ -41,6 +44,7 @@ class Halves:
             here = (*path, _step(key, value, path))
             if isinstance(value, str):
                 half = self._waiting.pop((choice, here), "") if value else ""
+                # After an empty piece the half still waits: some servers send ``""`` for every field.
                 text, rest = _cut(half + value)
                 owner[key] = text
                 if rest:
@@ -51,7 +55,7 @@ class Halves:
         return has_met
 
     def rest(self) -> list[JSONObject]:
-        """Return deltas with what stands for the halves whose other half has not come; they wait no more."""
+        """Return deltas with U+FFFD for each half whose other half never came; forget the halves."""
         waiting, self._waiting = self._waiting, {}
         choices: list[JSONObject] = []
         for choice, path in waiting:
@@ -68,20 +72,20 @@ def _items(owner: Any) -> list[tuple[Any, Any]]:
 
 
 def _step(key: str | int, value: Any, path: Path) -> str | int:
-    """What names a place in a chunk and in the next: a call by its index, all else by where it stands."""
+    """Return the step of a path that names the same place in the next chunk: a call's index, else the key."""
     if path[-1:] == ("tool_calls",) and is_object(value) and isinstance(index := value.get("index"), int):
         return index
     return key
 
 
 def _cut(text: str) -> tuple[str, str]:
-    """*text* without lone surrogates, and the first half of a character that it ends with."""
+    """Split off the half of a character that *text* ends with, and replace other lone surrogates."""
     rest = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
     return without_surrogates(text[: len(text) - len(rest)]), rest
 
 
 def _delta_at(path: Path) -> JSONObject | None:
-    """A delta that has U+FFFD at *path*; None where that is no text that adds up."""
+    """Build a delta with U+FFFD at *path*; None if the text there is not joined from pieces."""
     match path:
         case ("content" | "reasoning_content" | "reasoning" | "refusal" | "reasoning_text" as name,):
             return {name: _REPLACEMENT}

@@ -1,15 +1,18 @@
-"""The arguments of one tool call, put together from pieces that some servers do not send as pieces.
+"""Join the arguments of one tool call from its pieces, although some servers send the whole text again and again.
 
-A call's arguments are one JSON object. Three facts about JSON decide what a piece is, and nothing is guessed from
-pieces that merely overlap (``1`` and ``12`` are ``112``):
+A call's arguments are one JSON object. That decides what a piece is, and nothing is guessed from pieces that merely
+overlap (``1`` and ``12`` are ``112``):
 
-* After a whole object nothing can come but white space. What comes all the same, mostly the object again, is left out.
-* A piece that begins with *all* that came before it is the text so far. As ``{"a":`` may also go on with
-  ``{"a":1}}``, such a piece is kept aside until the next one, or the end, shows which of the two it was.
-* A lone ``{}`` stands for "none yet": what follows takes its place.
+    text so far    next piece   it is                                         text afterwards
+    -------------  -----------  --------------------------------------------  ---------------
+    ``{"a":``      ``1}``       a piece: append it                            ``{"a":1}``
+    ``{"a":1}``    ``{"a":1}``  more after a whole object: leave it out       ``{"a":1}``
+    ``{}``         ``{"a":``    the beginning; a lone ``{}`` meant none yet   ``{"a":``
+    ``{"a":``      ``{"a":1``   the whole text so far, or an object inside    in doubt
 
-The end of an object is found by counting brackets outside of strings; only new text is looked at, so that all pieces
-of a call together cost linear time.
+In doubt, that is if a piece begins with *all* of the text so far, it is held back until the next piece or the end shows
+which of the two it was. The end of an object is found by counting brackets outside strings; only new text is searched,
+so that all pieces of a call together cost linear time.
 """
 
 from __future__ import annotations
@@ -28,10 +31,11 @@ _is_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class ArgumentParts:
-    """The arguments of one call.
+    """Arguments of one call.
 
     Attributes:
-        pieces: What counts, in order. It only grows, but for a lone ``{}`` that is replaced.
+        pieces: The pieces that count, in order. The list only grows, except that a lone ``{}`` is replaced.
+        joint: The text of the pieces, joined as far as it was asked for.
     """
 
     __slots__ = ("_doubtful", "_end", "_note", "_so_far", "joint", "pieces")
@@ -41,6 +45,7 @@ class ArgumentParts:
         self.pieces: list[str] = []
         self.joint = Joint()
         self._end = _ObjectEnd()
+        # Pieces held back, and that one proved to be the text so far: this server sends the rest like that, too.
         self._doubtful: list[str] = []
         self._so_far = False
 
@@ -64,7 +69,7 @@ class ArgumentParts:
             self._append(piece)
 
     def is_whole(self) -> bool:
-        """Tell whether they are a whole JSON object already; an empty one may stand for "none yet"."""
+        """Tell whether the pieces are a whole JSON object already; an empty one may stand for "none yet"."""
         self._end.look(self.pieces)
         return self._end.is_found
 
@@ -73,14 +78,14 @@ class ArgumentParts:
         return bool(self.pieces) and not self._doubtful and self.pieces != [NONE_YET] and not self.is_whole()
 
     def text(self) -> str:
-        """Return what there is so far, as one text."""
+        """Return the arguments so far as one text."""
         text = self.joint.of(self.pieces)
         if not self._doubtful:
             return text
         return self._doubtful[-1] if self._is_so_far(text) else text + "".join(self._doubtful)
 
     def settle(self) -> None:
-        """Decide what is in doubt: nothing more comes."""
+        """Decide what the doubtful pieces are, as if nothing followed them."""
         doubtful, self._doubtful = self._doubtful, []
         if not doubtful:
             return
@@ -100,9 +105,10 @@ class ArgumentParts:
         return self._so_far or _is_so_far(text, self._doubtful)
 
     def _resolve(self, piece: str) -> None:
-        """See what the doubtful piece was, now that *piece* follows it."""
+        """Decide what the doubtful piece was, now that *piece* follows it."""
+        # Two in a row that begin with all that came before: a text so far is sent each time.
         if piece.startswith(self._doubtful[-1]):
-            self._so_far = True  # twice in a row
+            self._so_far = True
             self._doubtful.append(piece)
             self.settle()
             return
@@ -132,6 +138,7 @@ class ArgumentParts:
         self.pieces.append(piece)
         if not self.is_whole():
             return
+        # The object ended within this piece: what follows the end is cut, or begins anew after ``{}``.
         rest = piece[self._end.at :]
         if rest and not rest.isspace():
             self.pieces[-1] = piece[: self._end.at]
@@ -142,7 +149,7 @@ class ArgumentParts:
 
 
 def whole_arguments(text: str) -> tuple[str, str | None]:
-    """Return what *text*, the arguments of a whole call, says once, and the name of the quirk if it said more."""
+    """Return *text*, the arguments of a whole call, without repetitions; and the name of the quirk if it had any."""
     quirks: list[str] = []
     parts = ArgumentParts(quirks.append)
     parts.add(text)
@@ -150,12 +157,12 @@ def whole_arguments(text: str) -> tuple[str, str | None]:
 
 
 def _is_so_far(text: str, doubtful: list[str]) -> bool:
-    """Tell whether the last of *doubtful* is the text so far, if nothing more comes after *text* and them."""
+    """Tell whether the last of *doubtful* is the whole text, if nothing follows *text* and them."""
     return is_json_object(doubtful[-1]) or not is_json_object(text + "".join(doubtful))
 
 
 def is_json_object(text: str) -> bool:
-    """Tell whether *text* is a JSON object from beginning to end, be it empty."""
+    """Tell whether *text* is one whole JSON object, which may be empty."""
     try:
         _is_object(text)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -164,26 +171,29 @@ def is_json_object(text: str) -> bool:
 
 
 class _ObjectEnd:
-    """Finds where the object ends that pieces of text begin with.
+    """Finder of the end of the object that pieces of text begin with.
 
     Attributes:
-        is_found: Whether the pieces so far hold all of it.
-        at: Where in the last piece looked at it ended.
+        is_found: True once the pieces hold the whole object.
+        at: Index in the last piece that was searched, just after the object's end.
     """
 
     __slots__ = ("_depth", "_escaped_at", "_in_string", "_is_none", "_looked_at", "at", "is_found")
 
     def __init__(self) -> None:
+        # Number of pieces that were searched.
         self._looked_at = 0
+        # State of the search after them: open brackets, inside a string, and the index of an escaped character.
         self._depth = 0
         self._in_string = False
         self._escaped_at = -1
+        # The text is not an object: nothing more is searched.
         self._is_none = False
         self.is_found = False
         self.at = 0
 
     def look(self, pieces: list[str]) -> None:
-        """Look at those of *pieces* that were not looked at."""
+        """Search those of *pieces* that are new."""
         while self._looked_at < len(pieces) and not self.is_found and not self._is_none:
             piece = pieces[self._looked_at]
             self._looked_at += 1
@@ -220,7 +230,7 @@ class _ObjectEnd:
 
 
 class Joint:
-    """The text of a list of pieces to which some are appended, joined as far as somebody has asked for it."""
+    """Text of a growing list of pieces; each call joins only the pieces that are new."""
 
     __slots__ = ("_count", "_text")
 
@@ -229,9 +239,10 @@ class Joint:
         self._count = 0
 
     def of(self, pieces: list[str]) -> str:
-        """All of *pieces* as one text. CPython grows it in place where no earlier snapshot holds it."""
+        """Return all of *pieces* as one text."""
         if len(pieces) > self._count:
-            text, self._text = self._text, ""  # the only reference
+            # CPython appends to a string in place if there is only one reference to it.
+            text, self._text = self._text, ""
             text += "".join(pieces[self._count :])
             self._text, self._count = text, len(pieces)
         return self._text

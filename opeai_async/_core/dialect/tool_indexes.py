@@ -1,4 +1,13 @@
-"""Gives an index to the pieces of tool calls that have none, so that all that follows can go by it."""
+"""Give an index to the pieces of tool calls that have none, so that later steps can rely on it.
+
+The first rule that applies decides:
+
+    the piece                                              its index
+    -----------------------------------------------------  -------------------------------------------
+    has the id of a call, and not another name             that call's
+    is the first, or begins another call (see ``_is_new``) one more than the highest
+    anything else                                          the latest call's
+"""
 
 from __future__ import annotations
 
@@ -7,7 +16,7 @@ from opeai_async._core.json import JSONObject, is_object
 
 
 class _Known:
-    """What is known of one call."""
+    """One call, as far as it is known."""
 
     __slots__ = ("arguments", "name")
 
@@ -16,15 +25,15 @@ class _Known:
         self.arguments = ArgumentParts(lambda _: None)
 
     def has_ended(self) -> bool:
-        """Whether its arguments are whole."""
+        """Tell whether its arguments are whole; a lone ``{}`` counts, although it may mean "none yet"."""
         return self.arguments.pieces == [NONE_YET] or self.arguments.is_whole()
 
 
 class ToolCallIndexes:
-    """The indexes of one choice's calls.
+    """Indexes of one choice's calls.
 
-    It sees each delta with an id (``_core/decode/decoder.py`` holds none of them for ordinary), so it knows the calls
-    that had an index too. What it decides for those without, ``ToolCallParts`` decides for those with an index.
+    Each delta with an id passes through here (``_core/decode/decoder.py`` never takes one for ordinary), so calls that
+    came with an index are known too. ``ToolCallParts`` makes the same decisions for pieces that have an index.
     """
 
     def __init__(self) -> None:
@@ -33,7 +42,7 @@ class ToolCallIndexes:
         self._calls: dict[int, _Known] = {}
 
     def index_of(self, call: JSONObject) -> int:
-        """Return the index of a call that came without one: by id, then as a new call, then as the latest one."""
+        """Return the index for a piece that came without one; see the table of this module."""
         call_id, name, arguments = _id_of(call), name_in(call), arguments_in(call)
         known = self._by_id.get(call_id) if call_id else None
         if known is not None and not self._is_another_of_id(known, name):
@@ -56,20 +65,23 @@ class ToolCallIndexes:
             self._by_id[call_id] = index
 
     def knows(self, index: object) -> bool:
-        """Whether there is a call with this index, of which a piece with an id, or without an index, has come."""
+        """Tell whether a piece with an id, or without an index, has come for the call of this index."""
         return index in self._calls
 
     def _is_another_of_id(self, index: int, name: str) -> bool:
-        """Whether *name* begins another call than that of *index*, which has the same id; it may come in pieces."""
+        """Tell whether *name* begins another call than that of *index*, although both have one id.
+
+        A name that comes before the arguments may be a piece of the call's name, and so begins nothing.
+        """
         known = self._calls[index]
         return bool(name and known.name and known.arguments) and name != known.name
 
     def _is_new(self, call_id: object, name: str, arguments: str) -> bool:
-        """Whether a piece begins another call than the latest one, whose name may be repeated in each piece of it."""
+        """Tell whether a piece begins another call than the latest one; its name may be repeated in each piece."""
         latest = self._calls[self._latest]
         if not call_id:
             return bool(name and latest.name) and (name != latest.name or latest.has_ended())
-        # An id without a name and with arguments that go on is a new id for the same call.
+        # An id without a name, with more of unfinished arguments, is a new id for the same call.
         return bool(name) or not isinstance(call_id, str) or not arguments or latest.has_ended()
 
 

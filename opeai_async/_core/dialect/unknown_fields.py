@@ -13,15 +13,16 @@ from opeai_async.types.common import WireStruct
 
 
 def put_extra(owner: JSONObject, fields: JSONObject) -> None:
-    """Add *fields* to what *owner*'s ``extra`` will be."""
+    """Add *fields* to the ``_extra`` of *owner*, which is decoded as the Struct's ``extra``."""
     if not fields:
         return
+    # A server's own field named ``_extra`` becomes one of the vendor fields, unless it is an object.
     present = owner.get("_extra", {})
     owner["_extra"] = {**(present if is_object(present) else {"_extra": present}), **fields}
 
 
 def move_unknown_to_extra(value: JSONObject, wire_type: type[Struct]) -> None:
-    """Move what *wire_type* and the Structs in it do not name to where their ``extra`` is read from."""
+    """Move fields that *wire_type*, or a Struct in it, does not declare into the ``_extra`` of their object."""
     known, movers = _fields_of(wire_type)
     if not value.keys() <= known:
         put_extra(value, {name: value.pop(name) for name in list(value) if name not in known})
@@ -30,14 +31,14 @@ def move_unknown_to_extra(value: JSONObject, wire_type: type[Struct]) -> None:
             move(item)
 
 
-# Gateways add a field to every chunk, so what is to be done for a type is worked out once, and leaves out all that no
-# Struct is in. What a Struct holds is looked up when one is met, since it may hold itself.
+# Gateways add a field to every chunk, so the work for a type is planned once, and skips fields that no Struct is in.
+# The plan of an inner Struct is looked up only when a value of it comes, since a Struct may contain itself.
 _Mover: TypeAlias = Callable[[Any], None]
 
 
 @functools.lru_cache(maxsize=1024)
 def _fields_of(struct: type[Struct]) -> tuple[frozenset[str], list[tuple[str, _Mover]]]:
-    """The names of a Struct's fields on the wire, and what moves unknown fields inside them."""
+    """Return the wire names of a Struct's fields, and the function for each field that Structs can be in."""
     info = inspect.type_info(struct)
     fields = info.fields if isinstance(info, inspect.StructType) else ()
     names = {field.encode_name for field in fields}
@@ -48,7 +49,7 @@ def _fields_of(struct: type[Struct]) -> tuple[frozenset[str], list[tuple[str, _M
 
 
 def _mover_of(shape: inspect.Type) -> _Mover | None:
-    """What moves unknown fields inside a value of *shape*; None if no Struct can be there."""
+    """Build the function that moves unknown fields inside a value of *shape*; None if no Struct can be there."""
     while isinstance(shape, inspect.Metadata):
         shape = shape.type
     members = shape.types if isinstance(shape, inspect.UnionType) else (shape,)
@@ -81,23 +82,27 @@ def _move_in_each(values: Iterable[Any], movers: list[_Mover]) -> None:
 
 
 def _struct_for(value: JSONObject, structs: list[inspect.StructType]) -> type[Struct] | None:
-    """The wire type that *value* is to become: the only one, or the one of its tag."""
+    """Return the wire type that *value* will be decoded as: the only one, or the one of its tag."""
     if len(structs) == 1:
         return structs[0].cls
     return next((item.cls for item in structs if value.get(str(item.tag_field)) == item.tag), None)
 
 
 def move_offender_to_extra(body: JSONObject, reason: str, *, coarsely: bool = False) -> bool:
-    """Move the field msgspec complains of, as in ``... - at `$.choices[0].logprobs` ``, to its object's ``extra``.
+    """Move the field that msgspec refuses, as in ``... - at `$.choices[0].logprobs` ``, into its object's ``_extra``.
 
-    The field moved is the last one named on the path, unless an answer would be lost with it. What is wrong in one
-    item of a list is wrong in many, so the same field of the other items moves too where it is of the same kind.
+    That is the last field on the path, unless an answer would be lost with it. A fault in one item of a list is mostly
+    in all of them, so the same field of the other items is moved too if its value has the same type.
 
     Args:
-        coarsely: Whether to move all of the choice's or the message's field that has anything wrong in it.
+        coarsely: True to move the whole field of the choice, or of the message, in which the fault is.
+
+    Returns:
+        False, with nothing moved, if the path names no field that may be moved.
     """
     _, marker, path = reason.rpartition(" - at `$")
     steps = path.rstrip("`").replace("[", ".[").split(".")[1:]
+    # An item of a list has no name in ``_extra``: the whole list moves.
     while steps and steps[-1].startswith("["):
         steps.pop()
     if coarsely:
@@ -119,7 +124,7 @@ def move_offender_to_extra(body: JSONObject, reason: str, *, coarsely: bool = Fa
 
 
 def _as_sent(value: Any) -> Any:
-    """*value* with what was moved to ``extra`` in it where it came from."""
+    """Return *value* with the fields that were moved into an ``_extra`` back in their places."""
     if is_object(value):
         moved = value.pop("_extra", None)
         fields = {name: _as_sent(item) for name, item in value.items()}
@@ -128,7 +133,7 @@ def _as_sent(value: Any) -> Any:
 
 
 def _at(value: Any, steps: list[str]) -> list[Any]:
-    """What is at the path *steps*; ``[*]`` stands for each item."""
+    """Return the values at the path *steps*; ``[*]`` stands for each item of a list."""
     found: list[Any] = [value]
     for step in steps:
         if step == "[*]":

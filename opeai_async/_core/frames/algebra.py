@@ -1,4 +1,8 @@
-"""Cut and join frames: how wide one is, what remains after an offset, which ones merge."""
+"""Cut and join frames: the width of a frame, its rest after an offset, and one frame for two neighbours.
+
+A frame's ``offset`` is the position in the answer *after* it, so it covers ``offset - width(frame)`` to ``offset``. The
+unit is a character of text or of arguments; any other frame, and the head of a tool call, has width 1; a ping has 0.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +19,13 @@ from opeai_async.types.frames import (
     ToolCallFrame,
 )
 
+# As JSON, a character takes up to six bytes (an escape), and many frameworks refuse messages of more than 1 MiB.
 MAX_FRAME_CHARS = 65_536
 FrameT = TypeVar("FrameT", bound=Frame)
 
 
 def width(frame: Frame) -> int:
-    """How far *frame* moves the offset."""
+    """Return how far *frame* moves the offset."""
     if isinstance(frame, (ContentFrame, ReasoningFrame, RefusalFrame)):
         return len(frame.text)
     if isinstance(frame, ToolCallFrame):
@@ -29,7 +34,10 @@ def width(frame: Frame) -> int:
 
 
 def merged(first: Frame, second: Frame) -> Frame | None:
-    """One frame that says what *first* and then *second* say, with the offset of *second*; None if they must be two."""
+    """Return one frame that says what *first* and then *second* say; None if they must stay two.
+
+    It has the offset of *second*, since that is the position after both.
+    """
     if type(first) is not type(second):
         return None
     if isinstance(first, (ContentFrame, ReasoningFrame, RefusalFrame)):
@@ -39,6 +47,7 @@ def merged(first: Frame, second: Frame) -> Frame | None:
         return type(first)(text=first.text + second.text, choice=first.choice, offset=second.offset)
     if isinstance(first, ToolCallFrame):
         assert isinstance(second, ToolCallFrame)
+        # A head in the middle would be lost: it may tell a new id or name of the same call.
         if _call(first) != _call(second) or _has_head(second):
             return None
         return msgspec.structs.replace(first, arguments=first.arguments + second.arguments, offset=second.offset)
@@ -46,13 +55,13 @@ def merged(first: Frame, second: Frame) -> Frame | None:
 
 
 def rest_after(frame: FrameT, offset: int) -> FrameT | None:
-    """What *frame* says beyond *offset*; None if that is nothing."""
+    """Return the part of *frame* beyond *offset*; None if the frame ends before it."""
     missing = frame.offset - offset
     if missing >= width(frame):
         return frame
     if missing <= 0:
         return None
-    # Text and arguments end the frame, so what is missing is their end, whatever came before.
+    # A frame ends with its text or arguments, so the missing part is their end, wherever the frame began.
     if isinstance(frame, (ContentFrame, ReasoningFrame, RefusalFrame)):
         return msgspec.structs.replace(frame, text=frame.text[-missing:])
     assert isinstance(frame, ToolCallFrame)

@@ -1,4 +1,4 @@
-"""Turn an error into the frame that tells a client of it, without secrets."""
+"""Turn an error into the frame for a client: a code and a sentence that contain no secrets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from opeai_async.types.frames import (
     ErrorFrame,
 )
 
-# The first that fits: a code for programs, a sentence for people that gives nothing away.
+# Error, code for programs, sentence for people. The first row that fits counts, so subclasses stand before their
+# bases. The error's own text is never sent: it may quote a prompt, a host or an answer.
 _ERRORS: tuple[tuple[type[OpeAIError], str, str], ...] = (
     (APITimeoutError, "timeout", "The answer took too long."),
     (StreamTruncatedError, "truncated", "The answer was cut off."),
@@ -37,7 +38,7 @@ _ERRORS: tuple[tuple[type[OpeAIError], str, str], ...] = (
 
 
 def error_frame(error: BaseException, *, offset: int = 0) -> ErrorFrame:
-    """What a stranger may know of *error*."""
+    """Return the frame that says of *error* only what an untrusted client may know."""
     request_id = getattr(error, "request_id", None)
     for kind, code, message in _ERRORS:
         if isinstance(error, kind):

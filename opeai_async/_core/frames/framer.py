@@ -1,7 +1,12 @@
-"""Chunks to frames: what one wake-up brought, in as few frames as its kinds of text.
+"""Make frames out of chunks: as few as the chunks of one read allow.
 
 Neighbouring deltas of the same kind and choice become one frame; the order of everything else is kept. A text is cut
 where a frame would be too large for a websocket's message limit.
+
+    chunks   content "Hel" | content "lo" | reasoning "hm" | content "!"
+    frames   content "Hello"              | reasoning "hm" | content "!"
+
+One frame for each delta was rejected: a burst of a hundred tokens would be a hundred messages to each client.
 """
 
 from __future__ import annotations
@@ -40,13 +45,13 @@ TextFrameType = type[ContentFrame] | type[ReasoningFrame] | type[RefusalFrame]
 
 
 class Framer:
-    """Makes the frames of one answer.
+    """Maker of the frames of one answer.
 
     Args:
-        earlier_calls: How many tool calls were there before those of the answer, which are counted from there.
+        earlier_calls: Number of tool calls before this answer; the indexes of its own calls begin there.
 
     Attributes:
-        offset: The position in the answer after the last frame that was made.
+        offset: Position in the answer after the last frame that was made.
     """
 
     __slots__ = (
@@ -65,18 +70,25 @@ class Framer:
 
     def __init__(self, *, earlier_calls: int = 0) -> None:
         self.offset: int = 0
+        # The start frame of this round has been made.
         self._is_begun = False
+        # Frames made and not yet returned.
         self._frames: list[Frame] = []
+        # Type and choice of the text that is being collected, None if there is none; and its pieces.
         self._kind: tuple[TextFrameType, int] | None = None
         self._texts: list[str] = []
+        # By choice, of this round only.
         self._annotations: dict[int, Once[Annotation]] = {}
         self._calls: dict[int, ToolPieces] = {}
+        # The same for ``function_call``, the field from before the API had tools.
         self._old_calls: dict[int, ToolPieces] = {}
+        # Number of the round, from 1 on: each round of a run with tools is one message.
         self._round = 1
+        # Calls before this round, and the first index that is free after the calls so far.
         self._earlier_calls = self._next_call = earlier_calls
 
     def add(self, chunks: Iterable[ChatCompletionChunk]) -> list[Frame]:
-        """The frames of *chunks*, which may be none: not all chunks say something."""
+        """Return the frames of *chunks*: an empty list if the chunks add nothing."""
         for chunk in chunks:
             if not self._is_begun:
                 self._is_begun = True
@@ -101,9 +113,9 @@ class Framer:
         return self._taken()
 
     def rest(self) -> list[Frame]:
-        """What was held back, because it was not certain: no more chunks come. To be called once.
+        """Return the frames that were held back as uncertain; call it once, after the last chunk.
 
-        Not at a finish_reason: a server may go on with a choice after it.
+        A finish_reason is too early: some servers send more of the choice after it.
         """
         for all_calls, is_old in ((self._calls, False), (self._old_calls, True)):
             for choice, calls in all_calls.items():
@@ -112,19 +124,19 @@ class Framer:
         return self._taken()
 
     def next_round(self) -> None:
-        """What is added from now on is another message, which answers the tools' results."""
+        """Begin another message: the chunks that follow answer the results of the tools."""
         self._round += 1
         self._is_begun = False
         self._calls, self._old_calls, self._annotations = {}, {}, {}
         self._earlier_calls = self._next_call
 
     def tell(self, frame: Frame) -> list[Frame]:
-        """*frame* itself, which is no chunk's, at its place in the answer."""
+        """Insert a frame that no chunk produced."""
         self._add(frame)
         return self._taken()
 
     def done(self, reason: DoneReason, finish_reasons: dict[int, str], usage: CompletionUsage | None) -> DoneFrame:
-        """The last frame, of an answer that came to an end."""
+        """Return the last frame of an answer that ended without an error."""
         self.offset += 1
         return DoneFrame(
             reason=reason,
@@ -135,7 +147,7 @@ class Framer:
         )
 
     def failed(self, error: BaseException) -> ErrorFrame:
-        """The last frame, of an answer that *error* ended."""
+        """Return the last frame of an answer that *error* ended."""
         self.offset += 1
         return error_frame(error, offset=self.offset)
 
@@ -151,7 +163,7 @@ class Framer:
         self._texts.append(text)
 
     def _flush(self) -> None:
-        """Make a frame of the text so far, or several."""
+        """Make one or more frames of the text collected so far."""
         if self._kind is None:
             return
         (frame_type, choice), text = self._kind, "".join(self._texts)
@@ -189,10 +201,11 @@ class Framer:
 
     def _add_piece(self, choice: int, piece: ToolPiece, *, is_old: bool = False) -> None:
         if is_old and not (piece.name or piece.arguments):
-            return  # its id is news, but the old form has none
+            return  # only an id, which ``function_call`` does not have
         kind = "function_call" if is_old else piece.kind
         index = self._earlier_calls + piece.position
         self._next_call = max(self._next_call, index + 1)
+        # One less than the bound: the head of a call counts as one character.
         first, arguments = MAX_FRAME_CHARS - 1, piece.arguments
         self._add(
             ToolCallFrame(

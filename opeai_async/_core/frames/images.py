@@ -1,4 +1,4 @@
-"""Images in an answer: in the field ``images`` of a delta, or among the blocks of its content."""
+"""Find the images in an answer: in the field ``images`` of a delta, or among the blocks of its content."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ def images_of(delta: ChoiceDelta) -> list[JSONObject]:
 
 
 def has_images(delta: ChoiceDelta) -> bool:
-    """Tell whether *delta* may bring images, at the price of two look-ups."""
+    """Tell whether *delta* may contain images; costs two look-ups, so that it can be asked of each chunk."""
     return "images" in delta.extra or "content_blocks" in delta.extra
 
 
 def url_of(image: JSONObject) -> str:
-    """Return the address of *image*, which may hold all of it (``data:``); ``""`` if it has none."""
+    """Return the URL of *image*, which may be a ``data:`` URL with the whole image; ``""`` if it has none."""
+    # Either a string, or an object with a ``url``, as in the API's own requests.
     address = image.get("image_url", image.get("url"))
     url = address.get("url") if is_object(address) else address
     return url if isinstance(url, str) else ""

@@ -1,8 +1,15 @@
-"""What comes from a client while an answer goes to it: a message, a wish to stop, or the news that it has gone.
+"""Read what a client sends while it receives an answer: a message, a request to stop, or its departure.
 
-No framework is imported; their messages are told by their form. Text and bytes are a message as they are. An object is
-one that was decoded from JSON, or a raw message of ASGI. Anything with a ``type`` that has a name, and ``data``, is a
-message of aiohttp. And None is what Tornado says of a client that has gone.
+No web framework is imported: messages of each are recognised by their form.
+
+    received from the framework               framework         meaning
+    ----------------------------------------  ----------------  ------------------------------------------
+    str, bytes, bytearray                     several           the message itself
+    dict with ``type: websocket.receive``     ASGI              message in ``text`` or ``bytes``
+    dict with ``type: websocket.disconnect``  ASGI              the client has gone (``http.disconnect`` too)
+    any other dict                            several           a message that is decoded already
+    object with ``type.name`` and ``data``    aiohttp           by name: gone (``CLOSE`` ...), or the message
+    None                                      Tornado           the client has gone
 """
 
 from __future__ import annotations
@@ -15,13 +22,14 @@ from opeai_async._core.json import is_object
 
 STOP = "stop"
 
+# A longer message is not searched: it is not a request to stop, and the client chooses its length.
 _MAX_STOP_CHARS = 1024
 _GONE_OBJECTS = frozenset({"websocket.disconnect", "http.disconnect"})
 _GONE_TYPES = frozenset({"CLOSE", "CLOSING", "CLOSED", "ERROR"})
 
 
 def is_gone(message: Any) -> bool:
-    """Whether *message* says that the client has gone."""
+    """Tell whether *message* says that the client has gone."""
     if message is None:
         return True
     if is_object(message):
@@ -31,7 +39,7 @@ def is_gone(message: Any) -> bool:
 
 
 def is_stop(message: Any) -> bool:
-    """Whether *message* says ``stop``, or is a JSON object whose ``type`` is ``"stop"``, decoded or not."""
+    """Tell whether *message* is ``stop``, or a JSON object whose ``type`` is ``"stop"``, decoded or not."""
     payload = payload_of(message)
     if isinstance(payload, (bytes, bytearray)):
         payload = _text_of(payload)
@@ -48,7 +56,7 @@ def is_stop(message: Any) -> bool:
 
 
 def payload_of(message: Any) -> Any:
-    """What the client sent, out of what its framework wrapped it in."""
+    """Return what the client sent, without the object that its framework wrapped it in."""
     if is_object(message):
         if message.get("type") != "websocket.receive":
             return message
@@ -58,7 +66,7 @@ def payload_of(message: Any) -> Any:
 
 
 def size_of(message: Any) -> int:
-    """About how much memory *message* takes, in characters and bytes."""
+    """Return about how large *message* is, in characters or bytes; 0 for a decoded object."""
     payload = payload_of(message)
     return len(payload) if isinstance(payload, (str, bytes, bytearray)) else 0
 

@@ -1,9 +1,14 @@
-"""All frames of one answer, so that a reader may come late, go, and come back.
+"""Keep all frames of one answer, so that readers may come late, leave, and come back.
 
-The newest frames are kept as they came, since most readers want just these. What is older is put together as a binary
-counter carries: a frame takes in its neighbour of the same kind once that is not much longer than itself. So a run of
-n characters is kept in about log n frames, and no character is copied more than about log n times. A reader gets what
-is missing in as few frames as there are kinds of text, however it was cut before.
+The newest frames are kept as they came, since most readers want exactly these. Older frames are merged in the way a
+binary counter carries: a frame is merged with its neighbour of the same kind if that is at most twice as long.
+
+    widths kept               20 9 4 1
+    a frame of width 1 comes  20 9 4 (1+1)  ->  20 9 (4+2)  ->  20 (9+6)  ->  35
+
+So n characters of one kind are kept in about log n frames, and a character is copied about log n times at most. A
+reader gets the missing part in as few frames as there are changes of kind. Appending to one long string was rejected:
+Python copies the whole text at each frame, which is quadratic in the length of the answer.
 """
 
 from __future__ import annotations
@@ -26,28 +31,30 @@ from opeai_async.types.frames import (
     ToolCallFrame,
 )
 
-FRAME_BYTES = 128  # about what a frame takes beside its text
+# About the memory that a frame takes beside its text.
+FRAME_BYTES = 128
 
 _offset_of = attrgetter("offset")
 
 
 class FrameLog:
-    """The frames of one answer, from its start on.
+    """Log of the frames of one answer, from its start on.
 
     Args:
-        max_bytes: How much it may hold: UTF-8 bytes of text, or of JSON where a frame is no text, and 128 for each
-            frame that is kept apart.
+        max_bytes: Bound on its size: UTF-8 bytes of text, or of JSON for frames without text, and 128 for each frame
+            that is kept separately.
 
     Attributes:
-        bytes: What it holds, counted like that.
-        offset: The position in the answer after the last frame.
-        last: The ``done`` or ``error`` that ended it; None until then.
+        bytes: Its size, counted in the same way.
+        offset: Position in the answer after the last frame.
+        last: The ``done`` or ``error`` frame that ended the answer; None until then.
     """
 
     __slots__ = ("_max_bytes", "_new", "_new_begin", "_old", "bytes", "last", "offset")
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
+        # Older frames, merged; then the frames of the latest ``append``, as they came, and the offset they begin at.
         self._old: list[Frame] = []
         self._new: list[Frame] = []
         self._new_begin = 0
@@ -56,11 +63,11 @@ class FrameLog:
         self.last: DoneFrame | ErrorFrame | None = None
 
     def append(self, frames: Iterable[Frame]) -> bool:
-        """Add what comes next; what is here already is left out. False if that was all of it.
+        """Add the part of *frames* that is new; return False if nothing of them was new.
 
         Raises:
-            StreamTooLargeError: If a frame does not fit; those before it are here. The end always fits.
-            ValueError: If something between the last frame and these is missing.
+            StreamTooLargeError: If a frame does not fit; the frames before it are kept. The last frame always fits.
+            ValueError: If frames between the last one and these are missing.
         """
         begin, came = self.offset, list[Frame]()
         try:
@@ -75,12 +82,12 @@ class FrameLog:
         return bool(came)
 
     def read(self, after: int) -> list[Frame]:
-        """The frames beyond the offset *after*, in as few as can be; the last one comes in any case."""
+        """Return what lies beyond the offset *after*, in as few frames as possible; at the end, at least ``last``."""
         if after == self._new_begin and self._new:
             return list(self._new)
         old = self._old
         found = old[bisect_right(old, after, key=_offset_of) :] + self._new
-        # From the end on, since the frames get shorter towards it: each character is copied about once.
+        # From the end backwards, since frames get shorter towards it: each character is copied about once.
         frames: list[Frame] = []
         for frame in reversed(found):
             rest = rest_after(frame, after)
@@ -95,7 +102,7 @@ class FrameLog:
         return frames or ([] if self.last is None else [self.last])
 
     def _next(self, frame: Frame) -> Frame | None:
-        """What is new in *frame*, which counts from now on."""
+        """Count the new part of *frame* and return it; None if all of it is known already."""
         if frame.offset - width(frame) > self.offset:
             raise ValueError(f"frames are missing: {frame!r} begins beyond offset {self.offset}")
         rest = rest_after(frame, self.offset)
@@ -113,7 +120,7 @@ class FrameLog:
         return rest
 
     def _carry(self, frame: Frame) -> None:
-        """Put *frame* after the old ones, together with what is not much longer than itself."""
+        """Append *frame* to the old ones, merged with those before it that are at most twice as wide."""
         old = self._old
         while old and width(old[-1]) <= 2 * width(frame):
             together = _together(old[-1], frame)
@@ -126,7 +133,7 @@ class FrameLog:
 
 
 def _together(first: Frame, second: Frame) -> Frame | None:
-    """One frame for two, if that is not too large for a websocket."""
+    """Return one frame for two; None if they do not merge or would be too large for a websocket message."""
     return merged(first, second) if width(first) + width(second) <= MAX_FRAME_CHARS else None
 
 

@@ -1,4 +1,9 @@
-"""One choice's part of a clean stream: what each chunk adds to it, in the API's own form."""
+"""Build one choice's part of a clean stream: what each chunk adds to it, in the API's own form.
+
+A choice passes through three phases: its first item has the role, further items add deltas, and ``rest`` ends it with
+the finish_reason. A tool call likewise waits until its name is settled, begins with a piece that has its id, type
+and name, and continues with pieces of arguments.
+"""
 
 from __future__ import annotations
 
@@ -21,31 +26,38 @@ from opeai_async.types.finish import finish_kind
 
 _encode = msgspec.json.Encoder().encode
 _TEXTS = ("content", "reasoning_content", "refusal")
-# What a server wrote in another form than the API's, and what was read from that is told in the API's: a copy.
+# Fields that were read into the API's own: sent again under these names, they would be copies.
 _ALIASES = frozenset({"reasoning", "reasoning_text", "content_blocks"})
 
 
 class ChoiceEvents:
-    """Makes the items of ``choices`` for one choice.
+    """Maker of the items of ``choices`` for one choice.
 
     Attributes:
-        before_content: What an event that only adds content says of the choice before the text.
+        before_content: JSON of an item that only adds content, up to the text.
     """
 
     def __init__(self, index: int, *, keep_extra: bool) -> None:
         self.before_content = b'{"index":%d,"delta":{"content":' % index
         self._index = index
         self._keep_extra = keep_extra
+        # An item with the role has been made.
         self._is_begun = False
         self._calls = _Calls(keep_extra=keep_extra)
+        # The call in ``function_call``, the field from before the API had tools; None until one comes.
         self._old_call: _Calls | None = None
+        # Annotations sent so far: some servers repeat the whole list in each chunk.
         self._annotations: Once[Annotation] = Once()
+        # The gravest finish_reason so far, and the vendor fields that came with one; both are sent by ``rest``.
         self._finish_reason: str | None = None
         self._held: JSONObject = {}
 
     @staticmethod
     def is_content_only(choice: ChunkChoice, *, is_plain: bool) -> bool:
-        """Whether *choice* adds content and nothing else; *is_plain* if it cannot have what few streams carry."""
+        """Tell whether *choice* adds content and nothing else.
+
+        *is_plain* is True if the chunk was decoded by a type without rare fields, so that they need not be checked.
+        """
         delta = choice.delta
         return bool(
             delta.content
@@ -56,7 +68,7 @@ class ChoiceEvents:
         )
 
     def add(self, choice: ChunkChoice) -> JSONObject | None:
-        """What *choice* adds; None if that is nothing new, or held back."""
+        """Return the item for what *choice* adds; None if it adds nothing, or only what is held back."""
         delta = self._delta(choice.delta)
         extra = extra_of(choice) if self._keep_extra else {}
         if choice.finish_reason:
@@ -73,7 +85,7 @@ class ChoiceEvents:
         return item
 
     def rest(self) -> list[JSONObject]:
-        """What was held back, and the end, once nothing more comes."""
+        """Return the items for all that was held back, and the one that ends the choice; call it once, at the end."""
         deltas: list[JSONObject] = []
         if pieces := self._calls.rest():
             deltas.append({"tool_calls": pieces})
@@ -84,7 +96,7 @@ class ChoiceEvents:
         return [*items, end]
 
     def _finish(self) -> str:
-        """The finish_reason in the API's words, where it can be said in them."""
+        """Return the finish_reason as a word of the API; the server's own word if the API has none for it."""
         reason = self._finish_reason or "stop"
         kind = finish_kind(reason)
         if self._old_call is not None and kind in ("stop", "tool_calls"):
@@ -92,25 +104,26 @@ class ChoiceEvents:
         return "tool_calls" if kind == "stop" and self._calls else kind or reason
 
     def _delta(self, delta: ChoiceDelta) -> JSONObject:
-        told: JSONObject = extra_of(delta) if self._keep_extra else {}
+        fields: JSONObject = extra_of(delta) if self._keep_extra else {}
         if not self._is_begun:
             self._is_begun = True
-            told["role"] = delta.role or "assistant"
+            fields["role"] = delta.role or "assistant"
         for name in _TEXTS:
             text = getattr(delta, name)
-            if text or (text is not None and "role" in told):  # an empty text makes the message's text empty, not null
-                told[name] = text
+            # In the first item an empty text counts: it makes the message's text empty and not null.
+            if text or (text is not None and "role" in fields):
+                fields[name] = text
         if delta.tool_calls and (pieces := self._calls.add(delta.tool_calls)):
-            told["tool_calls"] = pieces
+            fields["tool_calls"] = pieces
         if delta.function_call is not None:
-            told.update(self._add_old_call(delta.function_call))
+            fields.update(self._add_old_call(delta.function_call))
         if delta.audio is not None and any((audio := wire_object(delta.audio, keep_extra=self._keep_extra)).values()):
-            told["audio"] = audio
+            fields["audio"] = audio
         if delta.annotations and (notes := self._annotations.new(delta.annotations)):
-            told["annotations"] = [wire_object(note, keep_extra=self._keep_extra) for note in notes]
+            fields["annotations"] = [wire_object(note, keep_extra=self._keep_extra) for note in notes]
         if has_images(delta) and (images := images_of(delta)):
-            told["images"] = images
-        return told
+            fields["images"] = images
+        return fields
 
     def _add_old_call(self, call: FunctionCallDelta) -> JSONObject:
         self._old_call = self._old_call or _Calls(keep_extra=self._keep_extra, is_single=True)
@@ -119,7 +132,7 @@ class ChoiceEvents:
 
 
 class _Calls:
-    """The tool calls of a choice, which begin in their order.
+    """The tool calls of a choice, each begun in the order of their positions.
 
     A call begins when its name is settled: where its arguments or another call begin, or at the end.
     """
@@ -127,16 +140,18 @@ class _Calls:
     def __init__(self, *, keep_extra: bool, is_single: bool = False) -> None:
         self._pieces = ToolPieces(MAX_INDEX, is_single=is_single)
         self._keep_extra = keep_extra
+        # By position. Those below ``_begun`` have been sent; the others still wait.
         self._calls: dict[int, _Call] = {}
         self._begun = 0
+        # By index: vendor fields that came before their call could be placed.
         self._early: dict[int, JSONObject] = {}
 
     def __bool__(self) -> bool:
         return bool(self._calls)
 
     def add(self, deltas: list[ToolCallDelta]) -> list[JSONObject]:
-        """What *deltas* add, as items of ``tool_calls``."""
-        told: list[JSONObject] = []
+        """Return what *deltas* add, as items of ``tool_calls``."""
+        items: list[JSONObject] = []
         try:
             for delta in deltas:
                 extra = {**self._early.pop(delta.index, {}), **_extra_of_call(delta)} if self._keep_extra else {}
@@ -144,35 +159,35 @@ class _Calls:
                 if extra and not pieces:
                     self._early[delta.index] = extra
                 for piece in pieces:
-                    told += self._add(piece, delta.type, extra)
+                    items += self._add(piece, delta.type, extra)
         except StreamTooLargeError:
             pass  # the stream itself ends with this error
-        return told
+        return items
 
     def rest(self) -> list[JSONObject]:
-        """What was held back, once nothing more comes."""
-        told = [item for piece in self._pieces.rest() for item in self._add(piece, None, {})]
-        return told + [self._calls[position].begin() for position in sorted(self._calls) if position >= self._begun]
+        """Return the items for all that was held back; call it once, at the end."""
+        items = [item for piece in self._pieces.rest() for item in self._add(piece, None, {})]
+        return items + [self._calls[position].begin() for position in sorted(self._calls) if position >= self._begun]
 
     def _add(self, piece: ToolPiece, call_type: str | None, extra: JSONObject) -> list[JSONObject]:
         position = piece.position
         call = self._calls.get(position) or self._calls.setdefault(position, _Call(position))
         if position < self._begun:
-            return call.go_on(piece.arguments, extra)
-        call.wait(piece, call_type, extra)
-        told: list[JSONObject] = []
+            return call.more(piece.arguments, extra)
+        call.hold(piece, call_type, extra)
+        items: list[JSONObject] = []
         while (
             (first := self._calls.get(self._begun))
             and first.name
             and (first.arguments or max(self._calls) > self._begun)
         ):
-            told.append(first.begin())
+            items.append(first.begin())
             self._begun += 1
-        return told
+        return items
 
 
 class _Call:
-    """What is known of one call, and not told yet."""
+    """One call, with what is known of it and not sent yet."""
 
     __slots__ = ("_extra", "_id", "_kind", "_position", "_type", "arguments", "name")
 
@@ -185,21 +200,21 @@ class _Call:
         self.name = ""
         self.arguments = ""
 
-    def wait(self, piece: ToolPiece, call_type: str | None, extra: JSONObject) -> None:
-        """Take what is not told yet."""
+    def hold(self, piece: ToolPiece, call_type: str | None, extra: JSONObject) -> None:
+        """Keep what cannot be sent yet."""
         self._kind, self._type = piece.kind, call_type or self._type
         self._id, self.name = piece.id or self._id, piece.name or self.name
         self.arguments += piece.arguments
         self._extra.update(extra)
 
     def begin(self) -> JSONObject:
-        """The first piece."""
+        """Return the first piece, with the id, the type and the name."""
         item = self._item(self.arguments, self._extra)
         named = {**item[self._kind], "name": self.name}
         return {**item, "id": self._id, "type": self._type or self._kind, self._kind: named}
 
-    def go_on(self, arguments: str, extra: JSONObject) -> list[JSONObject]:
-        """A further piece. An id or a name that changes after it was told cannot be told again."""
+    def more(self, arguments: str, extra: JSONObject) -> list[JSONObject]:
+        """Return a further piece; an id or a name that changes once it was sent cannot be sent again."""
         return [self._item(arguments, extra)] if arguments or extra else []
 
     def _item(self, arguments: str, extra: JSONObject) -> JSONObject:
@@ -220,9 +235,9 @@ def _has_nothing_rare(choice: ChunkChoice, delta: ChoiceDelta) -> bool:
 
 
 def extra_of(part: WireStruct) -> JSONObject:
-    """The vendor fields of *part* alone, not those within its fields."""
+    """Return the vendor fields of *part* itself, without those of the Structs in its fields."""
     fields = named_fields(part) if names_vendor_fields(type(part)) else {}
-    # What could not be read is in `extra` under the name it came with; a client could not read it either.
+    # A field of the API that could not be read is in ``extra`` under its name; a client could not read it either.
     known = part.__struct_fields__
     return {name: value for name, value in part.extra.items() if name not in known and name not in _ALIASES} | fields
 
@@ -236,17 +251,18 @@ def _extra_of_call(delta: ToolCallDelta) -> JSONObject:
 
 
 def _logprobs(logprobs: ChoiceLogprobs, *, keep_extra: bool) -> JSONObject:
-    """With all that the API always has, of which our Structs leave out what is zero."""
-    told = wire_object(logprobs, keep_extra=keep_extra)
+    """Return *logprobs* as JSON with all fields that the API always sends; our Structs omit those that are zero."""
+    fields = wire_object(logprobs, keep_extra=keep_extra)
     for name in ("content", "refusal", "reasoning_content"):
-        if name in told:  # what is of another kind could not be read, and no client could read it
-            told[name] = [_with_rivals(token) for token in _objects(told[name])]
-    return {"content": None, "refusal": None, **told}
+        # Only objects are kept: anything else could not be read here, nor by any client.
+        if name in fields:
+            fields[name] = [_with_alternatives(token) for token in _objects(fields[name])]
+    return {"content": None, "refusal": None, **fields}
 
 
-def _with_rivals(token: JSONObject) -> JSONObject:
-    rivals = [_token(rival) for rival in _objects(token.get("top_logprobs"))]
-    return {**_token(token), "top_logprobs": rivals}
+def _with_alternatives(token: JSONObject) -> JSONObject:
+    alternatives = [_token(other) for other in _objects(token.get("top_logprobs"))]
+    return {**_token(token), "top_logprobs": alternatives}
 
 
 def _objects(value: Any) -> list[JSONObject]:
@@ -258,7 +274,7 @@ def _token(token: JSONObject) -> JSONObject:
 
 
 def wire_object(part: WireStruct, *, keep_extra: bool) -> JSONObject:
-    """*part* as decoded JSON, its vendor fields beside its own or left out, at all levels."""
+    """Return *part* as decoded JSON, with vendor fields beside its own or left out, at all levels."""
     fields: JSONObject = _unpacked(msgspec.to_builtins(part), keep_extra)
     return fields
 
@@ -271,7 +287,7 @@ def _unpacked(value: Any, keep_extra: bool) -> Any:
 
 
 def encoded(value: object) -> bytes:
-    """*value* as JSON; a lone surrogate, which UTF-8 has no bytes for, as the escape it came in."""
+    """Encode *value* as JSON; a lone surrogate, which has no UTF-8 bytes, is written as its escape."""
     try:
         return _encode(value)
     except UnicodeEncodeError:

@@ -1,13 +1,17 @@
-"""Chunks to the events of a clean stream, as a gateway sends them on: whatever dialect they came in, this is the API's.
+"""Encode chunks as the events of a clean stream, for a gateway: any dialect comes in, the API's own goes out.
 
-Every event has id, object, created and model, and the first three never change. Each choice begins with its role and
-ends with one finish_reason, which is held back until the end of the stream, because servers send text, or a better
-reason, after the first. A tool call's first piece has its place, id, type and name. Token counts come in an event of
-their own, which alone has no choices, and only if they were asked for: many a client takes ``choices[0]`` of every
-event. ``[DONE]`` is only said of an answer that is whole.
+Every event has id, object, created and model, and the first three never change. Then, in this order:
 
-Nearly all chunks add a piece of content, so that has a way of its own: what repeats is encoded once, and the text is
-put in between.
+    event                sent when
+    -------------------  -------------------------------------------------------------------------------------
+    role of a choice     at the choice's first chunk
+    text, calls, ...     as they come; a tool call's first piece has its index, id, type and name
+    finish_reason        at the end, one for each choice: servers send text, or a graver reason, after the first
+    token counts         if the client asked for them: the only event without choices, which many clients do not expect
+    ``[DONE]``           only if the answer is whole; otherwise an ``error`` event
+
+Nearly all chunks add a piece of content, so they are encoded in a faster way: what repeats is encoded once, and the
+text is put between. To pass the server's bytes on unread was rejected: clients would meet each server's dialect.
 """
 
 from __future__ import annotations
@@ -34,14 +38,14 @@ _encode_text = msgspec.json.Encoder().encode
 
 
 class ChunkEvents:
-    """Makes the events of one answer.
+    """Maker of the events of one answer.
 
     Args:
-        completion_id: The answer's id, if the server has none when it begins.
-        created: Seconds since the epoch, likewise.
-        model: Name of the model; None for what the server says.
-        include_usage: Whether the client asked for token counts.
-        keep_extra: Whether vendor fields go on to the client.
+        completion_id: Id of the answer, used if the first chunk has none.
+        created: Seconds since the epoch, used likewise.
+        model: Name of the model to send; None for the name that the server sends.
+        include_usage: True if the client asked for token counts.
+        keep_extra: True to send vendor fields to the client too.
     """
 
     def __init__(
@@ -58,27 +62,33 @@ class ChunkEvents:
         self._model = model
         self._include_usage = include_usage
         self._keep_extra = keep_extra
+        # An event was sent: id and created are fixed.
         self._is_begun = False
-        self._heard: tuple[str, str | None, str | None] | None = None
+        # What the last chunk said of the answer; the envelope is built again only when this changes.
+        self._last_envelope: tuple[str, str | None, str | None] | None = None
+        # Fields that every event has, and the same encoded up to the first choice, for events of content only.
         self._envelope: JSONObject = {}
         self._before_choice = b""
         self._choices: dict[int, ChoiceEvents] = {}
+        # The latest token counts, sent at the end.
         self._usage: CompletionUsage | None = None
+        # Vendor fields of chunks that had no event; sent with the next.
         self._held: JSONObject = {}
+        # Type of the last chunk, and that neither it nor its parts declare vendor fields.
         self._kind: type[ChatCompletionChunk] | None = None
         self._is_simple = True
 
     def add(self, chunks: Iterable[ChatCompletionChunk]) -> bytes:
-        """The events of *chunks*; empty if they say nothing, as some do."""
+        """Return the events of *chunks*, encoded; empty if the chunks add nothing."""
         parts: list[bytes] = []
         for chunk in chunks:
             if type(chunk) is not self._kind:
                 self._kind = type(chunk)
                 self._is_simple = not names_vendor_fields(self._kind)
-            heard = (chunk.model, chunk.system_fingerprint, chunk.service_tier)
-            if heard != self._heard or not self._is_begun:
-                self._hear(chunk)
-                self._heard = heard
+            in_envelope = (chunk.model, chunk.system_fingerprint, chunk.service_tier)
+            if in_envelope != self._last_envelope or not self._is_begun:
+                self._read_envelope(chunk)
+                self._last_envelope = in_envelope
             choice = self._of_content_only(chunk)
             if choice is None:
                 parts.append(self._events_of(chunk))
@@ -95,22 +105,23 @@ class ChunkEvents:
         return b"".join(parts)
 
     def done(self) -> bytes:
-        """The end of an answer that is whole."""
+        """Return the last events of an answer that is whole."""
         events = [self._event([item]) for choice in self._choices.values() for item in choice.rest()]
         if self._include_usage and self._usage is not None:
             counts = {**_ZERO_COUNTS, **wire_object(self._usage, keep_extra=self._keep_extra)}
-            if None not in [counts[name] for name in _ZERO_COUNTS]:  # the API has no way to say that it does not know
+            # The API has no form for a count that is not known: clients expect three numbers.
+            if None not in [counts[name] for name in _ZERO_COUNTS]:
                 events.append(self._event([], usage=counts))
         return b"".join((*events, DONE))
 
     def failed(self, error: BaseException) -> bytes:
-        """The end of an answer that *error* ended; it says nothing of keys, hosts or prompts."""
+        """Return the event for an answer that *error* ended; it contains no key, host or prompt."""
         frame = error_frame(error)
         kind = _ERROR_TYPES.get(frame.code, "server_error")
         return _event({"error": {"message": frame.message, "type": kind, "param": None, "code": frame.code}})
 
-    def _hear(self, chunk: ChatCompletionChunk) -> None:
-        """Take what *chunk* says of the whole answer."""
+    def _read_envelope(self, chunk: ChatCompletionChunk) -> None:
+        """Build the fields of every event out of what *chunk* says of the whole answer."""
         if not self._is_begun:
             self._id = chunk.id or self._id
             self._created = chunk.created or self._created
@@ -127,12 +138,13 @@ class ChunkEvents:
         self._before_choice = b"data: " + encoded(envelope)[:-1] + b',"choices":['
 
     def _of_content_only(self, chunk: ChatCompletionChunk) -> ChoiceEvents | None:
-        """The choice that *chunk* adds a piece of content to; None if it says anything else."""
+        """Return the choice that *chunk* adds a piece of content to; None if it also adds anything else."""
         if (
             not self._is_simple
             or len(chunk.choices) != 1
             or chunk.usage is not None
             or chunk.extra is not NO_EXTRA
+            or chunk.moderation is not None
             or self._held
         ):
             return None
@@ -152,10 +164,12 @@ class ChunkEvents:
                 choice = self._choices[part.index] = ChoiceEvents(part.index, keep_extra=self._keep_extra)
             if (item := choice.add(part)) is not None:
                 items.append(item)
+        if chunk.moderation is not None:
+            return self._event(items, moderation=wire_object(chunk.moderation, keep_extra=self._keep_extra))
         return self._event(items) if items else b""
 
     def _event(self, choices: list[JSONObject], **more: object) -> bytes:
-        """An event with *choices*, and the vendor fields that came with no event of their own since the last."""
+        """Encode an event with *choices*, and with the vendor fields of chunks that had no event since the last."""
         self._is_begun = True
         held, self._held = self._held, {}
         return _event({**held, **self._envelope, "choices": choices, **more})

@@ -1,8 +1,15 @@
-"""The JSON in an answer that is still coming: the content of a choice, or the arguments of one of its tool calls.
+"""Read the JSON in an answer that is still coming: the content of a choice, or the arguments of a tool call.
 
-Whoever reads a stream adds each chunk here. Chunks that somebody else took are made up for from the message so far,
-which has all of them. A tool call is then read from the message to its end: which call a delta belongs to is known
-only to who saw those before it.
+    state     fed by                         changes to
+    --------  -----------------------------  -----------------------------------------------------------------------
+    in step   ``add``, with each chunk       late, if other readers took chunks (``catch_up``) and the text is that
+                                             of a call, or if the call had begun before its name was known
+    late      ``catch_up``, after each       ended
+              chunk, from the message so far
+    ended     ``end``                        (final)
+
+Content never becomes late: the rest of the message after a ``catch_up`` is exactly what the next chunks add to. For a
+call that does not hold, since only a reader that saw all earlier deltas knows which call the next one belongs to.
 """
 
 from __future__ import annotations
@@ -23,18 +30,20 @@ _HINTS = {
 
 
 class PartialAnswer:
-    """The value that one text of an answer makes.
+    """Partial value of one text of an answer.
 
     Args:
         choice: Index of the choice.
-        tool: Whose arguments: a call's position, or its function's name, the first that bears it; None for the content.
+        tool: The call whose arguments are read: its position, or its function's name (the first call of that name);
+            None for the content.
 
     Attributes:
-        json: What has come of it.
-        error: Why the text is not the JSON it should be, once that is known.
-        chunks: How many chunks of the stream are in it.
-        is_late: Whether chunks do not tell enough, so that ``catch_up`` has to follow each.
-        is_ended: Whether the stream has ended.
+        json: The value so far.
+        error: Why the text is not the JSON it should be; None until that is known.
+        chunks: Number of chunks of the stream that were read.
+        is_late: True if the pieces no longer suffice (the call began before it was found); then call ``catch_up``
+            after each chunk.
+        is_ended: True once the stream has ended.
     """
 
     __slots__ = (
@@ -60,14 +69,17 @@ class PartialAnswer:
         self.is_ended: bool = False
         self._choice = choice
         self._tool = tool
+        # Characters of the text that were read.
         self._fed = 0
         self._calls = ToolPieces(MAX_INDEX)
+        # Position of the call; None until a call of the name is found.
         self._position = tool if isinstance(tool, int) else None
+        # By position: names so far, and the calls whose arguments have begun.
         self._names: dict[int, str] = {}
         self._begun: set[int] = set()
 
     def add(self, chunk: ChatCompletionChunk) -> None:
-        """Take the next chunk of the stream."""
+        """Read the next chunk of the stream."""
         self.chunks += 1
         for choice in chunk.choices:
             if choice.index != self._choice:
@@ -79,7 +91,7 @@ class PartialAnswer:
                     self._add_call(delta)
 
     def catch_up(self, completion: ChatCompletion, chunks: int) -> None:
-        """Take what *completion* has beyond what is here; it is what the first *chunks* of the stream made."""
+        """Read the rest of the text from *completion*, which the first *chunks* chunks of the stream make."""
         self.chunks = chunks
         choice = self._choice_in(completion)
         self._feed_rest(choice, is_whole=False)
@@ -87,7 +99,7 @@ class PartialAnswer:
             self.is_late = True
 
     def end(self, completion: ChatCompletion, *, is_whole: bool) -> None:
-        """The stream has ended, and made *completion*: the whole answer, or what came of it."""
+        """Read the rest of the text from *completion*, the whole answer or what came of it; the stream has ended."""
         self.is_ended = True
         choice = self._choice_in(completion)
         self._feed_rest(choice, is_whole=is_whole)
@@ -118,7 +130,7 @@ class PartialAnswer:
                 self._feed(piece.arguments)
 
     def _find(self, piece: ToolPiece) -> None:
-        """Find the call by its name, which may go on until its arguments begin, or another call does."""
+        """Find the call by its name; the name may still grow until its arguments, or another call, begin."""
         begun = self._begun | {piece.position} if piece.arguments else self._begun
         last = max(self._names, default=0)
         named = [at for at, name in self._names.items() if name == self._tool and (at in begun or at < last)]
@@ -148,7 +160,8 @@ class PartialAnswer:
                 name, text = call.function.name, call.function.arguments
             else:
                 name, text = call.custom.name, call.custom.input
-            if not is_whole and text == "{}":  # which may stand for "none yet"
+            # A lone ``{}`` may mean "none yet", and be replaced.
+            if not is_whole and text == "{}":
                 text = ""
             is_named = name == self._tool and (is_whole or text or position < len(calls) - 1)
             if position == self._position or (self._position is None and is_named):

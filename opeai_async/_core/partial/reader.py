@@ -1,13 +1,23 @@
-"""JSON that is still coming: text in, the value so far out, whatever the cuts.
+"""Parse JSON that is still coming: text in, the value so far out, wherever the text is cut.
 
-The grammar is RFC 8259, and what is accepted is what ``msgspec.json.decode`` accepts; so a lone surrogate is refused,
-as are numbers out of the range of a float. What is made of it is in ``values.py``.
+The grammar is RFC 8259, and the reader accepts exactly what ``msgspec.json.decode`` accepts; so it refuses a lone
+surrogate, and a number out of the range of a float. ``values.py`` builds the value.
 
-Each state of the reader has its step in a table: it takes what it can from one position of a piece and tells the next.
-A step that needs more than the piece has keeps what it saw in one of two ways. What has a short bound, the beginning of
-an escape or of ``true``, is put before the next piece. What has none, the inside of a string or a number, stays in a
-list of parts. So no character is looked at more than a dozen times, and strings and numbers of one piece go by in one
-regular expression.
+Each state has one step, a function that reads from a position of the piece and returns the next position:
+
+    START --"`"--> FENCE ---> FENCE_WORD ---> VALUE
+    START, VALUE, FIRST_ITEM --'"'--> TEXT --'"'--> NEXT      (DONE in place of NEXT, if nothing is open)
+                             --digit--> NUMBER --other--> NEXT
+                             --literal, or the end of a container--> NEXT
+                             --"["--> FIRST_ITEM
+                             --"{"--> FIRST_NAME
+    FIRST_NAME, NAME --'"'--> NAME_TEXT --'"'--> COLON --":"--> VALUE
+    NEXT --","--> NAME in an object, VALUE in an array
+
+A step that needs more text keeps what it saw in one of two ways. A short beginning, of an escape or of ``true``, is put
+before the next piece (``_tail``). The inside of a string or a number, which has no bound, stays in a list of parts. So
+no character is looked at more than a dozen times, and a string or number within one piece is matched by one regular
+expression.
 """
 
 from __future__ import annotations
@@ -28,20 +38,23 @@ DEFAULT_MAX_DEPTH = 256
 
 
 def _anywhere(pattern: str) -> Callable[[str, int], re.Match[str]]:
-    """How to match *pattern*, which fits anywhere: if nothing else, then nothing."""
+    """Return the ``match`` of *pattern*, which can match the empty string, so that the result is never None."""
     return cast("Callable[[str, int], re.Match[str]]", re.compile(pattern).match)
 
 
+# Quantifiers with a "+" at the end never give back: without that, a long string would be tried again and again.
 _PLAIN = r'[^"\\\x00-\x1f\ud800-\udfff]'
 _HEX = "[0-9a-fA-F]"
 _HIGH = rf"\\u[dD][89abAB]{_HEX}{{2}}"
 _body = _anywhere(
     rf"(?:{_PLAIN}++|\\[\"\\/bfnrt]|\\u(?![dD][89a-fA-F]){_HEX}{{4}}|{_HIGH}\\u[dD][c-fC-F]{_HEX}{{2}})*+"
 )
+# An escape, or the first of a pair of surrogates, that the piece ends within.
 _begun_escape = re.compile(rf"\\(?:u{_HEX}{{0,3}})?\Z|{_HIGH}(?:\\(?:u(?:[dD](?:[c-fC-F]{_HEX}?)?)?)?)?\Z").match
 _whole_text = re.compile(rf'"({_PLAIN}*+)"').match
 _whole_name = re.compile(rf'"({_PLAIN}*+)"[ \t\n\r]*+:').match
 _number = _anywhere(r"[-+.0-9eE]*+")
+# The longest beginning of *_number*'s match that may become a number of JSON.
 _right_number = _anywhere(r"-?(?:(?:0|[1-9][0-9]*+)(?:\.[0-9]*+)?(?:(?<=[0-9])[eE][-+]?[0-9]*+)?)?")
 _space = _anywhere(r"[ \t\n\r]*+")
 _fence_word = _anywhere(r"[A-Za-z0-9_+.-]*+")
@@ -57,7 +70,7 @@ _CODES = r"\", \\, \/, \b, \f, \n, \r, \t or \uXXXX, surrogates in pairs"
 
 
 class _State(IntEnum):
-    """What may come next; the number of its step in the table."""
+    """State of the reader: what may come next. Its number is that of its step in ``_steps``."""
 
     START = 0
     FENCE = auto()
@@ -91,17 +104,17 @@ _EXPECTED = {
 
 
 class PartialJSON:
-    """The value of a JSON text as far as it has come, while the text is still coming.
+    """Reader of a JSON text that is still coming, with the value so far.
 
-    Work is linear in the text, however it is cut. What can be seen is true of the whole text too: an object or array is
-    there as soon as it opens, and a string as soon as its first quote has come; numbers and literals are there when
-    they have ended. It grows only, with one exception: where an object repeats a name, the last value counts, as
-    everywhere, and takes the place of the earlier one when it is complete. After ``end()`` the value is what
-    ``msgspec.json.decode`` makes of the text, and what that refuses is refused.
+    Work is linear in the text, however it is cut. Everything visible is true of the whole text, too: an object or array
+    is visible as soon as it opens, a string as soon as its first quote has come, a number or literal when it has ended.
+    The value only grows, with one exception: if an object repeats a name, the later value replaces the earlier one when
+    it is complete. After ``end()`` the value is the one that ``msgspec.json.decode`` returns, and a text that it
+    refuses is refused.
 
     Args:
-        fences: Whether a Markdown code fence around the JSON is passed over, as models like to write one.
-        max_depth: Bound on objects and arrays in each other.
+        fences: True to skip a Markdown code fence around the JSON, which many models write.
+        max_depth: Bound on objects and arrays inside each other.
     """
 
     __slots__ = (
@@ -125,12 +138,17 @@ class PartialJSON:
         self._max_depth = max_depth
         self._state = _State.START
         self._values = PartialValues()
+        # End of the last piece that is read again with the next one.
         self._tail = ""
+        # Parts of the number or the name that the state is in.
         self._parts: list[str] = []
+        # Backticks of the fence that opened, and have not been closed again.
         self._ticks = 0
+        # Characters before the tail; number of the line there, and the offset at which that line starts.
         self._offset = 0
         self._line = 1
         self._line_start = 0
+        # The error by which the text was refused; a copy of it is raised at every further call.
         self._refused: InvalidJSONError | None = None
 
     # --- what is known ---------------------------------------------------------------------------------------------
@@ -139,7 +157,7 @@ class PartialJSON:
     def value(self) -> Any:
         """The value so far; None before it begins, see ``has_value``.
 
-        Objects and arrays are the same ones each time, and go on growing: read them, copy what is to be kept as it is
+        Objects and arrays are the same ones each time, and they grow: read them, copy what you want to keep as it is
         now, and change nothing.
         """
         value = self._values.value
@@ -147,47 +165,47 @@ class PartialJSON:
 
     @property
     def has_value(self) -> bool:
-        """Whether there is a value, if only a beginning of one."""
+        """True if there is a value, or at least the beginning of one."""
         return self._values.value is not ABSENT
 
     @property
     def has_begun(self) -> bool:
-        """Whether anything but whitespace has come."""
+        """True if anything but whitespace has come."""
         return self._state is not _State.START
 
     @property
     def changes(self) -> int:
-        """How often something new could be seen in ``value``: another number means another look is worth it."""
+        """Number of times that ``value`` changed: as long as it is the same, there is nothing new to read."""
         return self._values.changes
 
     @property
     def error(self) -> InvalidJSONError | None:
-        """Why the text was refused; None while it is right."""
+        """Error by which the text was refused; None while the text is valid."""
         return self._refused
 
     def find(self, path: Path, default: Any = None) -> Any:
-        """What is at *path* so far, such as ``"steps.0.title"`` or ``("steps", 0, "title")``; else *default*."""
+        """Return the value at *path*, such as ``"steps.0.title"`` or ``("steps", 0, "title")``; else *default*."""
         value = self._values.find(path)
         return default if value is ABSENT else value
 
     def is_complete(self, path: Path = ()) -> bool:
-        """Whether the field at *path* is there and ended; without a path, whether the whole value is.
+        """Tell whether the field at *path* is there and has ended; without a path, whether the whole value has.
 
-        A field that an object repeats may change later all the same.
+        A field may change even then, if its object repeats the name.
         """
         return self._values.is_complete(path)
 
     def was_replaced(self, path: Path) -> bool:
-        """Whether what was at *path* made way for a later value, because an object repeats a name."""
+        """Tell whether the value at *path* was replaced by a later one, because an object repeats a name."""
         return self._values.was_replaced(path)
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
     def feed(self, text: str) -> bool:
-        """Take the next piece of the text; returns whether something new can be seen in ``value``.
+        """Read the next piece of the text; return True if ``value`` changed.
 
         Raises:
-            InvalidJSONError: If the text is no JSON; again at each further call. ``value`` holds what came before.
+            InvalidJSONError: If the text is not JSON; again at each further call. ``value`` holds what came before.
                 A malformed number is refused when it ends.
         """
         if self._refused is not None:
@@ -201,14 +219,15 @@ class PartialJSON:
         return self._values.changes != before
 
     def end(self) -> Any:
-        """The whole value: all text has come.
+        """End the text, and return the whole value.
 
         Raises:
-            InvalidJSONError: If it ended too early.
+            InvalidJSONError: If the text ended too early.
         """
         if self._refused is not None:
             raise copy.copy(self._refused)
-        if self._state is _State.NUMBER and not self._values.depth:  # within something, its end was cut off
+        # A number alone has no character that ends it; inside a container, the text was cut.
+        if self._state is _State.NUMBER and not self._values.depth:
             self._end_number("", 0)
         if self._state is not _State.DONE:
             expected = f"the rest of {self._tail}" if self._tail else self._expected()
@@ -216,14 +235,17 @@ class PartialJSON:
         return self.value
 
     def _move(self, text: str) -> None:
-        """Count what has been read of *text*: all but the tail."""
+        """Count the lines and characters of *text* that were read: all but the tail."""
         if "\n" in text:
             self._line += text.count("\n")
             self._line_start = self._offset + text.rindex("\n") + 1
         self._offset += len(text) - len(self._tail)
 
     def _wrong(self, text: str, position: int, expected: str, found: str = "") -> InvalidJSONError:
-        """Refuse what is at *position* of *text*, or *found* at a place before it, and all that may come."""
+        """Refuse the text because of *found*, or of the character, at *position* of *text*; return the error to raise.
+
+        *position* may be negative: the fault is then in an earlier piece.
+        """
         before = text[: max(position, 0)]
         line, line_start = self._line + before.count("\n"), self._line_start
         if "\n" in before:
@@ -233,7 +255,8 @@ class PartialJSON:
         found = found or (repr(text[position]) if position < len(text) else "the end of the text")
         message = f"invalid JSON in line {line}, column {column}: expected {expected}, found {found}"
         error = InvalidJSONError(message, offset=offset, line=line, column=column, expected=expected)
-        self._refused = copy.copy(error)  # what is raised has a traceback, which holds much
+        # A copy is kept: the one that is raised gets a traceback, which holds on to the caller's objects.
+        self._refused = copy.copy(error)
         return error
 
     def _expected(self) -> str:
@@ -314,7 +337,7 @@ class PartialJSON:
         return end + 1
 
     def _closes(self, text: str, end: int) -> bool:
-        """Whether a string closes at *end*, where its characters end; else *text* ends, perhaps within an escape."""
+        """Tell whether a string closes at *end*, where its characters end; keep an escape that *text* ends within."""
         if end == len(text):
             return False
         if text[end] == '"':
@@ -430,7 +453,8 @@ class PartialJSON:
             return _space(text, position).end()
         raise self._wrong(text, position, self._expected())
 
-    # Functions, since an object that holds methods of its own is freed by the garbage collector only.
+    # In the order of ``_State``. Plain functions: an object that holds its own bound methods is in a circle, and is
+    # freed by the garbage collector only.
     _steps: ClassVar[tuple[Callable[..., int], ...]] = (
         _start,
         _fence,
@@ -449,7 +473,7 @@ class PartialJSON:
 
 
 def _piece(text: str, position: int) -> tuple[str, int]:
-    """The characters that *text* has of a string from *position* on, and where they end."""
+    """Return the characters of a string that *text* has from *position* on, unescaped; and where they end."""
     end = _body(text, position).end()
     piece = text[position:end]
     return (msgspec.json.decode(f'"{piece}"', type=str) if "\\" in piece else piece), end

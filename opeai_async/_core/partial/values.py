@@ -1,15 +1,19 @@
-"""The values of a JSON text as far as they have come: objects and arrays that fill, and one string that grows.
+"""Build the value of a JSON text while it comes: objects and arrays that fill, and one string that grows.
 
-What can be seen is always true of the whole text too. An object or array is there as soon as it opens, and a string as
-soon as its first quote has come; a number or literal is there when it has ended, since ``12`` may become ``123``. So
-what was seen stays: names and items are added, the one open string gets longer, and nothing else changes.
+Everything visible stays true of the whole text:
 
-One thing could be taken back: where an object repeats a name, the last value counts. Such a value is kept aside until
-it is complete, and then takes the place of the earlier one at once, which is the one step that is not growth.
+    part of the text   visible
+    -----------------  -----------------------------------------------------------------------------------------
+    object, array      when it opens; names and items are added
+    string             when its first quote has come; it gets longer
+    number, literal    when it has ended, since ``12`` may become ``123``
+    repeated name      when its value is complete: until then it is kept aside, and then replaces the earlier one
 
-The containers are handed out themselves, not copies. The pieces of the open string are joined when somebody looks; the
-text joined before is grown in place, so that a look after each piece costs what is new. Where one looks for the open
-string by its path, that is remembered as long as the string is open.
+The last row is the only change that is not growth; of a repeated name, the last value counts.
+
+Containers are handed out themselves, not copies. The pieces of the open string are joined when it is read, and the text
+joined before grows in place, so that a look after each piece costs only what is new. The path by which the open string
+was last found is kept while the string is open. To parse the text again at each look was rejected: that is quadratic.
 """
 
 from __future__ import annotations
@@ -20,23 +24,24 @@ from typing import Any, NamedTuple, TypeAlias
 from opeai_async._core.json import JSONObject, is_array, is_object
 
 Path: TypeAlias = str | Sequence[str | int]
-"""Where a field is: names and positions from the top, as ``("steps", 0, "title")`` or as ``"steps.0.title"``."""
+"""Path of a field: names and positions from the top, as ``("steps", 0, "title")`` or as ``"steps.0.title"``."""
 
 Keys: TypeAlias = tuple[str | int, ...]
 
 ABSENT: Any = object()
-"""What is found where nothing is."""
+"""Result of a search that finds nothing; None is a value of JSON."""
 
+# No array is longer; int() raises if there are thousands of digits.
 _MAX_POSITION_DIGITS = 9
 
 
 def keys_of(path: Path) -> Keys:
-    """The steps of *path*."""
+    """Return *path* as a tuple of its steps."""
     return tuple(path.split(".") if isinstance(path, str) else path)
 
 
 class _Place(NamedTuple):
-    """Where an open container belongs."""
+    """Place of an open container: the one it is in, its name there, and whether it is kept aside."""
 
     into: Any
     name: str
@@ -44,11 +49,11 @@ class _Place(NamedTuple):
 
 
 class PartialValues:
-    """What has come, built in the order of the text.
+    """The value so far, built in the order of the text.
 
     Attributes:
-        name: The name of the next value, where an object is open; set by whoever builds.
-        changes: How often something new could be seen.
+        name: Name of the next value if an object is open; the reader of the text sets it.
+        changes: Number of times that something new became visible.
     """
 
     __slots__ = (
@@ -68,30 +73,36 @@ class PartialValues:
     def __init__(self) -> None:
         self.name = ""
         self.changes: int = 0
+        # Places at which a repeated name has replaced a value.
         self._replaced: set[Keys] = set()
+        # The whole value, as the only item; and the innermost open container, at first that list.
         self._root: list[Any] = []
         self._into: Any = self._root
+        # Places of the open containers, outermost first.
         self._places: list[_Place] = []
+        # The open string: pieces that are not joined yet, whether there is one, and whether it is kept aside.
         self._pieces: list[str] = []
         self._is_growing = False
-        self._is_aside = False  # the string that grows
-        self._asides = 0  # how many of what is open are kept aside
-        self._path: Path | None = None  # of the string that grows, if somebody looked for it
+        self._is_aside = False
+        # Number of open containers and strings that are kept aside: above 0, nothing new becomes visible.
+        self._asides = 0
+        # Path by which the open string was found last; None if it was not looked for.
+        self._path: Path | None = None
 
     # --- building --------------------------------------------------------------------------------------------------
 
     @property
     def depth(self) -> int:
-        """How many containers are open."""
+        """Number of containers that are open."""
         return len(self._places)
 
     @property
     def is_in_object(self) -> bool:
-        """Whether the innermost open container is an object."""
+        """True if the innermost open container is an object."""
         return type(self._into) is dict
 
     def add(self, value: object) -> None:
-        """Take a value that is complete."""
+        """Add a value that is complete."""
         into = self._into
         if is_array(into):
             into.append(value)
@@ -103,7 +114,7 @@ class PartialValues:
             self.changes += 1
 
     def open(self, container: JSONObject | list[Any]) -> None:
-        """Take an object or array that has begun: what comes next is in it."""
+        """Open an object or array: the next values are in it."""
         into, name = self._into, self.name
         self._places.append(_Place(into, name, self._begin(container)))
         self._into = container
@@ -117,18 +128,18 @@ class PartialValues:
             self.add(container)
 
     def begin_text(self) -> None:
-        """Take a string that has begun, to be grown."""
+        """Begin a string, whose text comes through ``grow``."""
         self._is_aside = self._begin("")
         self._is_growing = True
 
     def grow(self, piece: str) -> None:
-        """What has come of the string that has begun."""
+        """Append *piece* to the open string."""
         self._pieces.append(piece)
         if not self._asides:
             self.changes += 1
 
     def end_text(self) -> None:
-        """The string that has begun is complete."""
+        """End the open string."""
         self._is_growing, self._path = False, None
         if self._is_aside:
             self._asides -= 1
@@ -138,7 +149,7 @@ class PartialValues:
             self._settle()
 
     def _begin(self, value: object) -> bool:
-        """Show *value*, if it takes no other's place; True if it does, and is to be kept aside until it is complete."""
+        """Make *value* visible; if it repeats a name, return True without doing so: it waits until it is complete."""
         into = self._into
         if is_array(into):
             into.append(value)
@@ -152,11 +163,11 @@ class PartialValues:
         return False
 
     def _settle(self) -> None:
-        """Join what has come of the open string to what was joined before."""
+        """Join the new pieces of the open string to the text joined before."""
         if not self._pieces or self._is_aside:
             return
         into, key = self._into, _last_key(self._into, self.name)
-        # CPython grows a text in place where a local variable is the only reference to it.
+        # CPython appends to a string in place if a local variable is the only reference to it.
         text: str = into[key]
         into[key] = ""
         text += "".join(self._pieces)
@@ -167,12 +178,13 @@ class PartialValues:
 
     @property
     def value(self) -> Any:
-        """The value at the top, ABSENT before it begins."""
+        """The whole value so far; ABSENT before it begins."""
         self._settle()
         return self._root[0] if self._root else ABSENT
 
     def find(self, path: Path) -> Any:
-        """What is at *path*, ABSENT if nothing is there yet."""
+        """Return the value at *path*; ABSENT if there is none yet."""
+        # The open string, looked for again: no walk down the path.
         if path == self._path:
             self._settle()
             return self._into[_last_key(self._into, self.name)]
@@ -182,7 +194,7 @@ class PartialValues:
         return value
 
     def is_complete(self, path: Path) -> bool:
-        """Whether there is something at *path* that will not grow."""
+        """Tell whether there is a value at *path* that will not grow any more."""
         if path == self._path:
             return False
         keys, value = self._resolve(path)
@@ -192,14 +204,14 @@ class PartialValues:
         return not is_open or keys != self._open_keys()[: len(keys)]
 
     def was_replaced(self, path: Path) -> bool:
-        """Whether something at *path* made way for a later value of the same name."""
+        """Tell whether a value at *path*, or around it, was replaced by a later one of the same name."""
         if not self._replaced:
             return False
         keys = self._resolve(path)[0]
         return any(keys[:length] in self._replaced for length in range(1, len(keys) + 1))
 
     def _resolve(self, path: Path) -> tuple[Keys, Any]:
-        """*path* as the values have it, and what is there."""
+        """Return *path* as keys of the containers, as far as it leads; and the value there, or ABSENT."""
         keys: list[str | int] = []
         value = self.value
         for step in keys_of(path):
@@ -211,7 +223,7 @@ class PartialValues:
         return tuple(keys), value
 
     def _open_keys(self) -> Keys:
-        """Where the innermost of what grows in sight is; all around it is open too."""
+        """Return the keys of the innermost visible value that grows; all containers around it are open, too."""
         for number, place in enumerate(self._places):
             if place.is_aside:
                 return self._keys(number)
@@ -220,17 +232,18 @@ class PartialValues:
         return (*keys, _last_key(self._into, self.name)) if is_inside else keys
 
     def _keys(self, depth: int) -> Keys:
-        """Where the container is that opened as number *depth*, counted from one."""
+        """Return the keys of the open container number *depth*, counted from one."""
+        # The first place is in the list around the whole value, which is not a part of any path.
         return tuple(_last_key(place.into, place.name) for place in self._places[1:depth])
 
 
 def _last_key(into: Any, name: str) -> str | int:
-    """Where in *into* the latest value is."""
+    """Return the key of the latest value in *into*."""
     return len(into) - 1 if is_array(into) else name
 
 
 def _key_in(value: object, step: str | int) -> str | int | None:
-    """What *step* of a path means in *value*; None if nothing is there."""
+    """Return the key that *step* of a path means in *value*; None if nothing is there."""
     if is_object(value):
         return step if step in value else None
     if is_array(value):

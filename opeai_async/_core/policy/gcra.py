@@ -2,7 +2,7 @@
 
 Each unit has a theoretical arrival time ``tat``: when the one after it would be on time. A call of *n* units may go
 when ``tat`` is at most the burst ahead of now; it moves ``tat`` by ``n / rate``. The same arithmetic runs in Redis, in
-the Lua script of ``_io/policies/redis_limits.py``. See ITU-T I.371, annex A.
+the Lua script of ``_io/endpoints/redis_limits.py``. See ITU-T I.371, annex A.
 """
 
 from __future__ import annotations

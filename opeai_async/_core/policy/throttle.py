@@ -1,4 +1,4 @@
-"""When calls may go to a server that has said "not now": a pause for all of them, then a pace that is learnt.
+"""Decide when calls may go to a server that limits its callers: pause all of them, then learn the pace it allows.
 
 A server that limits its callers refuses with a wait: ``Retry-After: 1``. If each refused call waited for itself, all
 would come back at once, most would be refused again, and the calls that begin meanwhile would be refused, too. So the
@@ -6,19 +6,19 @@ first refusal stops every call to that endpoint with that key, and they go again
 
     free --refused--> paused --its end--> one probe --not refused--> ramp or pace --refused--> paused ...
                                                                           |
-                                                     nobody there for FORGET_S: free
+                                                      no call for FORGET_S: free
 
 **What is known.** Most limits are buckets of tokens, or windows of time; neither says how large it is. But between the
 moments of two refusals such a server has let through what it allows for that time, so *calls accepted / seconds* from
 one pause's begin to the next one's is its rate. It is exact for a bucket that was never full meanwhile and for a whole
-window, and otherwise too low, which the growth below corrects. A call counts as accepted when it was let go and not
-refused; its answer, which may take minutes, is not waited for. Time in which the way was open and nobody came says
+window, and otherwise too low, which the growth below corrects. A call counts as accepted if it was sent and not
+refused; its answer, which may take minutes, is not waited for. Time in which a call could go but none was waiting says
 nothing about the server and is left out.
 
-**Ramp** (no rate is known yet). A refusal comes back after ``reply_s``, so of the calls let go in that time one cannot
-know yet: these are the ones that an overshoot costs. The pace begins so that those in line are spread over one more
-wait, or over ``RAMP_SHARE`` replies if that is longer, and doubles each ``RAMP_REPLIES`` replies: at the next refusal,
-calls of the last 1/25 of the ramp are unknown.
+**Ramp** (no rate is known yet). A refusal comes back after ``reply_s``. So the fate of the calls sent in that time is
+not known yet: these are the ones that an overshoot costs. The pace begins so that those in line are spread over one
+more wait, or over ``RAMP_SHARE`` replies if that is longer, and doubles each ``RAMP_REPLIES`` replies: at the next
+refusal, calls of the last 1/25 of the ramp are unknown.
 
 **Pace** (a rate is known). It begins a little below the rate and grows as ``0.97 + 0.03 x + 0.04 x**3``, where ``x`` is
 the time since the pause in units of the time between the last two refusals: at first it hardly grows, so that a limit
@@ -59,31 +59,31 @@ from typing import NamedTuple
 SPREAD = 0.1
 """A pause is up to this share longer, by chance, so that several processes do not come back as one."""
 NEAR_REFUSED = 0.9
-"""How near a pace comes soon to the one that was refused last; 0.95 made more refusals, and was hardly faster."""
+"""Share of the pace that was refused last which a pace soon comes near to; 0.95 made more refusals for little speed."""
 FORGET_S = 10.0
-"""The way is free again when nobody has come for that long, or for two waits if that is longer."""
+"""Seconds without a call, or two waits if that is longer, after which all is forgotten and calls go freely again."""
 MAX_BACKOFF_S = 8.0
 RAMP_REPLIES = 25
 RAMP_SHARE = 5
 MIN_DOUBLING_S = 0.25
 MIN_REPLY_S, MAX_REPLY_S = 0.002, 1.0
 CATCH_UP_S = 0.05
-"""So much of a delay of the event loop is made up for, by calls that go close together."""
+"""Delay of the event loop, at most, that is made up for by calls that go close together."""
 CROWD_WAIT_S = 0.25
 """The least wait where refusals follow each other closely: servers name milliseconds until one call may go."""
 INSTANT_S = 1e-6
-"""Less than this is no time: two sums of floats that should be equal differ by less."""
+"""Times closer than this are equal: sums of floats that should be equal differ by less."""
 MIN_UNIT_S = 1.0
 MEMORY_S = 1.0
 
 
 class _Interval(NamedTuple):
-    """What was seen from one pause's begin to the next one's.
+    """Measurements from the beginning of one pause to the beginning of the next.
 
     Attributes:
-        accepted: Calls let go and not refused.
-        busy_s: Its length, without the time in which nobody wanted to go.
-        pause_s: How much of that was the pause.
+        accepted: Calls that were sent and not refused.
+        busy_s: Length in seconds, without the time in which no call was waiting.
+        pause_s: Seconds of it that were the pause.
         pace: Calls per second at its end.
     """
 
@@ -94,11 +94,11 @@ class _Interval(NamedTuple):
 
 
 class Throttle:
-    """Says when the next call may go to one endpoint with one key.
+    """Throttle of the calls to one endpoint with one key: tells when the next one may go.
 
     Attributes:
-        epoch: How many pauses have begun. A call notes it when it goes, so that its refusal is taken for the begin of
-            the next pause, or for one of those that were under way when the last one began.
+        epoch: Number of pauses so far. A call keeps it from when it is sent: that tells whether its refusal begins the
+            next pause, or whether the call was already under way when the last pause began.
         rate: Calls per second that the server seems to allow; None while that is unknown.
     """
 
@@ -123,42 +123,54 @@ class Throttle:
     )
 
     def __init__(self) -> None:
-        self.epoch = 0
+        self.epoch: int = 0
         self.rate: float | None = None
-        self._begun_at = -math.inf  # when the last pause began
-        self._paused_at = -math.inf  # when its length was set last ...
-        self._wait_s = 0.0  # ... to so much from then
-        self._paused_s = 0.0  # the length of all pauses, this one's rest included
+        # The last pause: when it began; when its end was set last, and how long it lasts from then.
+        self._begun_at = -math.inf
+        self._paused_at = -math.inf
+        self._wait_s = 0.0
+        # Length of all pauses, the rest of this one included.
+        self._paused_s = 0.0
+        # Factor of this pause's length, by chance.
         self._jitter = 1.0
-        self._spaced_at = -math.inf  # when a call went last, or should have gone ...
-        self._spacing_s = 0.0  # ... and how long after it the next one may go
-        self._is_probing = False  # nobody has gone since the pause began
-        self._sent = 0  # since then
-        self._idle_s = 0.0  # how long the way was open since then, with nobody there
-        self._interval: _Interval | None = None  # not evaluated: calls that are under way may still be refused
-        self._reply_s = MIN_REPLY_S  # how fast the server refuses
-        self._refused_pace = 0.0  # calls per second when the server refused last; 0 after a probe
-        self._ramp_from = 1.0  # calls per second at the begin of a ramp
-        self._unit_s = MIN_UNIT_S  # of the growth of a pace
+        # When a call went last, or should have gone; and how long after it the next one may go.
+        self._spaced_at = -math.inf
+        self._spacing_s = 0.0
+        # Since the pause began: no call was sent; calls sent; seconds in which one could go but none was waiting.
+        self._is_probing = False
+        self._sent = 0
+        self._idle_s = 0.0
+        # The interval before the pause, until the probe is sent: calls under way may still be refused.
+        self._interval: _Interval | None = None
+        # Seconds in which the server refuses a call.
+        self._reply_s = MIN_REPLY_S
+        # Calls per second when the server refused last; 0 if it refused a probe.
+        self._refused_pace = 0.0
+        # Calls per second at the beginning of a ramp.
+        self._ramp_from = 1.0
+        # Unit of time of the growth of a pace, ``x`` in the header.
+        self._unit_s = MIN_UNIT_S
 
     # --- what the server says --------------------------------------------------------------------------------------
 
     def refuse(self, now: float, wait_s: float, *, epoch: int, reply_s: float, jitter: float) -> bool:
-        """Take note of a refusal that names a wait; return whether a pause begins by it.
+        """Take note of a refusal that names a wait; return True if a pause begins with it.
 
         Args:
-            now: When it came.
-            wait_s: What it asks to wait from now, above 0.
-            epoch: ``self.epoch`` as it was when the refused call went; 0 if it went before there was this object.
+            now: Time of the refusal, in seconds.
+            wait_s: Seconds to wait from now, above 0.
+            epoch: ``self.epoch`` as it was when the refused call was sent; 0 if this object did not exist then.
             reply_s: Seconds from sending to the refusal.
             jitter: A random number from 0 to 1.
         """
         reply_s = min(max(reply_s, MIN_REPLY_S), MAX_REPLY_S)
-        if epoch >= self.epoch:  # above it: the call went before all was forgotten, and this object is new
+        # Above ``self.epoch``: the call was sent under an earlier object, which was forgotten meanwhile.
+        if epoch >= self.epoch:
             self._begin(now, wait_s * (1 + SPREAD * jitter), reply_s)
             self._jitter = 1 + SPREAD * jitter
             return True
-        self._reply_s = min(self._reply_s, reply_s)  # the fastest: those of a crowd wait for each other
+        # The fastest reply counts: refusals of a crowd wait for each other.
+        self._reply_s = min(self._reply_s, reply_s)
         self.take_back(epoch)
         self._pause(now, max(self.paused_for_s(now), wait_s * self._jitter))
         return False
@@ -183,7 +195,7 @@ class Throttle:
         self._paused_s += wait_s - self.paused_for_s(now)
         self._paused_at, self._wait_s = now, wait_s
 
-    # --- who may go ------------------------------------------------------------------------------------------------
+    # --- when to go ------------------------------------------------------------------------------------------------
 
     def paused_for_s(self, now: float) -> float:
         """Return how many seconds of the pause are left; 0 if there is none."""
@@ -191,7 +203,7 @@ class Throttle:
         return left_s if left_s > INSTANT_S else 0.0
 
     def paused_s(self, now: float) -> float:
-        """Return how many seconds there was a pause until *now*: of two moments, it tells the pauses between."""
+        """Return the seconds of all pauses until *now*; the difference of two moments is the pauses between them."""
         return self._paused_s - self.paused_for_s(now)
 
     def due_in_s(self, now: float) -> float:
@@ -200,18 +212,18 @@ class Throttle:
         return left_s if left_s > INSTANT_S else 0.0
 
     def let_go(self, now: float, waiting: int) -> int:
-        """Take note that a call goes; return the epoch, which comes back with its refusal.
+        """Take note that a call is sent; return the epoch, to be passed to ``refuse`` if it is refused.
 
         Args:
-            now: When; not before ``due_in_s`` allows it.
-            waiting: How many are in line, this one included.
+            now: Time of sending, in seconds; not before ``due_in_s`` allows it.
+            waiting: Number of calls in line, this one included.
         """
         self._sent += 1
         if self._is_probing:
             self._is_probing = False
             self._evaluate(waiting)
             self._idle_s += max(0.0, now - self._paused_at - self._wait_s - CATCH_UP_S)
-            # The reply to the probe is waited for, and a server that answers one call a second gets no second one.
+            # The next call waits for the reply to the probe, and never less than the pace asks for.
             self._spaced_at, self._spacing_s = now, max(2 * self._reply_s, 1 / self.pace(now))
         else:
             open_since = max(self._paused_at + self._wait_s, self._spaced_at + self._spacing_s)
@@ -220,12 +232,12 @@ class Throttle:
         return self.epoch
 
     def take_back(self, epoch: int) -> None:
-        """Count a call that was let go before the pause, in *epoch*, as not accepted: it was refused, or did not go."""
+        """Count a call that left before the pause, in *epoch*, as not accepted: it was refused, or was not sent."""
         if self._interval is not None and epoch == self.epoch - 1:
             self._interval = self._interval._replace(accepted=self._interval.accepted - 1)
 
     def is_forgotten(self, now: float) -> bool:
-        """Tell whether nobody has wanted to go for so long that nothing is known any more."""
+        """Tell whether no call has come for so long that what was learnt is out of date."""
         open_since = max(self._paused_at + self._wait_s, self._spaced_at + self._spacing_s)
         return now - open_since > max(FORGET_S, 2 * self._wait_s)
 
@@ -243,9 +255,10 @@ class Throttle:
         return max(near, self.rate * (0.97 + 0.03 * x + 0.04 * x**3))
 
     def _evaluate(self, waiting: int) -> None:
-        """Choose the pace after a pause; by now, most of the calls that were under way at its begin are refused."""
+        """Choose the pace after a pause; most calls that were under way at its beginning have been refused by now."""
         interval, self._interval = self._interval, None
-        slowest = 1 / max(self._wait_s, MIN_REPLY_S)  # what the server has promised, after all
+        # The server itself has promised one call after each wait.
+        slowest = 1 / max(self._wait_s, MIN_REPLY_S)
         in_one_wait = waiting / max(self._wait_s, RAMP_SHARE * self._reply_s)
         self._ramp_from = max(slowest, 0.25 / self._reply_s, in_one_wait)
         if interval is None:

@@ -1,14 +1,19 @@
-"""Annotations, in the words that msgspec knows.
+"""Translate annotations into those that msgspec reads.
 
-msgspec reads ``Annotated[..., msgspec.Meta(...)]`` and passes over everything else that stands there. Others say the
-same in other words: ``pydantic.Field``, ``annotated_types`` (``Ge``, ``MaxLen``, ...), ``Doc`` of PEP 727, or a text.
-Here each is translated to a ``Meta``, also in the fields of Structs, dataclasses, TypedDicts, NamedTuples and attrs
-classes. The classes themselves are never touched: where a field says something in other words, a *shadow* is made, a
-Struct of the same fields with translated types. The shadow gives the schema and checks the bounds; the value is then
-decoded by the class itself. What has no translation is refused by name: a bound that is passed over in silence is worse
-than none.
+msgspec reads ``Annotated[..., msgspec.Meta(...)]`` and silently ignores anything else in an ``Annotated``. The same can
+be said with ``pydantic.Field``, ``annotated_types`` (``Ge``, ``MaxLen``, ...), ``Doc`` of PEP 727, or a text; each is
+translated to a ``Meta``, also in the fields of Structs, dataclasses, TypedDicts, NamedTuples and attrs classes.
 
-Types of pydantic are not translated, only found; ``schema`` asks pydantic about them, and about its validators.
+The classes themselves stay as they are. If a field needs translation, a *shadow* of its class is made: a Struct with
+the same fields and translated types.
+
+    annotation --survey--> nothing foreign         the annotation itself is used
+                           foreign, translatable   shadows give the schema and check the bounds;
+                                                   then the class itself decodes the value
+                           only pydantic knows it  ``schema`` asks pydantic for schema and validation
+                           unknown to both         refused by name
+
+To ignore what has no translation was rejected: a bound that is not checked is worse than none.
 """
 
 from __future__ import annotations
@@ -26,7 +31,7 @@ from msgspec import UNSET, Meta, UnsetType, inspect
 from opeai_async._core.json import is_object
 from opeai_async.errors import RequestValidationError
 
-# What Meta calls each bound of annotated_types, by the name of its class, and where that keeps its value.
+# By class of annotated_types: the name of the bound in Meta, and the attribute that has its value.
 _BOUNDS = {
     "Gt": ("gt", "gt"),
     "Ge": ("ge", "ge"),
@@ -36,8 +41,9 @@ _BOUNDS = {
     "MinLen": ("min_length", "min_length"),
     "MaxLen": ("max_length", "max_length"),
 }
+# Arguments of Meta that describe and do not bound.
 _WORDS = frozenset({"description", "title", "examples", "extra_json_schema"})
-# What a pydantic Field may say that a Meta can say as well, or that is of no consequence here.
+# Arguments of a pydantic Field that Meta has as well, or that make no difference here.
 _FIELD_ATTRIBUTES = frozenset(
     {"default", "default_factory", "annotation", "description", "title", "examples", "json_schema_extra", "strict"}
 )
@@ -48,15 +54,15 @@ _Fielded: TypeAlias = inspect.StructType | inspect.DataclassType | inspect.Typed
 
 
 class Translation(NamedTuple):
-    """An annotation in msgspec's words.
+    """An annotation that msgspec reads, and what the survey found in the original.
 
     Attributes:
-        annotation: The translated one; the same object if there was nothing to translate.
-        is_bounded: Whether it checks more than the original does when something is decoded.
-        has_pydantic: Whether a type of pydantic is in it, at any depth.
-        needs_pydantic: Whether it holds validators that only pydantic can run.
-        is_beyond_pydantic: Whether it says something that pydantic would pass over.
-        has_fields: Whether a class with fields is in it that is not of pydantic.
+        annotation: The translated annotation; the same object if there was nothing to translate.
+        is_bounded: True if it checks more than the original when a value is decoded.
+        has_pydantic: True if it contains a type of pydantic, at any depth.
+        needs_pydantic: True if it contains validators that only pydantic can run.
+        is_beyond_pydantic: True if it contains something that pydantic would ignore.
+        has_fields: True if it contains a class with fields that is not a pydantic type.
     """
 
     annotation: Any
@@ -71,7 +77,7 @@ def translated(annotation: Any) -> Translation:
     """Translate *annotation* and the fields of all classes in it.
 
     Raises:
-        RequestValidationError: If ``Annotated`` holds something that neither msgspec nor pydantic knows; names it.
+        RequestValidationError: If an ``Annotated`` has an item that neither msgspec nor pydantic knows; names it.
     """
     found = _Survey()
     found.visit(annotation)
@@ -88,6 +94,7 @@ def translated(annotation: Any) -> Translation:
 
 def is_pydantic(annotation: Any) -> bool:
     """Tell whether *annotation* is a type of pydantic itself, under whatever name."""
+    # Pydantic is never imported here: as long as the user has not done so, there are no types of it.
     if "pydantic" not in sys.modules:
         return False
     annotation = _unnamed(annotation)
@@ -112,7 +119,7 @@ def default_of(field_info: Any) -> Any:
 
 
 def words_of(annotation: Any) -> dict[str, Any]:
-    """Return the description in an ``Annotated`` that pydantic passes over: a text, ``Doc`` or ``Meta``."""
+    """Return the description in an ``Annotated`` that pydantic ignores: a text, ``Doc`` or ``Meta``."""
     if typing.get_origin(annotation) is not Annotated:
         return {}
     words: dict[str, Any] = {}
@@ -127,7 +134,7 @@ def _is_of(kind: type, package: str) -> bool:
 
 
 def _unnamed(annotation: Any) -> Any:
-    """Return what a ``NewType`` or a ``type X = ...`` stands for."""
+    """Return the type behind a ``NewType`` or a ``type X = ...``."""
     while True:
         if (supertype := getattr(annotation, "__supertype__", None)) is not None:
             annotation = supertype
@@ -141,13 +148,14 @@ def _unnamed(annotation: Any) -> Any:
 
 
 class _Said(NamedTuple):
-    """What one item of ``Annotated`` says: arguments for ``Meta``, and whether pydantic alone understands it."""
+    """One item of an ``Annotated`` as arguments for ``Meta``; *only_pydantic* if only pydantic understands it."""
 
     meta: dict[str, Any]
     only_pydantic: bool = False
 
 
 def _said(item: object) -> _Said:
+    # Classes of other packages are known by name and module, so that none of the packages has to be imported.
     kind = type(item)
     if isinstance(item, str):
         return _Said({"description": item})
@@ -191,11 +199,11 @@ def _said_by_field(field: Any) -> _Said:
 
 
 def _said_by_constraint(item: Any) -> _Said:
-    """Read one constraint of a ``Field``; those that ``annotated_types`` lacks are in an object of pydantic's own."""
+    """Read one constraint of a ``Field``; pydantic has its own class for those that ``annotated_types`` lacks."""
     if type(item).__name__ == "_PydanticGeneralMetadata":
         said: dict[str, Any] = {**vars(item)}
         return _Said(said) if said.keys() <= {"pattern"} else _Said({}, only_pydantic=True)
-    if type(item).__name__ == "Strict":  # as all is here, whatever it says
+    if type(item).__name__ == "Strict":  # decoding is always strict here
         return _Said({})
     return _said(item)
 
@@ -211,25 +219,27 @@ def _together(parts: list[_Said]) -> _Said:
 
 
 class _Survey:
-    """Looks through an annotation before anything is made of it.
+    """Survey of an annotation and all its parts, made before anything is translated.
 
     Attributes:
-        fields: The annotations of each class that was met, by field; keyed by the class with its type arguments.
-        is_foreign: Whether there is anything to translate.
-        is_bounded: Whether any of that is a bound.
-        has_pydantic: Whether a type of pydantic was met.
-        needs_pydantic: Whether something was met that only pydantic understands.
-        is_beyond_pydantic: Whether something was met that pydantic passes over, or does not know.
+        fields: For each class found, with its type arguments: the annotations of its fields by name.
+        is_foreign: True if there is anything to translate.
+        is_bounded: True if any of that is a bound.
+        has_pydantic: True if a type of pydantic was found.
+        needs_pydantic: True if something was found that only pydantic understands.
+        is_beyond_pydantic: True if something was found that pydantic ignores or does not know.
     """
 
     def __init__(self) -> None:
         self.fields: dict[Any, dict[str, Any]] = {}
         self.is_foreign = self.is_bounded = False
         self.has_pydantic = self.needs_pydantic = self.is_beyond_pydantic = False
-        self._seen: list[Any] = []  # what is not hashable can be met as well
+        # A list, since an annotation need not be hashable.
+        self._seen: list[Any] = []
 
     def visit(self, annotation: Any) -> None:
-        """Look at *annotation* and all its parts."""
+        """Survey *annotation* and all its parts."""
+        # Classes may contain themselves.
         if any(annotation is seen for seen in self._seen):
             return
         self._seen.append(annotation)
@@ -240,6 +250,7 @@ class _Survey:
         elif origin is Annotated:
             self._visit_annotated(*parts)
         elif origin is Literal:
+            # msgspec sorts the values of a Literal; the schema shall have them in the order in which they were written.
             self.is_foreign |= not _is_in_order(plain)
         else:
             self._visit_fields(plain)
@@ -260,6 +271,7 @@ class _Survey:
         if self.needs_pydantic or all(isinstance(item, Meta) for item in items):
             return
         bounds = _bounds_in(items)
+        # msgspec cannot check such a bound on this type; pydantic, if it is there, may.
         if bounds and not _takers(base, bounds):
             if "pydantic" not in sys.modules:
                 raise RequestValidationError(
@@ -305,7 +317,7 @@ def _is_in_order(literal: Any) -> bool:
     try:
         order: list[Any] = msgspec.json.schema(literal)["enum"]
         return order == list(typing.get_args(literal))
-    except (TypeError, KeyError):  # which is refused when it is described
+    except (TypeError, KeyError):  # a Literal of other values is refused when it is described
         return True
 
 
@@ -330,11 +342,11 @@ def _is_named_tuple(kind: type) -> bool:
 
 
 def _annotations_of(plain: Any) -> dict[str, Any]:
-    """Return the annotations of the fields of a class, which may have type arguments; none if they are not known."""
+    """Return the annotations of a class's fields, its type arguments filled in; none if they cannot be resolved."""
     origin = typing.get_origin(plain) or plain
     try:
         hints = typing.get_type_hints(origin, include_extras=True)
-    except (NameError, TypeError):  # which msgspec says better when it describes the class
+    except (NameError, TypeError):  # msgspec reports it better when it describes the class
         return {}
     given = dict(zip(getattr(origin, "__parameters__", ()), typing.get_args(plain), strict=False))
     return {name: _filled(_unqualified(hint), given) for name, hint in hints.items()}
@@ -347,7 +359,7 @@ def _unqualified(hint: Any) -> Any:
 
 
 def _filled(hint: Any, given: dict[Any, Any]) -> Any:
-    """Put the types *given* in the places of type variables."""
+    """Replace type variables in *hint* by the types *given* for them."""
     if isinstance(hint, TypeVar):
         return given.get(hint, hint)
     if given and (parameters := getattr(hint, "__parameters__", ())):
@@ -359,10 +371,10 @@ def _filled(hint: Any, given: dict[Any, Any]) -> Any:
 
 
 class _Translator:
-    """Makes a shadow of each class that was met, and the annotation that leads to them.
+    """Maker of the shadows of all classes that were found, and of the annotation that refers to them.
 
-    Classes may contain each other, so in a shadow the others are named, and all names are attributes of each: that is
-    where msgspec looks up what an annotation names.
+    Classes may contain each other, so a shadow refers to others by name. msgspec looks such a name up in the class
+    itself; so each shadow gets all shadows as attributes.
     """
 
     def __init__(self, found: _Survey) -> None:
@@ -398,7 +410,8 @@ class _Translator:
         bounds = _bounds_in(items)
         takers = _takers(base, bounds) if bounds else []
         made: Any
-        if takers and takers != [base]:  # a union, of which msgspec wants the bound at the member
+        # On a union, msgspec takes a bound only at the member that it is for.
+        if takers and takers != [base]:
             parts = [
                 Annotated[self._of(part, is_root=is_root), Meta(**bounds)]
                 if any(part is taker for taker in takers)
@@ -439,7 +452,7 @@ class _Translator:
         if field.required:
             return field.name, made, msgspec.field(name=field.encode_name)
         if field.default is msgspec.NODEFAULT and field.default_factory is msgspec.NODEFAULT:
-            # A key that may be missing.
+            # A key that may be missing, as in a TypedDict.
             return field.name, _union([made, UnsetType]), msgspec.field(name=field.encode_name, default=UNSET)
         default: Any = field.default
         if field.default is msgspec.NODEFAULT:
@@ -456,7 +469,7 @@ def _type_info(plain: Any) -> _Fielded:
 
 
 def _docstring(kind: type) -> str | None:
-    """Return the docstring of *kind*; None if Python made it up."""
+    """Return the docstring of *kind*; None if ``dataclass`` or ``NamedTuple`` generated it."""
     doc = kind.__doc__
     is_made_up = doc is not None and doc.startswith(f"{kind.__name__}(") and doc.endswith(")")
     return None if is_made_up else doc

@@ -1,8 +1,13 @@
-"""What a docstring says of a function or class, and of each of its parameters or attributes.
+"""Parse parameter descriptions out of Google, NumPy and Sphinx docstrings.
 
-The three styles in use are read: Google (``Args:`` and an indented list), NumPy (``Parameters`` underlined with dashes)
-and reST (``:param name: text``). The text is what stands before the first section; sections other than those of
-parameters and attributes are left out, for they are about the code: what it returns, raises, and examples of it.
+    style    a section looks like
+    -------  -------------------------------------------------------
+    Google   ``Args:`` and an indented list of ``name: text``
+    NumPy    ``Parameters`` underlined with dashes, and a list
+    Sphinx   ``:param name: text``
+
+The text before the first section describes the function or class. Sections about anything but parameters and attributes
+(results, errors, examples) are left out: a model does not need them to make a call.
 """
 
 from __future__ import annotations
@@ -33,14 +38,14 @@ _NUMPY_ENTRY = re.compile(r"(\*{0,2}\w+(?:\s*,\s*\*{0,2}\w+)*)\s*(?::.*)?$")
 
 
 class Docstring(NamedTuple):
-    """A docstring taken apart: the *text* before the sections, and what is said of each name."""
+    """A parsed docstring: the *text* before the sections, and the description of each name."""
 
     text: str
     names: dict[str, str]
 
 
 def parse_docstring(docstring: str | None) -> Docstring:
-    """What *docstring* says, in any of the three styles; empty if it is None."""
+    """Parse *docstring*, in any of the three styles; the result is empty if it is None."""
     lines = inspect.cleandoc(docstring or "").splitlines()
     begins = [at for at in range(len(lines)) if _end_of_section(lines, at) > at]
     names: dict[str, str] = {}
@@ -52,7 +57,7 @@ def parse_docstring(docstring: str | None) -> Docstring:
 
 
 def _end_of_section(lines: list[str], at: int) -> int:
-    """Where the section that begins at line *at* ends; *at* itself if none begins there."""
+    """Return the line after the section that begins at line *at*; *at* itself if none begins there."""
     if _is_numpy_header(lines, at):
         end = at + 2
         while end < len(lines) and not _is_numpy_header(lines, end):
@@ -75,6 +80,7 @@ def _is_google_header(lines: list[str], at: int) -> bool:
     name, colon, rest = lines[at].partition(":")
     if not colon or rest.strip() or name.lower() not in _SECTIONS:
         return False
+    # "Note: ..." in prose begins no section: the line after a Google header is indented.
     below = next((line for line in lines[at + 1 :] if line.strip()), "")
     return below[:1].isspace()
 
@@ -85,7 +91,7 @@ def _rest_field(line: str) -> re.Match[str] | None:
 
 
 def _names_in(section: list[str]) -> Iterator[tuple[str, str]]:
-    """Each name that *section* describes, with its description."""
+    """Yield each name that *section* describes, with its description."""
     if field := _rest_field(section[0]):
         if field[1] in _REST_NAMED and field[2]:
             # The type may stand before the name.
@@ -100,7 +106,7 @@ def _names_in(section: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def _entries(lines: list[str], entry: re.Pattern[str]) -> Iterator[tuple[str, str]]:
-    """The entries of an indented list: each begins at the smallest indentation, and goes on below it."""
+    """Yield the entries of an indented list: each begins at the smallest indentation and continues in deeper lines."""
     indent = min((_indent(line) for line in lines if line.strip()), default=0)
     names: list[str] = []
     said: list[str] = []

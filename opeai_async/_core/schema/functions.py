@@ -1,9 +1,16 @@
-"""What a model has to know of a function to call it, and its arguments decoded to the types it declares.
+"""Describe a function to a model, and decode the model's arguments to the types that the function declares.
 
-The parameters are one JSON object, whose fields are the function's parameters: their types from the annotations, what
-they mean from what ``Annotated`` says, else from the docstring. A parameter with a default is not required, and its
-default is told. In strict mode the model must give every argument, so all are required. What the application has bound
-(``functools.partial``, by position or by name) is the application's: the model is not told of it and cannot give it.
+The arguments are one JSON object with a property for each parameter:
+
+    part of the property  comes from
+    --------------------  ----------------------------------------------------------------------------
+    type                  the annotation
+    description           ``Annotated``, else the docstring
+    default               the parameter's default; one with a default is not required
+    required              all parameters without a default; in strict mode, all parameters
+
+Arguments that the application has bound (``functools.partial``, by position or by name) are left out of the schema, so
+that a model can neither see nor override them.
 """
 
 from __future__ import annotations
@@ -37,11 +44,11 @@ class FunctionSchema(NamedTuple):
 
     Attributes:
         name: At most 64 letters, digits, ``_`` and ``-``.
-        description: What the docstring says before its sections; empty without one.
+        description: The docstring up to its first section; empty without one.
         parameters: JSON Schema of an object with one property per parameter.
-        decode: Turns the text of a call's arguments into keyword arguments, checked and of the declared types; those
-            that the model left out are not in it. No text at all counts as ``{}``. Raises ``Mismatch`` with the path
-            and the reason if they do not fit.
+        decode: Function that turns the text of a call's arguments into keyword arguments, checked and of the declared
+            types; those that the model left out are missing. Blank text counts as ``{}``. It raises ``Mismatch`` with
+            the path and the reason if the arguments do not fit.
     """
 
     name: str
@@ -51,12 +58,12 @@ class FunctionSchema(NamedTuple):
 
 
 def function_schema(function: Callable[..., Any], *, name: str | None = None, strict: bool = False) -> FunctionSchema:
-    """Describe what a model has to know to call *function*.
+    """Describe *function* as a model needs it to make a call.
 
     Args:
         function: Any callable that takes its arguments by name: a function, a bound method, a partial, an object.
-        name: In place of the function's own.
-        strict: Give the parameters in the form of strict mode.
+        name: Name to use in place of the function's own.
+        strict: True for parameters in the form of strict mode.
 
     Raises:
         RequestValidationError: If a parameter cannot come from JSON, or the function has no name that an API takes.
@@ -76,14 +83,14 @@ def function_schema(function: Callable[..., Any], *, name: str | None = None, st
     except RequestValidationError as exc:
         where = str(exc.field or "$").removeprefix("$.")
         _refuse(name, f"the parameter {where!r} {str(exc).partition(' ')[2]}", exc.hint)
-    # The function itself would find the Field in the place of its default.
+    # A parameter whose default is a ``Field(...)`` must get the default in it: the function would see the Field itself.
     defaults = {key: item.default for key, item in inspect.signature(function).parameters.items()}
     fields = {item.name: defaults[item.name] for item in parameters if is_field_info(defaults[item.name])}
     return FunctionSchema(name, text, schema, functools.partial(_decode, shape.decode, fields))
 
 
 def schema_from_elsewhere(name: str, parameters: Mapping[str, Any], description: str) -> FunctionSchema:
-    """Describe a function whose schema, *parameters*, comes from elsewhere; arguments are decoded as JSON and checked.
+    """Describe a function whose schema, *parameters*, is given; arguments are decoded as JSON and checked against it.
 
     Raises:
         RequestValidationError: If an API does not take the name, or the schema is not of an object.
@@ -109,7 +116,7 @@ _ANY_OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
 def _plain(function: Any) -> tuple[Any, set[str]]:
-    """Return the function whose name, docstring and annotations are those of *function*, and the names it has bound."""
+    """Return the function inside partials and decorators, which has the annotations; and the names that are bound."""
     bound: set[str] = set()
     while True:
         if isinstance(function, functools.partial):
@@ -134,7 +141,7 @@ def _checked_name(name: str) -> str:
 def _parameters(function: Callable[..., Any], plain: Any, bound: set[str], name: str) -> list[inspect.Parameter]:
     """Return the parameters that the model gives, with their annotations resolved."""
     try:
-        # A signature leaves out what is bound by position.
+        # ``signature`` of a partial leaves out arguments bound by position, but keeps those bound by name.
         given = [parameter for key, parameter in inspect.signature(function).parameters.items() if key not in bound]
         hints = _hints(plain if inspect.isroutine(plain) else type(plain).__call__, {item.name for item in given})
     except (TypeError, ValueError, NameError, AttributeError, SyntaxError) as exc:
@@ -147,7 +154,7 @@ def _parameters(function: Callable[..., Any], plain: Any, bound: set[str], name:
 def _hints(function: Any, names: set[str]) -> dict[str, Any]:
     """Return the annotations of the parameters that the model gives.
 
-    Those of others, and of the result, are left alone: their names may be known to type checkers only.
+    Other annotations are not resolved: their names may exist for type checkers only.
     """
     given = {name: hint for name, hint in function.__annotations__.items() if name in names}
     known = getattr(function, "__globals__", {})
@@ -155,7 +162,7 @@ def _hints(function: Any, names: set[str]) -> dict[str, Any]:
 
 
 def _settled(parameter: inspect.Parameter, hint: Any) -> inspect.Parameter:
-    """Return *parameter* with its annotation, and with its default where that is said in another way."""
+    """Return *parameter* with its resolved annotation, and with the default of a ``Field(...)`` in place of that."""
     default = parameter.default
     if is_field_info(default):  # n: int = Field(3, ...)
         hint, default = typing.Annotated[hint, default], default_of(default)
@@ -199,7 +206,7 @@ def _refuse(name: str, reason: str, hint: str | None) -> NoReturn:
 
 
 def _described_arguments(name: str, parameters: list[inspect.Parameter]) -> Described:
-    """Describe the object of all arguments; each is decoded by itself, whoever knows its type."""
+    """Describe the object of all arguments; each is decoded separately, by msgspec or by pydantic."""
     defs: JSONObject = {}
     properties: JSONObject = {}
     decoders: dict[str, Callable[[str], Any]] = {}
@@ -234,13 +241,13 @@ def _argument(name: str, decode: Callable[[str], Any], raw: msgspec.Raw) -> Any:
 
 
 def _complete(part: JSONObject, parameter: inspect.Parameter, said: str) -> None:
-    """Tell the default of *parameter*, and what is said of it."""
+    """Add the default of *parameter* and its description *said* to its schema *part*."""
     if said:
         part.setdefault("description", said)
     if parameter.default is not _EMPTY and parameter.default is not None:
         try:
             part["default"] = msgspec.to_builtins(parameter.default, str_keys=True)
-        except (TypeError, ValueError):  # a default that JSON cannot express is the function's own business
+        except (TypeError, ValueError):  # JSON cannot express it; the function still uses it
             part.pop("default", None)
 
 
@@ -255,6 +262,7 @@ def _given(decode: Callable[[str], dict[str, Any]], text: str) -> dict[str, Any]
     try:
         return decode(text)
     except Mismatch as exc:
+        # Many models write line breaks into strings; nothing else is repaired.
         if exc.is_json or (escaped := with_escapes(text)) == text:
             raise
     return decode(escaped)

@@ -1,17 +1,16 @@
-"""How a value of a Python type is asked for, and read back from the answer.
+"""Ask for a value of a Python type, and read it back from the answer.
 
-There are three ways to ask, because servers differ in what they know:
+There are three modes, because servers differ in what they support:
 
-``json_schema``
-    The server is given the schema as ``response_format``, and holds the model to it.
-``json_object``
-    The server is asked for any JSON object; the schema stands in the prompt, as a system message.
-``tool``
-    The schema is that of the parameters of a tool, and the model must call it: the arguments are the value.
+    mode             the schema is in                              the value is in
+    ---------------  --------------------------------------------  -----------------------------
+    ``json_schema``  ``response_format``; the server enforces it   the content
+    ``json_object``  the prompt, as a system message               the content
+    ``tool``         the parameters of a tool, which is forced     the arguments of its call
 
-Whatever the server promises, the text is checked here. Where the model has wrapped it, ``output_repairs`` finds it, the
-quirk is named, and the strict dialect refuses it. Text beside calls of the caller's own tools ("Let me look that up.")
-is not the value: then there is none.
+The text is always checked here, whatever the server promises. If the model has wrapped the JSON, ``output_repairs``
+finds it and names the quirk; the strict dialect refuses it. Content beside calls of the caller's own tools ("Let me
+look that up.") is not the value: such an answer has none.
 """
 
 from __future__ import annotations
@@ -43,14 +42,14 @@ _TOOL_DESCRIPTION = "Takes the answer."
 
 
 class _Value(NamedTuple, Generic[T]):
-    """What a choice comes to."""
+    """Value of a choice, None if it has none; and the quirks of the text it was read from."""
 
     value: T | None
     quirks: tuple[str, ...] = ()
 
 
 class _Invalid(NamedTuple):
-    """What is wrong with one; *hint* says where its text is, if that is known."""
+    """Text that is not a valid value, and why; *hint* says where the value is, if that is known."""
 
     text: str
     reason: str
@@ -59,13 +58,13 @@ class _Invalid(NamedTuple):
 
 
 class OutputFormat(Generic[T]):
-    """How a value of the type ``T`` is asked for and read.
+    """Format of an answer that is a value of the type ``T``.
 
     Args:
         annotation: The type.
-        mode: Which way to ask, see the top of this file.
-        strict: Whether the server is to hold the model to the schema, which then takes the form of strict mode; of no
-            consequence for ``json_object``.
+        mode: How to ask, see the top of this file.
+        strict: True if the server shall enforce the schema, which then takes the form of strict mode; ignored for
+            ``json_object``.
 
     Raises:
         RequestValidationError: If the type has no JSON form, or none in strict mode; or if there is no such *mode*.
@@ -85,18 +84,18 @@ class OutputFormat(Generic[T]):
 
     @property
     def tool(self) -> str | None:
-        """The name of the tool whose arguments are the value; None if the content is."""
+        """Name of the tool whose arguments are the value; None if the content is the value."""
         return self._shape.name if self._mode == "tool" else None
 
     @property
     def is_wrapped(self) -> bool:
-        """Whether the value is in the field ``value`` of the JSON."""
+        """True if the value is in the field ``value`` of the JSON."""
         return self._shape.is_wrapped
 
     # --- asking ----------------------------------------------------------------------------------------------------
 
     def asked(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """*params*, and what asks for the value.
+        """Return *params* with the parameters that ask for the value.
 
         Raises:
             RequestValidationError: If *params* has tools, and the value is to come by a tool.
@@ -130,12 +129,13 @@ class OutputFormat(Generic[T]):
         return msgspec.json.encode(self._schema).decode()
 
     def corrections(self, error: InvalidOutputError) -> list[Any]:
-        """The messages that send the invalid answer back, and say what is wrong with it."""
+        """Return the messages that send the invalid answer back to the model and say what is wrong with it."""
         assert error.completion is not None
         message = error.completion.choices[0].message
         [sent, *_] = sendable([message])
         where = "" if error.path == "$" else f", at {error.path}"
         said = f"This is not valid: {error.reason}{where}. Give the whole answer again, corrected."
+        # After a call, servers accept only its result: the correction takes that place.
         calls = message.tool_calls or []
         if not calls:
             return [sent, {"role": "user", "content": said}]
@@ -144,10 +144,10 @@ class OutputFormat(Generic[T]):
     # --- reading ---------------------------------------------------------------------------------------------------
 
     def parsed(self, completion: ChatCompletion, *, repair: bool = True) -> ParsedChatCompletion[T]:
-        """Return *completion* with its values; *repair* allows what ``output_repairs`` knows.
+        """Return *completion* with the value of each choice; *repair* is True to accept wrapped JSON.
 
         Raises:
-            InvalidOutputError: If a choice is not of the type; names the first one.
+            InvalidOutputError: If the text of a choice is not of the type; about the first such choice.
         """
         values: list[T | None] = []
         quirks: list[str] = []
@@ -172,6 +172,7 @@ class OutputFormat(Generic[T]):
             try:
                 value = self._shape.decode(candidate.text)
             except Mismatch as exc:
+                # The most telling error: of a text that is JSON, else of the answer as it came.
                 if invalid is None or exc.is_json:
                     invalid = _Invalid(text, exc.reason, exc.path)
                 continue
@@ -186,7 +187,7 @@ class OutputFormat(Generic[T]):
         return _Invalid(text, "the answer is empty", hint=where)
 
     def _text(self, message: ChatCompletionMessage) -> str | _Invalid | None:
-        """Return the text that is to be the value; None if the model called tools of the caller's instead."""
+        """Return the text of the value; None if the model called the caller's tools instead."""
         if self._mode != "tool":
             return None if message.tool_calls or message.function_call is not None else message.content or ""
         functions = [call.function for call in message.tool_calls or []]
@@ -224,7 +225,7 @@ def _is_named(function: Any, name: str) -> bool:
 
 
 def with_values(completion: ChatCompletion, values: list[T | None]) -> ParsedChatCompletion[T]:
-    """*completion* with the value of each choice."""
+    """Return *completion* as a parsed one, with *values*, one for each choice."""
     choices = [
         ParsedChoice(
             **_fields(choice, "message"),
@@ -240,7 +241,7 @@ def _fields(struct: msgspec.Struct, *without: str) -> dict[str, Any]:
 
 
 def rows_of(messages: object) -> list[Any] | None:
-    """*messages* as a list that can be sent twice; None if they are none, for the check of the request to refuse."""
+    """Return *messages* as a list, which can be sent twice; None if they are no messages: ``encode`` refuses them."""
     return list(messages) if _is_rows(messages) else None
 
 
@@ -249,7 +250,7 @@ def _is_rows(messages: object) -> TypeGuard[Iterable[Any]]:
 
 
 def _with_instruction(messages: Any, instruction: str) -> Any:
-    """*messages* with *instruction* in the system message; many models take only one, and only as the first."""
+    """Return *messages* with *instruction* in the system message; many models take only one, as the first message."""
     rows = rows_of(messages)
     if not rows:
         return messages

@@ -1,7 +1,7 @@
-"""Where the JSON of an answer stands, if it is not all of the text: after the thinking, in a code fence, unescaped.
+"""Find the JSON of an answer that is not all of the text: after the thinking, in a code fence, unescaped.
 
-Models that no server holds to JSON wrap it. Each wrapping is known by a name, which is told where it was taken off, and
-the strict dialect refuses it. Nothing is guessed: prose around bare JSON, or JSON with an error in it, stays wrong.
+Models wrap their JSON unless the server enforces a schema. Each wrapping has a name, which is reported as a quirk; the
+strict dialect refuses it. Nothing is guessed: prose around bare JSON, or JSON with an error in it, stays invalid.
 
 | quirk | what the model wrote |
 |---|---|
@@ -30,14 +30,14 @@ WHERE = {
     UNESCAPED: "with control characters in its strings: dialect='repair' escapes them",
     IN_REASONING: "in reasoning_content: dialect='repair' reads it there",
 }
-"""Where the text is, and which option reads it, by quirk."""
+"""By quirk: where the JSON is, and which option reads it."""
 
 _FENCE = re.compile(r"^[ \t]*```([^\n`]*)\n(.*?)(?:^[ \t]*```[ \t]*$|```\s*\Z|\Z)", re.DOTALL | re.MULTILINE)
 _THINK_END = re.compile(r"</(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 
 
 class Candidate(NamedTuple):
-    """A text that may be the JSON, and the quirks that led to it."""
+    """A text that may be the JSON, and the quirks it was found by."""
 
     text: str
     quirks: tuple[str, ...] = ()
@@ -59,10 +59,12 @@ def candidates(content: str, reasoning: str | None) -> Iterator[Candidate]:
 def _inside(source: Candidate) -> Iterator[Candidate]:
     yield source
     ends = list(_THINK_END.finditer(source.text))
+    # In text that begins as JSON, the tag is inside a string.
     if ends and not source.text.lstrip().startswith(("{", "[", '"')):
         source = Candidate(source.text[ends[-1].end() :], (*source.quirks, AFTER_THINKING))
         yield source
     for fence in _FENCE.finditer(source.text):
+        # A word such as "json"; anything longer is prose, and then the backticks do not open a block.
         language = fence[1].strip()
         if (language or "json").isalnum():
             yield Candidate(fence[2], (*source.quirks, FENCED))

@@ -1,24 +1,25 @@
-"""JSON that is nearly right, written as it should be: the text is changed, never guessed at."""
+"""Rewrite JSON that is nearly right: integers with a fraction of zero, and strings with raw control characters."""
 
 from __future__ import annotations
 
 import re
 from decimal import Decimal
 
-# A string, or a number; whatever else stands in JSON holds neither.
+# A string, or a number; nothing else in JSON contains either.
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?', re.DOTALL)
-# What is escaped already, even wrongly, is left as it is.
+# Escapes match first, right or wrong, so that they are left as they are.
 _CONTROL = re.compile(r"\\.|[\x00-\x1f]", re.DOTALL)
+# ``1e999999999`` would be written with a thousand million digits.
 _MAX_DIGITS = 40
 
 
 def with_plain_integers(text: str) -> str:
-    """Write each number of the JSON *text* that has no fraction without point and exponent: ``5.0`` and ``1e3``."""
+    """Write numbers of the JSON *text* that are integers as such: ``5`` for ``5.0``, ``1000`` for ``1e3``."""
     return _TOKEN.sub(_as_integer, text)
 
 
 def with_escapes(text: str) -> str:
-    """Escape the control characters, such as line breaks, that stand inside the strings of *text*; RFC 8259 7."""
+    """Escape the control characters, such as line breaks, inside the strings of *text* (RFC 8259, 7)."""
     return _TOKEN.sub(lambda token: _CONTROL.sub(_escape, token[0]), text)
 
 

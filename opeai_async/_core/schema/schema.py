@@ -1,15 +1,16 @@
-"""A Python type as JSON: its name, its JSON Schema, and the decoder that holds an answer to it.
+"""Describe a Python type as JSON: its name, its JSON Schema, and the decoder that checks an answer.
 
-msgspec knows both sides for Structs, dataclasses, TypedDicts, attrs classes, enums, unions and all that they are made
-of; here its schema is only completed with what it leaves out: the form of dates, times, decimals and bytes, and what
-docstrings say of attributes. Types of pydantic are asked themselves, through their own ``TypeAdapter``. Pydantic is
-never imported here: where it was not, there are none of its types.
+    type                                                schema and decoder from
+    --------------------------------------------------  -----------------------------------------------------------
+    Structs, dataclasses, TypedDicts, attrs classes,    msgspec; added here are the form of dates, times, decimals
+    enums, unions, and what they are made of            and bytes, and descriptions of attributes from docstrings
+    types of pydantic, and classes with its validators  pydantic's ``TypeAdapter``; pydantic is never imported here
 
-An answer is always one JSON object, for that is what servers compile. A type that is none (a list, a union, a number)
-travels in an object with the one field ``value``, and is taken out of it again.
+An answer is always one JSON object, because that is what servers compile. A type of another form (a list, a union, a
+number) is sent as an object with the one field ``value``, and is taken out of it again.
 
-Decoding is strict, whoever decodes: no number is made out of a string. But a number without a fraction is an integer,
-however it is written (JSON Schema 2020-12, 6.1.1): ``5.0`` and ``1e3`` are.
+Decoding is strict, by msgspec as by pydantic: a string never becomes a number. But a number without a fraction is an
+integer, however it is written (JSON Schema 2020-12, 6.1.1): ``5.0`` and ``1e3`` are integers.
 """
 
 from __future__ import annotations
@@ -36,22 +37,23 @@ T = TypeVar("T")
 Decode = Callable[[str], Any]
 
 WRAPPER_FIELD = "value"
+# Bound of the API on names of schemas and of functions.
 _MAX_NAME = 64
-# So that a server which holds a model to patterns lets nothing through that the decoder refuses.
+# With these, a server that enforces patterns lets nothing through that the decoder refuses.
 _DECIMAL = r"^-?[0-9]+(\.[0-9]+)?$"
 _BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
-# Between a reason and the path below the place that msgspec names.
+# Separates, in the message of an error inside ``dec_hook``, the reason from the path below the place msgspec names.
 _BELOW = "\0"
 _WHERE = re.compile(r"(.*) - at (.*)`\$(.*)`$", re.DOTALL)
 
 
 class Mismatch(ValueError):
-    """A text is not of the type.
+    """Raised if a text is not of the type.
 
     Attributes:
         reason: What is wrong.
-        path: Where, such as ``$.items[0].price``.
-        is_json: Whether the text is JSON at all.
+        path: Place of the fault, such as ``$.items[0].price``.
+        is_json: False if the text is not JSON at all.
     """
 
     def __init__(self, reason: str, path: str = "$", *, is_json: bool = True) -> None:
@@ -62,7 +64,7 @@ class Mismatch(ValueError):
 
 
 class Described(NamedTuple):
-    """A JSON Schema without its ``$defs``, those, and how a text of that form is decoded."""
+    """A JSON Schema without its ``$defs``, the ``$defs``, and the function that decodes a text of that form."""
 
     schema: JSONObject
     defs: JSONObject
@@ -73,9 +75,9 @@ class Shape(Generic[T]):
     """The JSON form of the type ``T``, always an object; see the top of this file.
 
     Attributes:
-        name: Of the type, as an API takes it: at most 64 letters, digits, ``_`` and ``-``.
-        description: What the type's docstring says; empty if it has none.
-        is_wrapped: Whether the value is in the field ``value`` of the object.
+        name: Name of the type, as an API takes it: at most 64 letters, digits, ``_`` and ``-``.
+        description: Text of the type's docstring; empty if it has none.
+        is_wrapped: True if the value is in the field ``value`` of the object.
     """
 
     def __init__(self, name: str, described: Described) -> None:
@@ -93,7 +95,7 @@ class Shape(Generic[T]):
         self._decode = described.decode
 
     def schema(self, *, strict: bool) -> JSONObject:
-        """The JSON Schema; in the form of strict mode, or as the type gives it.
+        """Return the JSON Schema, in the form of strict mode or as the type gives it.
 
         Raises:
             RequestValidationError: If *strict*, and strict mode cannot express the type; names the path.
@@ -105,11 +107,12 @@ class Shape(Generic[T]):
         return strict_schema(self._schema)
 
     def decode(self, text: str) -> T:
-        """Return the value that *text* holds.
+        """Decode *text* to a value of the type.
 
         Raises:
-            Mismatch: If it is no JSON, or not of this type.
+            Mismatch: If it is not JSON, or not of this type.
         """
+        # Only after a failure is ``5.0`` for an integer looked for: it is rare, and costs a pass over the text.
         try:
             return self._value(text)
         except Mismatch as exc:
@@ -136,7 +139,7 @@ _WRAPPER = msgspec.json.Decoder(_Wrapper)
 
 
 def shape_of(annotation: Any) -> Shape[Any]:
-    """The JSON form of *annotation*: a class, or what stands in an annotation, such as ``list[int]``.
+    """Return the JSON form of *annotation*: a class, or any annotation, such as ``list[int]``.
 
     Raises:
         RequestValidationError: If it has none.
@@ -155,7 +158,7 @@ _remembered = functools.lru_cache(maxsize=256)(_made)
 
 
 def name_of(annotation: Any) -> str:
-    """A name for *annotation* that an API takes, such as ``list_City``."""
+    """Return a name for *annotation* that an API takes, such as ``list_City``."""
     return re.sub(r"[^a-zA-Z0-9_-]+", "_", _spelled(annotation)).strip("_")[:_MAX_NAME] or "response"
 
 
@@ -182,6 +185,7 @@ def described(annotation: Any) -> Described:
     said = translated(annotation)
     if not (said.has_pydantic or said.needs_pydantic):
         return _described_by_msgspec(annotation, said)
+    # Pydantic would ignore a part of it; msgspec asks pydantic for the types that are pydantic's.
     if said.is_beyond_pydantic and not said.needs_pydantic:
         return _described_by_msgspec(annotation, said)
     try:
@@ -222,7 +226,7 @@ def _described_by_msgspec(annotation: Any, said: Translation) -> Described:
 
 
 def refuse(annotation: Any, reason: str) -> NoReturn:
-    """Raise that *annotation* has no JSON form."""
+    """Raise a RequestValidationError: *annotation* has no JSON form."""
     shown = annotation.__qualname__ if isinstance(annotation, type) else str(annotation)
     raise RequestValidationError(
         f"{shown} has no JSON form: {reason}",
@@ -233,10 +237,10 @@ def refuse(annotation: Any, reason: str) -> NoReturn:
 
 
 def decoded(decoder: msgspec.json.Decoder[T], text: str) -> T:
-    """Return what *decoder* makes of *text*.
+    """Decode *text* by *decoder*.
 
     Raises:
-        Mismatch: If it is no JSON, or not of the decoder's type.
+        Mismatch: If it is not JSON, or not of the decoder's type.
     """
     try:
         return decoder.decode(text)
@@ -251,7 +255,7 @@ def decoded(decoder: msgspec.json.Decoder[T], text: str) -> T:
 
 
 def _complete(info: inspect.Type, schema: JSONObject, defs: JSONObject, seen: set[str]) -> None:
-    """Add to *schema*, made of *info*, what msgspec leaves out."""
+    """Add to *schema*, which msgspec made of *info*, what msgspec leaves out; *seen* has the ``$defs`` done so far."""
     while isinstance(info, inspect.Metadata):
         if isinstance(info.type, inspect.LiteralType):
             schema.update(getattr(info, "extra_json_schema", None) or {})  # which holds its values in their order
@@ -271,7 +275,7 @@ def _complete(info: inspect.Type, schema: JSONObject, defs: JSONObject, seen: se
             schema.setdefault("pattern", _DECIMAL)
         case inspect.BytesType() | inspect.ByteArrayType():
             schema.setdefault("pattern", _BASE64)
-        case inspect.EnumType() if "enum" in schema:  # which msgspec sorts
+        case inspect.EnumType() if "enum" in schema:  # msgspec sorts the values
             schema["enum"] = [member.value for member in info.cls]
         case inspect.UnionType():
             for part, option in zip(_choices(info), _options(schema), strict=False):
@@ -295,7 +299,7 @@ def _complete_fields(
     defs: JSONObject,
     seen: set[str],
 ) -> None:
-    # msgspec leaves out docstrings that Python makes up.
+    # msgspec gives no description if the docstring was generated by ``dataclass`` or ``NamedTuple``.
     docstring = (typing.get_origin(info.cls) or info.cls).__doc__ if schema.pop("description", None) else None
     text, said = parse_docstring(docstring)
     if text:
@@ -310,7 +314,7 @@ def _complete_fields(
 
 
 def _choices(info: inspect.UnionType) -> list[inspect.Type]:
-    """The members of a union, in the order in which their schemas stand: Structs after others, None last."""
+    """Return the members of a union in the order of their schemas in ``anyOf``: Structs after others, None last."""
 
     def rank(part: inspect.Type) -> int:
         while isinstance(part, inspect.Metadata):
@@ -323,7 +327,7 @@ def _choices(info: inspect.UnionType) -> list[inspect.Type]:
 
 
 def _options(schema: JSONObject) -> list[JSONObject]:
-    """The schemas of the members of a union; those of Structs are a union in it."""
+    """Return the schemas of the members of a union; msgspec puts those of tagged Structs into an inner union."""
     made: list[JSONObject] = []
     for option in schema["anyOf"]:
         made += option["anyOf"] if "discriminator" in option else [option]
@@ -341,16 +345,15 @@ def _described_by_pydantic(annotation: Any) -> Described:
     except (pydantic.PydanticUserError, NameError, TypeError, ValueError) as exc:
         refuse(annotation, str(exc).splitlines()[0])
     defs = schema.pop("$defs", {})
-    if (
-        isinstance(annotation, type) and schema.get("type") == "object"
-    ):  # named, as msgspec's are: used twice, told once
+    # Named, as msgspec names its own: a class that is used twice is described once.
+    if isinstance(annotation, type) and schema.get("type") == "object":
         defs[name := name_of(annotation)] = schema
         schema = {"$ref": f"{REF}{name}"}
     return Described({**schema, **words_of(annotation)}, defs, functools.partial(_validated, adapter))
 
 
 def _validated(adapter: Any, text: str | bytes) -> Any:
-    """Decode *text* by pydantic, as strictly as all else is decoded here."""
+    """Decode *text* by pydantic, in its strict mode, as msgspec decodes."""
     try:
         return adapter.validate_json(text, strict=True)
     except sys.modules["pydantic"].ValidationError as exc:
@@ -364,15 +367,16 @@ def _adapter_of(kind: type) -> Any:
 
 
 def _decoded_by_pydantic(kind: type, value: Any) -> Any:
-    """Make a *kind*, one of pydantic's, of *value*, which is inside a type of msgspec's; its ``dec_hook``."""
+    """Convert *value* to *kind*, a type of pydantic inside one of msgspec: the ``dec_hook`` of the decoder."""
     try:
         return _validated(_adapter_of(kind), msgspec.json.encode(value))
     except Mismatch as exc:
-        raise ValueError(f"{exc.reason}{_BELOW}{exc.path[1:]}") from None  # msgspec adds where it was
+        # msgspec appends the path of *value* to this message; ``decoded`` joins the two paths.
+        raise ValueError(f"{exc.reason}{_BELOW}{exc.path[1:]}") from None
 
 
 def _mismatch(exc: Any) -> Mismatch:
-    """Return what pydantic says, in the form of msgspec's."""
+    """Convert pydantic's error to a ``Mismatch``, about the first fault."""
     first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
     return Mismatch(first["msg"], f"${path}", is_json=first["type"] != "json_invalid")

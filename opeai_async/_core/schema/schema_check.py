@@ -1,9 +1,9 @@
-"""Whether a JSON value is what a JSON Schema asks for, as far as schemas of tools go.
+"""Check a JSON value against a JSON Schema, with the keywords that schemas of tools use.
 
-Tools whose schema comes from elsewhere (OpenAPI, MCP) have no type to decode to, but a model that errs must be told all
-the same. Checked are ``type``, ``enum``, ``const``, ``properties``, ``required``, ``additionalProperties``, ``items``,
-``anyOf``, ``oneOf``, ``allOf``, and ``$ref`` to ``$defs`` or ``definitions``; other keywords are left to whatever is
-called. jsonschema knows them all; it would be one dependency more for one message.
+Tools whose schema is given (OpenAPI, MCP) have no type to decode to, but a model must still learn what is wrong with
+its arguments. Checked are ``type``, ``enum``, ``const``, ``properties``, ``required``, ``additionalProperties``,
+``items``, ``anyOf``, ``oneOf``, ``allOf``, and ``$ref`` to ``$defs`` or ``definitions``; other keywords are left to the
+tool itself. The package jsonschema, which knows all keywords, was rejected: one more dependency for one message.
 
 See https://json-schema.org/draft/2020-12/json-schema-validation
 """
@@ -16,14 +16,15 @@ from typing import Any, TypeGuard
 from opeai_async._core.json import JSONObject, is_array, is_object
 from opeai_async._core.schema.schema import Mismatch
 
+# Beyond it, values are accepted unchecked: a ``$ref`` may lead to itself without end.
 _MAX_DEPTH = 64
 
 
 def check(value: object, schema: JSONObject) -> None:
-    """Do nothing if *value* is valid against *schema*.
+    """Check *value* against *schema*.
 
     Raises:
-        Mismatch: Names the place and what was expected there.
+        Mismatch: If it is not valid; names the place and what was expected there.
     """
     _Check(schema).run(value, schema, "$", 0)
 
@@ -59,6 +60,7 @@ class _Check:
         for name in ("anyOf", "oneOf"):
             options: list[object] = schema.get(name) or []
             found = [self._mismatch(value, option, path, depth) for option in options]
+            # The option that fits deepest is most likely the one the model meant.
             if options and all(found):
                 deepest = max((mismatch for mismatch in found if mismatch), key=lambda mismatch: len(mismatch.path))
                 raise deepest
@@ -91,6 +93,7 @@ def _check_kind(value: object, schema: JSONObject, path: str) -> None:
     for name in ("const", "enum"):
         if name in schema:
             allowed = [schema[name]] if name == "const" else schema[name]
+            # To Python, 1 equals True; to JSON Schema it does not.
             if not any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in allowed):
                 raise Mismatch(f"Expected one of {allowed!r}", path)
     kinds = schema.get("type")

@@ -1,13 +1,14 @@
-"""A conversation as a server takes it, whatever it was cut by: a cancel, a limit, an error, or a model's mistake.
+"""Complete a conversation so that servers accept it, even if a cancel, a limit, an error or the model cut it.
 
-Servers refuse three things that a conversation may hold:
+    servers refuse                      it is sent as
+    ----------------------------------  ---------------------------------------------------------------------------
+    a tool call without a result        the call, and a result that says that it was not run
+    arguments that are not an object    ``{"invalid_json": "..."}`` with their text
+    an assistant's message that is      the message with an empty text
+    empty
 
-- a tool call without a result: it gets one, which says that the call was not run;
-- arguments that are no JSON object (servers parse them, to write them in the model's own format): the text goes back as
-  ``{"invalid_json": "..."}``, so that the model sees what it wrote; ``{}`` would tell it that it had given none;
-- an assistant's message with nothing in it: it gets an empty text.
-
-The messages that came stay as they are: what is changed is a copy.
+Servers parse arguments, to write them in the model's own format. To send ``{}`` for invalid ones was rejected: the
+model would read that it had given none. The caller's messages are not changed, only copies.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ NOT_RUN = "not run: the conversation went on before this call was made"
 
 
 def sendable(messages: Iterable[MessageParam], *, why: str = NOT_RUN) -> list[MessageParam]:
-    """Return *messages* as a server takes them; *why* is told of each call that has no result."""
+    """Return *messages* in a form that servers accept; *why* is the result of each call that has none."""
     made: list[MessageParam] = []
     open_ids: list[str] = []
     for message in messages:
@@ -67,7 +68,7 @@ def missing_results(messages: Iterable[MessageParam], following: MessageParam) -
 
 
 def _open_after(open_ids: list[str], message: MessageParam) -> list[str]:
-    """Return the ids of the calls without a result after *message*, where *open_ids* had none before it."""
+    """Return the ids of the calls that are without a result after *message*; *open_ids* are those before it."""
     answered = _answered_id(message)
     if answered is None:
         return [str(_field(call, "id")) for call in _calls(message)]
@@ -88,7 +89,7 @@ def _field(message: object, name: str) -> Any:
 
 
 def _answered_id(message: MessageParam) -> str | None:
-    """Return the id of the call that *message* is the result of; None if it is no result."""
+    """Return the id of the call that *message* is the result of; None if it is not a result."""
     if isinstance(message, ToolMessage) or _field(message, "role") == "tool":
         return str(_field(message, "tool_call_id"))
     return None
@@ -133,6 +134,7 @@ def _with_content(message: MessageParam) -> MessageParam:
     is_answer = isinstance(message, (ChatCompletionMessage, AssistantMessage)) or _field(message, "role") == "assistant"
     if not is_answer or any(_field(message, name) for name in ("content", "refusal", "audio", "function_call")):
         return message
+    # The blocks are sent as the content.
     if is_array(_field(message, "content_blocks")):
         return message
     if isinstance(message, Mapping):

@@ -1,16 +1,22 @@
-"""JSON Schema as strict mode takes it: the form in which a server can hold a model to it, token by token.
+"""Convert a JSON Schema to strict mode: the form that servers can enforce token by token.
 
-What Python types give is richer than what servers of "structured outputs" compile. Here each difference is settled:
+Schemas of Python types are richer than those that servers of "structured outputs" compile. Each difference is settled:
 
-- An object lists all its properties as ``required`` and has no others (``additionalProperties: false``). A property
-  that may be left out in Python is required of the model all the same; its default is told in words.
-- ``oneOf`` becomes ``anyOf``; what has one value is a ``const``, what has several an ``enum``, each with its ``type``.
-- ``$defs`` and ``$ref`` stay, so recursion does; a ``$ref`` stands alone, or in an ``anyOf`` where it is described.
-- A keyword that strict mode lacks (``minLength``, ``uniqueItems``, ``default``...) is told in the description, so that
-  the model knows it; the answer is checked for it here.
-- What has no such form is refused, with its path: free keys (``dict``), anything (``Any``), tuples of mixed types.
+    in the schema                             in strict mode
+    ----------------------------------------  ---------------------------------------------------------------------
+    an object                                 all properties ``required``, ``additionalProperties: false``; the
+                                              default of a property that may be left out is in its description
+    ``oneOf``                                 ``anyOf``
+    one value; several values                 ``const``; ``enum``; each with its ``type``
+    ``$defs`` and ``$ref``                    kept, so that types may contain themselves; a ``$ref`` with a
+                                              description is wrapped in an ``anyOf``
+    ``minLength``, ``uniqueItems``,           moved into the description, for the model to read; the answer is
+    ``default`` ...                           checked for them here
+    free keys (``dict``), ``Any``, tuples     refused, with the path
+    of mixed types
 
-Limits on size (properties, depth, enum values) are the server's: they differ and they grow, and its refusal names them.
+Limits on size (properties, depth, enum values) are left to the server: they differ, they grow, and its refusal names
+them.
 
 See https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
 """
@@ -28,6 +34,7 @@ from opeai_async.errors import RequestValidationError
 
 REF = "#/$defs/"
 _FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"})
+# By type: the keywords that strict mode has.
 _KEPT = {
     "string": ("pattern", "format"),
     "number": ("multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
@@ -37,24 +44,25 @@ _KEPT = {
     "array": ("minItems", "maxItems"),
     "object": (),
 }
-_TOLD = ("format", "pattern", "minLength", "maxLength", "uniqueItems", "contentEncoding", "examples", "default")
-# No server compiles a pattern that looks around.
+# Keywords that are moved into the description, unless ``_is_kept`` keeps them.
+_IN_WORDS = ("format", "pattern", "minLength", "maxLength", "uniqueItems", "contentEncoding", "examples", "default")
+# No server compiles a pattern with look-ahead or look-behind.
 _LOOKS_AROUND = re.compile(r"\(\?<?[=!]")
 _ANY = "anything at all, which strict mode cannot express"
 _SAY_TYPE = "say of what type it is"
 
 
 def strict_schema(schema: JSONObject) -> JSONObject:
-    """*schema*, an object with its ``$defs``, in the form of strict mode; a new one.
+    """Convert *schema*, an object with its ``$defs``, to strict mode; returns a new one.
 
     Raises:
-        RequestValidationError: If a part of it has no such form; names its path.
+        RequestValidationError: If a part of it has no form in strict mode; names its path.
     """
     return _Strict(schema.get("$defs", {})).root(schema)
 
 
 def resolved(schema: JSONObject, defs: JSONObject) -> JSONObject:
-    """*schema* without a ``$ref`` at its root: with what that leads to in its place."""
+    """Return *schema* with a ``$ref`` at its root replaced by the definition."""
     while (ref := schema.get("$ref")) is not None:
         own = {name: value for name, value in schema.items() if name != "$ref"}
         schema = {**defs[ref.removeprefix(REF)], **own}
@@ -62,7 +70,7 @@ def resolved(schema: JSONObject, defs: JSONObject) -> JSONObject:
 
 
 def with_defs(root: JSONObject, defs: JSONObject) -> JSONObject:
-    """*root* with those of *defs* that it reaches."""
+    """Return *root* with those of *defs* that it refers to, directly or through others."""
     needed: dict[str, None] = {}
     names = list(_refs_in(root))
     while names:
@@ -74,9 +82,9 @@ def with_defs(root: JSONObject, defs: JSONObject) -> JSONObject:
 
 
 def absorbed(defs: JSONObject, schema: JSONObject, more: JSONObject) -> JSONObject:
-    """Add the definitions *more*, which *schema* refers to, to *defs*; return *schema* with the names that they got.
+    """Add the definitions *more*, which *schema* refers to, to *defs*; return *schema* with their new names.
 
-    Two that have one name and are not the same are told apart by a number.
+    If a different definition has the name already, a number is appended to it.
     """
     names: dict[str, str] = {}
     for name, definition in more.items():
@@ -112,7 +120,7 @@ def _refs_in(value: Any) -> Iterable[str]:
 
 
 class _Strict:
-    """One conversion; *path* is always the place in the answer, such as ``$.items[].price``."""
+    """One conversion; a *path* is a place in the answer, such as ``$.items[].price``."""
 
     def __init__(self, defs: JSONObject) -> None:
         self._defs = defs
@@ -149,7 +157,8 @@ class _Strict:
         ref = schema["$ref"]
         name = ref.removeprefix(REF)
         if name not in self._done:
-            self._done[name] = {}  # before its parts, which may lead back to it
+            # Entered before its parts are converted, which may refer to it again.
+            self._done[name] = {}
             self._done[name] = self._schema(self._defs[name], path)
         return _described({"$ref": ref}, schema)
 
@@ -194,24 +203,26 @@ class _Strict:
             made.setdefault("maxItems", len(parts))
             items = parts[0]
         elif items is None and made.get("maxItems") == 0:
-            items = {"type": "null"}  # an array must have some, and these never come
+            # The array is always empty, but strict mode wants ``items``.
+            items = {"type": "null"}
         made["items"] = self._schema(items, f"{path}[]")
 
 
 def _described(made: JSONObject, schema: JSONObject) -> JSONObject:
-    """*made*, with the title and the description of *schema*, and in words what strict mode cannot say."""
-    told = [f"{name}: {_as_json(schema[name])}" for name in _TOLD if _is_told(name, schema)]
+    """Return *made* with the title and description of *schema*, and with keywords that strict mode lacks in words."""
+    in_words = [f"{name}: {_as_json(schema[name])}" for name in _IN_WORDS if _is_in_words(name, schema)]
     description = schema.get("description") or made.get("description", "")
-    if told:
-        description = f"{description} ({'; '.join(told)})".strip()
+    if in_words:
+        description = f"{description} ({'; '.join(in_words)})".strip()
     words = {"title": schema.get("title"), "description": description}
     words = {name: value for name, value in words.items() if value}
-    if words and "$ref" in made:  # beside which nothing may stand
+    # In strict mode, nothing may stand beside a ``$ref``.
+    if words and "$ref" in made:
         made = {"anyOf": [made]}
     return {**made, **words}
 
 
-def _is_told(name: str, schema: JSONObject) -> bool:
+def _is_in_words(name: str, schema: JSONObject) -> bool:
     return schema.get(name) is not None and not _is_kept(name, schema)
 
 
@@ -222,11 +233,11 @@ def _is_kept(name: str, schema: JSONObject) -> bool:
         case "pattern":
             return name in schema and not _LOOKS_AROUND.search(schema[name])
         case _:
-            return name in schema and name not in _TOLD
+            return name in schema and name not in _IN_WORDS
 
 
 def _undescribed(schema: JSONObject) -> JSONObject:
-    return {name: value for name, value in schema.items() if name not in ("title", "description", *_TOLD[-2:])}
+    return {name: value for name, value in schema.items() if name not in ("title", "description", *_IN_WORDS[-2:])}
 
 
 def _one_of(kind: str, values: list[Any]) -> JSONObject:

@@ -1,7 +1,7 @@
-"""What a model is told of a tool call: the result as text, JSON or content parts, or what went wrong.
+"""Build the message that a model gets for a tool call: the result as text, JSON or content parts, or an error.
 
-An error is JSON with the one field ``error``, a sentence that says what was expected. What an exception says is not in
-it: that text was written for programmers, and may hold a password or a customer's data.
+An error is JSON with the one field ``error``, a sentence that says what was expected. The text of an exception is never
+sent: it was written for programmers, and may contain a password or a customer's data.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _PARTS: tuple[type[WireStruct], ...] = get_args(ContentPart)
 
 
 class ToolError(Exception):
-    """Raise it in a tool to tell the model what is wrong: the message is sent as it is."""
+    """Exception to raise in a tool to tell the model what is wrong: its message is sent to the model unchanged."""
 
 
 class ToolAnswer(NamedTuple):
-    """What became of a call.
+    """Outcome of a call.
 
     Attributes:
-        content: What the model is told.
+        content: Content of the message to the model.
         error: Why there is no result; None if there is one.
-        result: What the tool returned; only this side knows it.
-        exception: What it raised, or why its result could not be told.
+        result: The value that the tool returned; it is not sent.
+        exception: The exception that the tool raised, or that kept its result from being encoded.
     """
 
     content: ToolContent
@@ -46,11 +46,11 @@ class ToolAnswer(NamedTuple):
 
 
 def content_of(result: Any) -> ToolContent:
-    """*result* as the content of a tool's message.
+    """Convert *result* to the content of a tool's message.
 
-    Text goes as it is. A content part, or a list in which there is one, goes as content parts, and text in that list as
-    text parts. Everything else that has a JSON form goes as JSON, by the rule for requests (``as_builtin``), None too,
-    because some servers refuse a message without content.
+    Text is sent as it is. A content part, or a list with one in it, is sent as content parts, with text in that list as
+    text parts. Anything else is sent as JSON, by the rule for requests (``as_builtin``). So is None, because some
+    servers refuse a message without content.
 
     Raises:
         TypeError, ValueError: If it has no JSON form.
@@ -65,10 +65,10 @@ def content_of(result: Any) -> ToolContent:
 
 
 def answer_with(result: Any) -> ToolAnswer:
-    """Tell the model *result*.
+    """Build the answer with the *result* of a tool.
 
-    A result that cannot be told is no failure: the tool has done its work, and a model that is told otherwise orders a
-    second time. ``exception`` then says what is in the way.
+    A result that has no JSON form is not a failure: the tool has done its work, and a model that read of a failure
+    would order a second time. ``exception`` then says why the result cannot be sent.
     """
     try:
         return ToolAnswer(content_of(result), result=result)
@@ -79,49 +79,49 @@ def answer_with(result: Any) -> ToolAnswer:
 
 
 def unknown_tool(name: str, known: Iterable[str]) -> ToolAnswer:
-    """What to say of a tool that there is not."""
+    """Tell the model that no such tool exists."""
     return _error("unknown_tool", f"There is no tool named {name!r}. The tools are: {', '.join(known)}.")
 
 
 def wrong_arguments(mismatch: Mismatch) -> ToolAnswer:
-    """What to say of arguments that do not fit: what was expected, what came, and where."""
+    """Tell the model that its arguments do not fit: what was expected, what came, and where."""
     message = f"The arguments do not fit: {mismatch.reason} - at {mismatch.path}"
     return _error("invalid_arguments", message, mismatch)
 
 
 def told_by(exception: BaseException) -> str | None:
-    """Return what *exception* wants the model to be told; None if it is no ``ToolError`` and holds none.
+    """Return the text for the model in *exception*; None if it is not a ``ToolError`` and contains none.
 
-    A task group gathers its errors: what the others were is told by their types only.
+    A task group raises a group of errors: those that are not a ``ToolError`` are named by their types only.
     """
     if isinstance(exception, BaseExceptionGroup):
         parts: tuple[BaseException, ...] = cast("BaseExceptionGroup[BaseException]", exception).exceptions
-        told = [told_by(part) for part in parts]
-        if not any(told):
+        texts = [told_by(part) for part in parts]
+        if not any(texts):
             return None
-        others = [failure_of(part) for part, text in zip(parts, told, strict=True) if text is None]
-        return " ".join([*filter(None, told), *others])
+        others = [failure_of(part) for part, text in zip(parts, texts, strict=True) if text is None]
+        return " ".join([*filter(None, texts), *others])
     return str(exception) if isinstance(exception, ToolError) else None
 
 
 def failure_of(exception: BaseException) -> str:
-    """Return what a model is told of an exception that is not meant for it."""
+    """Return the text for the model about an exception that is not meant for it: only the type."""
     return f"The tool failed with {type(exception).__name__}."
 
 
 def failed(exception: BaseException, message: str | None = None) -> ToolAnswer:
-    """What to say where a tool raised *exception*: *message*, or no more than its type."""
+    """Tell the model that the tool raised *exception*: by *message*, or by the type of the exception."""
     message = message if message is not None else failure_of(exception)
     return _error("failed", message, exception)
 
 
 def too_slow(exception: BaseException, limit_s: float) -> ToolAnswer:
-    """What to say where a tool took longer than *limit_s* seconds."""
+    """Tell the model that the tool took longer than *limit_s* seconds."""
     return _error("timeout", f"The tool was stopped, because it took longer than {limit_s:g} s.", exception)
 
 
 def refused(reason: bool | str) -> ToolAnswer:
-    """Tell the model of a call that was not approved, and why, if *reason* is a text."""
+    """Tell the model that its call was not approved, and why, if *reason* is a text."""
     message = "The user did not approve this call."
     return _error("not_approved", f"{message} {reason}" if isinstance(reason, str) and reason else message)
 
@@ -132,7 +132,7 @@ def _error(code: ToolErrorCode, message: str, exception: BaseException | None = 
 
 
 def _sendable(text: str) -> str:
-    """*text* as a plain string without lone surrogates, which no JSON may hold."""
+    """Return *text* as a plain string without lone surrogates, which UTF-8 cannot encode."""
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 

@@ -1,4 +1,11 @@
-"""aiohttp's connections, made to give each request the answer to itself and to no other.
+"""The pool of connections, made to give each request its own answer and never another's.
+
+=============  ==========================================================================================
+`Connector`    hands out connections: from the pool if nothing was said on them, else new ones
+`Handler`      is one connection: it counts bytes, bounds the framing, and reads on behind a hang-up
+`has_spoken`   looks at a connection in the step in which the request is written
+`Slots`        bounds how many answers are open at once
+=============  ==========================================================================================
 
 The bugs were seen on aiohttp 3.14.5; tests/io/net/test_traps.py has a table of bugs, cures and tests.
 """
@@ -46,7 +53,7 @@ MAX_HEAD_LINES = 256
 # What is smaller goes out in one piece, so no answer to it is early.
 KEPT_FROM_BYTES = 64 * 1024
 
-# Whether what aiohttp says of a connection that nothing was sent on is to be relied upon (``aiohttp_self_test``).
+# False where the self-test of the loop failed: then nothing is concluded from the state of an unused connection.
 is_known = True
 
 SENDING: ContextVar[Sending] = ContextVar("opeai_asyncSENDING")
@@ -64,15 +71,16 @@ class Handler(ResponseHandler):
     At the connection's end it drops what its parser has not parsed yet, because the reader is slow, and the loop drops
     what it has not handed out (``leftovers``). So here the end is put off until the reader has come to it:
 
-        connection_lost -> _end is set -> (reader resumes, rest is handed out)* -> _end is told
+        connection_lost -> _end is set -> (reader resumes, rest is handed out)* -> aiohttp's connection_lost
 
     The rest is parsed as the reader takes it, as before the end: to parse it at once was tried, and a compressed body
     of a MiB became a GiB.
 
     Attributes:
-        beginning: The first bytes that it brought to a request; or that it brought unasked, when it was made.
+        beginning: The first bytes that came for the present request, empty until then. Those that come unasked when
+            it is made count for its first request.
         served: How many requests it was given to.
-        bytes_read: How many bytes it has brought.
+        bytes_read: How many bytes it has brought, to all of them.
     """
 
     # Not in the instance's dict, which aiohttp has filled up to where it would double.
@@ -93,21 +101,28 @@ class Handler(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self.served = self.bytes_read = 0
+        # Decoded bytes of the body.
         self._body_bytes: int = 0
+        # What bytes_read was when those last grew (the difference is framing), and at the end of the final head.
         self._grew_at = self._head_ends_at = 0
+        # True once the final head of this request's answer has come.
         self._is_after_head = False
+        # The last four bytes that came: they tell whether a chunked body was the last thing.
         self._last = self.beginning = b""
+        # The head of the answer; None until it has been parsed.
         self._message: RawResponseMessage | None = None
+        # The end that was put off, with its error; None while the connection is open or once aiohttp was told.
         self._end: tuple[BaseException | None] | None = None
+        # A second descriptor of the socket while an answer may come early; None otherwise.
         self._kept: socket.socket | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It can be used; called by the event loop."""
+        """Begin to use *transport*; called by the event loop."""
         super().connection_made(transport)
         write_at_once(transport)
 
     def begin(self) -> None:
-        """Another request gets this connection."""
+        """Get ready for another request."""
         self.served += 1
         self._is_after_head = False
         self._message = None
@@ -116,9 +131,10 @@ class Handler(ResponseHandler):
             self.beginning = b""
 
     def has_rest(self) -> bool:
-        """Whether more has come than the last answer."""
+        """Tell whether more has come than the last answer."""
         if self._message is None:
             return False
+        # aiohttp does not say that something followed the body in the same read; our own count shows it.
         if self._message.chunked:
             return not self._last.endswith(b"\r\n\r\n")
         length = self._message.headers.get("Content-Length", "")
@@ -126,17 +142,17 @@ class Handler(ResponseHandler):
 
     @property
     def is_at_end(self) -> bool:
-        """Whether the server has closed it, or broken its framing; true of no connection that was just made."""
+        """True if the server has closed it, or broken its framing; always False when it was just made."""
         return super().should_close
 
     @property
     def should_close(self) -> bool:
-        """Whether it can serve no other request, having not even sent all of this one perhaps; asked by aiohttp."""
+        """True if it must not serve another request, also because part of this one is unsent; asked by aiohttp."""
         transport = self.transport
         return self.is_at_end or (transport is not None and transport.get_write_buffer_size() > 0)
 
     def feed_data(self, data: tuple[RawResponseMessage, Any], *args: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """A head was read; called by aiohttp."""
+        """Take a head that was parsed; called by aiohttp."""
         self._message = message = data[0]
         self._is_after_head = not 100 <= message.code < 200  # after an interim response comes another one
         if self._kept is not None and message.code < 400 and self._is_after_head:
@@ -145,8 +161,9 @@ class Handler(ResponseHandler):
         super().feed_data(data, *args)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came; called by the event loop, and by aiohttp without any when it goes on decompressing."""
+        """Take bytes from the event loop; aiohttp calls it with none to continue decompressing."""
         self.bytes_read += len(data)
+        # A chunked body ends with these four bytes, which may be cut anywhere.
         self._last = data[-4:] if len(data) > 3 else (self._last + data)[-4:]
         if not self._is_after_head:
             self.beginning = self.beginning or data[:BEGINNING_BYTES]
@@ -172,7 +189,7 @@ class Handler(ResponseHandler):
             self.set_exception(HttpProcessingError(message=message))
 
     def _after_heads(self, data: bytes) -> bytes:
-        """What follows the heads in *data*, which are passed on; a head that ends *data* is not."""
+        """Pass on the heads in *data*; return what follows them, or the head itself if *data* ends with it."""
         while not self._is_after_head and (end := data.find(b"\r\n\r\n") + 4) > 3:
             self._is_after_head = True
             self._head_ends_at = self.bytes_read - len(data) + end
@@ -183,14 +200,14 @@ class Handler(ResponseHandler):
         return data
 
     def keep_what_comes(self, body_bytes: int) -> None:
-        """Get ready for an answer that comes before all of a body of *body_bytes* has gone out, and a hang-up then."""
+        """Keep the socket readable if the server may answer, and hang up, before *body_bytes* have gone out."""
         if body_bytes >= KEPT_FROM_BYTES and self._kept is None and self.transport is not None:
             self._kept = keep_socket(self.transport)
             if self._kept is not None:
                 acknowledge_at_once(self._kept)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """The connection has ended; called by the event loop."""
+        """Put the end off until all that has come is read, or pass it on at once; called by the event loop."""
         body = self._payload
         if self.transport is None or self._parser is None or (body is not None and body.is_eof()):
             self._let_go_of_socket()
@@ -201,7 +218,7 @@ class Handler(ResponseHandler):
         self._go_on_to_end()
 
     def resume_reading(self, resume_parser: bool = True) -> None:
-        """Its reader has taken what there was; called by aiohttp, also by its parser, which then is to do nothing."""
+        """Read on, because the reader has taken what there was; aiohttp says if its parser shall stay still."""
         super().resume_reading(resume_parser)
         if not resume_parser:
             self._let_go_of_socket()  # it is the end of a body
@@ -209,17 +226,17 @@ class Handler(ResponseHandler):
             self._go_on_to_end()
 
     def close(self) -> None:
-        """Close it; called by aiohttp."""
+        """Close the connection; called by aiohttp."""
         self._forget_end()
         super().close()
 
     def abort(self) -> None:
-        """Close it without a farewell; called by aiohttp."""
+        """Close the connection without a farewell; called by aiohttp."""
         self._forget_end()
         super().abort()
 
     def _go_on_to_end(self) -> None:
-        """Hand out what is left after the end, as far as the reader goes along, then tell the end."""
+        """Hand out what is left after the end until the reader pauses; once nothing is left, pass the end on."""
         while self._end is not None and not self._reading_paused:
             rest = read_leftovers(self.transport, self._kept) if self.transport is not None else b""
             if not rest:
@@ -230,7 +247,7 @@ class Handler(ResponseHandler):
                 self.data_received(rest)
 
     def _forget_end(self) -> None:
-        """Nobody reads on."""
+        """Drop what is left after the end, because nobody will read it."""
         self._let_go_of_socket()
         if self._end is not None:
             (exc,), self._end = self._end, None
@@ -238,7 +255,8 @@ class Handler(ResponseHandler):
             super().connection_lost(exc)
 
     def _take_early_answer(self) -> None:
-        """A write has failed, which is told before the loop tells the end: see whether the server said why."""
+        """Read what the server said before a write failed: it may be the reason."""
+        # The loop reports the failed write before the end, so the answer is still in the socket.
         while not self._is_after_head and self.transport is not None and self._parser is not None:
             rest = read_leftovers(self.transport, self._kept)
             if not rest:
@@ -251,7 +269,7 @@ class Handler(ResponseHandler):
             self._kept = None
 
     def set_exception(self, exc: BaseException, *cause: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The connection has failed; called by aiohttp. Tells whoever reads a body, where aiohttp does not."""
+        """Note that the connection has failed, and wake the reader of the body; called by aiohttp."""
         if self._kept is not None and self._end is None and isinstance(exc, OSError):
             self._take_early_answer()
         super().set_exception(exc, *cause)
@@ -262,13 +280,12 @@ class Handler(ResponseHandler):
 
 
 class Connector(aiohttp.TCPConnector):
-    """Hands out no connection on which the server has spoken out of turn, and limits concurrent connects.
+    """A pool that drops connections on which the server has spoken out of turn, and limits concurrent connects.
 
     aiohttp would give such an answer to the next request, of another user perhaps (aiohttp#13656; seen on
     3.14.5; when its connector looks into the socket itself, the tests of `never another's answer` pass without this,
     ``has_spoken`` and ``Handler``). At most ``MAX_CONCURRENT_CONNECTS`` at a time halve the time to first byte at 5,000
-    streams; the clock of one starts when it is its turn, and covers names, proxy and TLS. ``_create_connection`` and
-    ``_factory`` are not public; a later aiohttp that does not use them loses these limits and the view of half a head.
+    streams; the clock of one starts when it is its turn, and covers names, proxy and TLS.
     """
 
     def __init__(self, *, keepalive_timeout: float, ssl: ssl.SSLContext | bool) -> None:
@@ -276,12 +293,13 @@ class Connector(aiohttp.TCPConnector):
         super().__init__(  # pyright: ignore[reportUnknownMemberType]
             limit=0, keepalive_timeout=keepalive_timeout, ssl=ssl, resolver=self._lookups, socket_factory=_new_socket
         )
+        # Not public: a later aiohttp that does not use it would make connections of its own class.
         self._factory = functools.partial(Handler, loop=asyncio.get_running_loop())  # type: ignore[assignment]
         self._connects = asyncio.Semaphore(MAX_CONCURRENT_CONNECTS)
         self._spoke_tls: set[str] = set()
 
     def __del__(self, *_: Any) -> None:
-        """Do nothing: who has dropped a client unclosed is told by `Lifetime`, in this package's words."""
+        """Do nothing: `Lifetime` warns of a client that was dropped unclosed, in this package's words."""
 
     async def close(self, *, abort_ssl: bool = False) -> None:
         """Close every connection, and end the lookups of names."""
@@ -289,7 +307,7 @@ class Connector(aiohttp.TCPConnector):
         await self._lookups.close()
 
     async def connect(self, *args: Any, **kwargs: Any) -> Connection:
-        """A connection, from the pool or new; called by aiohttp."""
+        """Return a connection, from the pool or new; called by aiohttp."""
         sending = SENDING.get()
         sending.start()
         set_aside: list[Connection] = []
@@ -313,7 +331,7 @@ class Connector(aiohttp.TCPConnector):
         return connection
 
     def discard(self) -> None:
-        """Close every connection without the event loop, which is closed, and has not done it."""
+        """Close every connection without the event loop, which was closed before it could."""
         if self.closed:
             return
         for protocol in [*self._acquired, *(protocol for idle in self._conns.values() for protocol, _ in idle)]:
@@ -360,19 +378,19 @@ def _new_socket(address: Address) -> socket.socket:
 
 
 def _is_spoiled(protocol: ResponseHandler) -> bool:
-    """Whether a connection that was used is at its end, or the loop has read more of it than was asked for."""
+    """Tell whether a used connection has ended, or has brought more than the answers that were asked for."""
     return protocol.should_close or (isinstance(protocol, Handler) and protocol.has_rest())
 
 
 def has_spoken(protocol: ResponseHandler | None, sending: Sending) -> bool:
-    """Whether the connection of *sending* is at its end, or has brought anything; the loop may not have read it yet."""
+    """Tell whether the connection of *sending* has ended or brought anything, even if the loop has not read it yet."""
     transport = None if protocol is None else protocol.transport
     if protocol is None or transport is None or sending.has_answer():
         return True
     if sending.reused:
         if _is_spoiled(protocol):
             return True
-    # Not should_close: on uvloop the last bytes of the TLS handshake may be unsent still, which is no harm here.
+    # Not should_close: on uvloop the last bytes of the TLS handshake may still be unsent, which is harmless here.
     elif is_known and isinstance(protocol, Handler) and protocol.is_at_end:
         return True
     if transport.get_extra_info("ssl_object") is not None and (not sending.reused or _is_encrypted_rest(transport)):
@@ -381,14 +399,14 @@ def has_spoken(protocol: ResponseHandler | None, sending: Sending) -> bool:
 
 
 def _is_encrypted_rest(transport: Any) -> bool:
-    """Whether TLS holds what it has not decrypted yet."""
+    """Tell whether TLS holds what it has not decrypted yet."""
     return bool(transport.get_read_buffer_size())
 
 
 def _brings_leftovers(protocol: ResponseHandler, transport: asyncio.Transport) -> bool:
-    """Whether something came with the end of the handshake, which uvloop hands out a turn after the connection.
+    """Tell whether something came with the end of the handshake; uvloop hands that out a turn after the connection.
 
-    What is in the socket may be session tickets, so it tells nothing.
+    The socket is not asked, because what is in it may be session tickets.
     """
     data = read_leftovers(transport, None)
     if data:
@@ -397,21 +415,24 @@ def _brings_leftovers(protocol: ResponseHandler, transport: asyncio.Transport) -
 
 
 class Slots:
-    """At most *size* answers open at once."""
+    """A bound on open answers: at most *size* at once."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._free = asyncio.Semaphore(size)
 
-    async def take(self, pool_s: float, count_open: Callable[[], int]) -> None:
-        """Wait for a slot, at most *pool_s* seconds.
+    async def take(self, pool_s: float, count_open: Callable[[], int]) -> float:
+        """Wait for a slot, at most *pool_s* seconds; return how many it took.
 
         Raises:
             SendError: If none became free; the message says how many answers *count_open* found.
         """
+        loop = asyncio.get_running_loop()
+        asked_at = loop.time()
         try:
             async with asyncio.timeout(None if math.isinf(pool_s) else pool_s):
                 await self._free.acquire()
+            return loop.time() - asked_at
         except TimeoutError:
             is_open = count_open()
             message = (

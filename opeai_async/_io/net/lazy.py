@@ -1,4 +1,7 @@
-"""The aiohttp transport, imported when the first request is sent."""
+"""The transport of a client before its first request.
+
+To import aiohttp takes long, so the first request does it, and not ``import opeai_async`` or the making of a client.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from opeai_async.errors import ClientClosedError, LocalResourceError
 
 
 class LazyTransport:
-    """The aiohttp transport, imported when the first request is sent."""
+    """A transport that makes an `AiohttpTransport` for its first request, and passes all requests on to it."""
 
     keeps_limits: bool = True
 
@@ -21,12 +24,13 @@ class LazyTransport:
         self, max_connections: int | None, ssl_context: ssl.SSLContext | None, proxy: str | None, origin: Origin
     ) -> None:
         self._make: Callable[[], Transport] = lambda: _aiohttp_transport(max_connections, ssl_context, proxy, origin)
+        # None until the first request; ``open_responses`` must not import aiohttp to say 0.
         self._made: Transport | None = None
         self._closed = False
 
     @property
     def open_responses(self) -> int:
-        """How many responses are neither released nor aborted."""
+        """The number of responses that are neither released nor aborted."""
         return getattr(self._made, "open_responses", 0)
 
     async def send(self, request: Request, *, connect_s: float, pool_s: float) -> Response:

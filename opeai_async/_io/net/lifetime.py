@@ -1,4 +1,4 @@
-"""What becomes of a client that nobody closed.
+"""The end of a client that nobody closed: warn once, and close its connections.
 
 ===========================================  ==========================================================================
 It never sent a request                      It owns nothing, and nothing happens.
@@ -30,7 +30,7 @@ class Pool(Closable, Protocol):
 
     @property
     def closed(self) -> bool:
-        """Whether they were closed."""
+        """True once they are closed."""
         ...
 
     def discard(self) -> None:
@@ -39,7 +39,7 @@ class Pool(Closable, Protocol):
 
 
 class Origin:
-    """Where a client was made: ``python -X tracemalloc`` shows that place below the warning.
+    """The place where a client was made: ``python -X tracemalloc`` shows it below the warning.
 
     Attributes:
         name: What the warning calls the client.
@@ -52,12 +52,12 @@ class Origin:
 
 
 class Lifetime:
-    """Watches the owner of a pool.
+    """A watch on the owner of a pool.
 
     Args:
-        owner: Who must close the pool.
-        pool: What is to be closed; it must not hold *owner*.
-        release: Called first; it must not hold *owner* either.
+        owner: The object that must close the pool.
+        pool: The connections; it must not hold *owner*.
+        release: Called before the pool is closed; it must not hold *owner* either.
     """
 
     def __init__(self, owner: object, pool: Pool, origin: Origin, release: Callable[[], None]) -> None:
@@ -65,12 +65,13 @@ class Lifetime:
         self._finalizer = weakref.finalize(owner, _dropped, pool, loop, origin, release)
 
     def end(self) -> None:
-        """The owner has closed the pool."""
+        """Stop watching, because the owner has closed the pool."""
         self._finalizer.detach()
 
 
 def _dropped(pool: Pool, loop: asyncio.AbstractEventLoop, origin: Origin, release: Callable[[], None]) -> None:
     release()
+    # Its own loop may have closed it a moment ago, with its generators.
     if pool.closed:
         return
     try:

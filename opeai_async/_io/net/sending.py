@@ -1,4 +1,8 @@
-"""What a transport needs beside its HTTP library: what it learns of a request, its slots, its sockets, its end."""
+"""The facts about one request while it is sent: which connection it has, and what the server has said on it.
+
+The connector, the poster and the messages of errors all need them, and aiohttp passes none of them through, so a
+`Sending` travels beside each request (in the context variable ``connections.SENDING``).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,8 @@ class Connection(Protocol):
     """A connection, as far as a request cares.
 
     Attributes:
-        beginning: The first bytes that it brought to this request; or that it brought unasked, when it was made.
+        beginning: The first bytes that came for the present request; those that come unasked when it is made count
+            for its first one.
         bytes_read: How many bytes it has brought, to this request and others.
         served: How many requests it was given to.
     """
@@ -33,7 +38,7 @@ class Connection(Protocol):
 
 
 class Wait(Enum):
-    """What a request without a connection waits for."""
+    """The step at which a request without a connection waits."""
 
     EXECUTOR = "executor"
     """A thread of the event loop's default executor, to look the name up."""
@@ -44,20 +49,24 @@ class Wait(Enum):
 
 
 class Sending:
-    """What is learned about one request while it is sent.
+    """The facts that are learned about one request while it is sent.
+
+    It passes through these states, and starts again when it goes out a second time, on a fresh connection:
+
+        start() -> waiting for a connection -> begin(connection) -> written -> settle() or abort()
 
     Attributes:
-        address: Where its connection was last tried: family, type, protocol, and the address itself; None before that.
-        connect_s: Limit for a connection, in seconds.
-        reused: Whether its connection had served a request before.
-        fresh_only: Whether it shall not go out on such a connection again.
-        is_plain: Whether the server was seen to speak plain HTTP where TLS was wanted.
-        socket: The last one that was made for its connection, until there is a connection.
-        spoiled: Whether the server has spoken, or hung up, on that connection before it was asked.
-        transport: That connection; None while there is none.
-        url: Where it goes.
-        via_proxy: Whether there is a proxy before that.
-        waits_for: What kept it from a connection until its limit.
+        address: The last address that was tried for its connection (family, type, protocol, name, address); None
+            before that.
+        connect_s: The limit for a connection, in seconds.
+        reused: True if its connection had served a request before.
+        fresh_only: True if it must not go out on a used connection again.
+        is_plain: True if the server was seen to speak plain HTTP where TLS was wanted.
+        socket: The last socket that was made for its connection; None before that, and once there is a connection.
+        spoiled: True if the server had spoken, or hung up, on its connection before it was asked.
+        transport: Its connection's transport; None while there is no connection.
+        url: The URL that it goes to.
+        waits_for: The step at which it waited when the limit for a connection ran out.
     """
 
     __slots__ = (
@@ -81,6 +90,7 @@ class Sending:
     def __init__(self, url: str, connect_s: float, on_connected: Callable[[], None], *, proxy: str | None) -> None:
         self.url = url
         self._proxy = proxy
+        # Called when there is a connection: the time for the head begins then.
         self._on_connected = on_connected
         self.connect_s = connect_s
         self.fresh_only = False
@@ -88,22 +98,22 @@ class Sending:
 
     @property
     def host(self) -> str:
-        """The host of the URL."""
+        """The host of the URL, or "the server" if it names none."""
         return urlsplit(self.url).hostname or "the server"
 
     @property
     def via_proxy(self) -> bool:
-        """Whether there is a proxy before the host."""
+        """True if there is a proxy before the host."""
         return self._proxy is not None
 
     @property
     def where(self) -> str:
-        """For messages: the host, and whether there is a proxy before it."""
+        """The host, and the words "through the proxy" if there is one; for messages."""
         return f"{self.host} through the proxy" if self.via_proxy else self.host
 
     @property
     def place(self) -> str:
-        """For messages about connections: the host and its port, and those of the proxy."""
+        """The host and its port, and those of the proxy; for messages about connections."""
         place = host_and_port(self.url)
         return place if self._proxy is None else f"{place} through the proxy {host_and_port(self._proxy)}"
 
@@ -116,32 +126,33 @@ class Sending:
         self.waits_for = Wait.SERVER
         self.transport: asyncio.Transport | None = None
         self._connection: Connection | None = None
+        # Of the connection when it was taken: its count of requests, and of bytes. They tell ours from another's.
         self._turn = self._bytes = 0
 
     def begin(self, connection: Connection, *, reused: bool) -> None:
-        """The request will go out on *connection*; calls what was to be called then."""
+        """Note that the request will go out on *connection*, and call ``on_connected``."""
         self.reused, self.transport, self.socket = reused, connection.transport, None
         self._connection, self._turn = connection, connection.served
-        # What a new connection has brought before its first request is an answer to none; has_answer() counts it.
+        # What a new connection has brought before its first request answers nothing; has_answer() counts it.
         self._bytes = connection.bytes_read if reused else 0
         # aiohttp's session looks for an answer before it lets us look what the server has said.
         self.spoiled = self.has_answer()
         self._on_connected()
 
     def settle(self) -> None:
-        """The answer has come, and the request will not go out again: what it was is let go of."""
+        """Finish the request, and drop what it held for another try."""
         self._on_connected = _nothing
 
     def beginning(self) -> bytes:
-        """The first bytes that came back, if any."""
+        """Return the first bytes that came back; empty if none did."""
         return b"" if self._connection is None else self._connection.beginning
 
     def has_answer(self) -> bool:
-        """Whether the server has sent anything since ``begin``."""
+        """Tell whether the server has sent anything since ``begin``."""
         return self._connection is not None and self._connection.bytes_read != self._bytes
 
     def abort(self) -> None:
-        """Close the connection, unless it is another request's by now."""
+        """Close the connection, unless another request has it by now."""
         if self.transport is not None and self._connection is not None and self._connection.served == self._turn:
             self.transport.abort()
 
@@ -155,4 +166,4 @@ def host_and_port(url: str) -> str:
 
 
 def _nothing() -> None:
-    """Is done where nothing more is to be done."""
+    """Stand in for the callback of a request that is settled."""

@@ -1,4 +1,8 @@
-"""A request, sent as aiohttp does it: where ``aiohttp_post`` does not know how."""
+"""Requests sent by aiohttp's own ``ClientSession``: the long way, for all that ``parts/post`` does not write by hand.
+
+It is taken for a proxy, a method other than POST, a large body, and where a self-test found another aiohttp or loop
+than expected (see the table in ``opeai_async/_io/net/__init__.py``).
+"""
 
 from __future__ import annotations
 
@@ -17,9 +21,9 @@ if TYPE_CHECKING:
 
 
 class SessionPoster:
-    """Sends requests over the connections of *connector*, through the HTTP proxy at the URL *proxy*, if any.
+    """A sender of requests over the connections of *connector*, through the HTTP proxy at the URL *proxy*, if any.
 
-    Its session is not to be closed: it owns nothing but what *connector* does.
+    Its session need not be closed, because it owns nothing: the connections are those of *connector*.
     """
 
     def __init__(self, connector: Connector, proxy: str | None) -> None:
@@ -28,7 +32,7 @@ class SessionPoster:
         self._session: aiohttp.ClientSession | None = None
 
     async def post(self, request: Request, sending: Sending) -> Posted:
-        """Send *request*, and wait for the head of the answer."""
+        """Send *request*, wait for the head of the answer, and return both head and body."""
         if self._session is None:
             self._session = self._new_session()
         try:
@@ -50,7 +54,7 @@ class SessionPoster:
         return Posted(head, response.content, response)
 
     def detach(self) -> None:
-        """End the session, whose connector is no longer wanted."""
+        """Take the connector away from the session, so that aiohttp does not warn of an unclosed one."""
         if self._session is not None:
             self._session.detach()
 
@@ -69,14 +73,14 @@ class SessionPoster:
 
 
 class ClientRequest(aiohttp.ClientRequest):
-    """Looks a last time, right before it writes, whether the server has spoken already.
+    """A request that looks once more, right before it writes, whether the server has spoken already.
 
     On CPython 3.11 the event loop turns between the connector's look and the first byte; an answer that is read in
     that turn was not asked for by this request. On a fresh connection, an error may be the server's greeting.
     """
 
     async def write_bytes(self, writer: Any, conn: Connection, content_length: int | None = None) -> None:
-        """Write head and body; called by aiohttp."""
+        """Write head and body, unless the server has spoken on a used connection; called by aiohttp."""
         sending, protocol = SENDING.get(), conn.protocol
         sending.spoiled = has_spoken(protocol, sending)
         if sending.spoiled and sending.reused:  # nothing was written: aiohttp holds the head back until the body comes

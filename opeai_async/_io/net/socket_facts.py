@@ -1,4 +1,7 @@
-"""Ask sockets and connections what aiohttp does not tell."""
+"""Questions to sockets and errors that aiohttp does not answer, and the end of a session with its event loop.
+
+They need the operating system, ssl and asyncio only, and no name of aiohttp.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ _CERTIFICATE_ALERT = "ALERT_(.*CERTIFICATE.*|UNKNOWN_CA|ACCESS_DENIED)"  # RFC 8
 
 
 def has_input(sock: socket.socket) -> bool:
-    """Whether *sock* has bytes, or its end, that nobody has read yet."""
+    """Tell whether *sock* has bytes, or its end, that nobody has read yet."""
+    # poll() before select(): the latter refuses descriptors of 1,024 and more, which a busy service has.
     if not hasattr(select, "poll"):  # pragma: no cover - Windows, where select() takes any socket
         return bool(select.select([sock], [], [], 0)[0])
     poll = select.poll()
@@ -24,13 +28,13 @@ def has_input(sock: socket.socket) -> bool:
 
 
 def is_refused_certificate(cause: BaseException | None) -> bool:
-    """Whether the server did not like ours, or missed one: in TLS 1.3 it says so after the handshake."""
+    """Tell whether the server refused our certificate, or missed one: in TLS 1.3 it says so after the handshake."""
     reason = cause.reason if isinstance(cause, ssl.SSLError) else None
     return bool(reason and re.search(_CERTIFICATE_ALERT, reason))
 
 
 def first_line(text: str) -> str:
-    """The beginning of *text*, without what looks like a key."""
+    """Return the first line of *text*, at most 300 characters, with what looks like a key redacted."""
     return redact(text.partition("\n")[0][:300])
 
 
@@ -51,13 +55,14 @@ class Abortable(Protocol):
 
 
 async def closed_with_loop(session: Closable, responses: Iterable[Abortable]) -> AsyncGenerator[None, None]:
-    """Closes *session* when it is closed itself, or else when the event loop ends, which closes its generators.
+    """Close *session* when this generator is closed: by its owner, or by the event loop when it ends.
 
-    So nothing is left behind by a client that outlives its ``asyncio.run``.
+    ``asyncio.run`` closes all generators of its loop, so a client that outlives it leaves nothing behind.
     """
     try:
         yield
     finally:
+        # Responses first: closing the session would strand a reader for ever.
         for response in list(responses):
             response.abort()
         await session.close()

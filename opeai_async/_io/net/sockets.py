@@ -1,4 +1,4 @@
-"""What is set on the sockets of connections.
+"""Options of sockets: TCP keep-alive, so that an idle connection survives the wait for a model, or is known to be lost.
 
 While a model thinks, its connection is idle, for minutes perhaps. A NAT gateway, a firewall or a load balancer forgets
 such a flow after a while (AWS: 350 s, Azure: 240 s), mostly without telling anybody, and the answer never arrives. So
@@ -6,7 +6,7 @@ the operating system is asked to look after a connection that has been idle for 
 memory there, and if it is lost all the same, the stream ends as interrupted after about a minute.
 
 ``TCP_USER_TIMEOUT`` would also notice a peer that vanishes while a request is sent. It is not set, because it ends
-connections whose peer is alive but slow to read a large body (its window is closed), which is no fault.
+connections whose peer is alive but slow to read a large body (its window is closed), which is not a fault.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OPTIONS = tuple((getattr(socket, name), value) for name, value in _INTERVALS.it
 
 
 def new_socket(address: Address) -> socket.socket:
-    """Return a socket for a connection to *address*, which the system looks after while it is idle."""
+    """Return a socket for a connection to *address*, on which the system sends probes while it is idle."""
     family, kind, protocol, _, _ = address
     sock = socket.socket(family, kind, protocol)
     with contextlib.suppress(OSError):  # a system that refuses one of these (a sandbox) keeps to its own ways

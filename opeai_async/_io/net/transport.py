@@ -1,10 +1,15 @@
-"""HTTP over aiohttp, which this module and its neighbours of that name know, and no others.
+"""The transport over aiohttp: sends a request once, and gives its response to one reader.
 
-The bugs were seen on aiohttp 3.14.5. tests/io/net/test_traps.py has a table of bugs, cures and tests: with a later
-version, a cure can go when its test passes without it, with both parsers. aiohttp's own clocks are off (``total``
-kills long streams; ``sock_read`` counts while a slow reader is not reading), its redirects are off (307 would carry
-the prompt to another origin), its cookies are off (they would be echoed), its pool is unlimited (it would queue in
-silence).
+A request passes ``send`` in this order, each wait with its own limit::
+
+    _begin: loop, pool, self-test -> slot -> connection -> write -> head -> AiohttpResponse
+                                              ^                |
+                                              +-- once more, if a used connection broke without a byte of answer
+
+A response is open until ``release`` (its connection is kept) or ``abort`` (closed). Most of aiohttp's own features are
+off: its clocks (``total`` kills long streams; ``sock_read`` counts while a slow reader is not reading), redirects (307
+would carry the prompt to another origin), cookies (they would be echoed), the limit of its pool (it would queue in
+silence). ``opeai_async/_io/net/__init__.py`` lists the private names that are used.
 """
 
 from __future__ import annotations
@@ -50,7 +55,7 @@ DRAIN_BYTES = 64 * 1024
 
 
 class AiohttpTransport:
-    """Sends requests over pooled connections. Needs no event loop until the first request.
+    """A transport over pooled connections. It needs an event loop only from the first request on.
 
     Attributes:
         keeps_limits: True.
@@ -59,8 +64,8 @@ class AiohttpTransport:
         max_connections: Bound on responses open at once; None for no bound.
         ssl_context: Trust and client certificates; None for the system's trust.
         proxy: URL of an HTTP proxy; the environment's proxies are not used.
-        keepalive_s: How long an idle connection is kept.
-        origin: Who is to close this, for the warning if nobody does.
+        keepalive_s: Seconds for which an idle connection is kept.
+        origin: The name and place of the client, for the warning if nobody closes it.
     """
 
     keeps_limits: bool = True
@@ -82,23 +87,32 @@ class AiohttpTransport:
         self._proxy = proxy
         self._keepalive_s = keepalive_s
         self._origin = origin or Origin(f"<{type(self).__name__}>")
+        # Set by ``aclose``, for good.
         self._closed = False
+        # The rest belongs to one event loop: ``_begin_on`` makes it anew if that was closed and another one comes.
         self._loop: asyncio.AbstractEventLoop | None = None
+        # Pool of connections.
         self._connector: connections.Connector
+        # The short way, and the long one: ``_poster_of`` chooses for each request.
         self._poster: Poster
         self._session_poster: SessionPoster
+        # A generator that closes all with the loop; and what closes all when nothing holds the client any more.
         self._keeper: AsyncGenerator[None, None] | None = None
         self._lifetime: Lifetime | None = None
+        # The kinds of connection (True with TLS) on which the loop was tested, and the tests that are running.
         self._learned: set[bool]
         self._learning: dict[bool, asyncio.Task[None]]
+        # None without ``max_connections``.
         self._slots: Slots | None = None
+        # Requests without a head yet, which ``aclose`` ends, and responses that are neither released nor aborted.
         self._sends: set[Patience] = set()
         self._open: set[AiohttpResponse] = set()
-        self._drains: set[asyncio.Task[None]] = set()  # and what else runs in the background
+        # Tasks in the background: drains of responses, and self-tests.
+        self._drains: set[asyncio.Task[None]] = set()
 
     @property
     def open_responses(self) -> int:
-        """How many responses are neither released nor aborted."""
+        """The number of responses that are neither released nor aborted."""
         return len(self._open)
 
     async def send(self, request: Request, *, connect_s: float, pool_s: float) -> AiohttpResponse:
@@ -108,12 +122,15 @@ class AiohttpTransport:
         self._sends.add(patience)
         try:
             with patience:
+                slot_s = 0.0
                 if self._slots is not None:
-                    await self._slots.take(pool_s, lambda: len(self._open))
+                    slot_s = await self._slots.take(pool_s, lambda: len(self._open))
                     if request.is_held():
                         self._slots.free()
                         raise HeldError
-                return await self._send_in_slot(request, connect_s, patience)
+                response = await self._send_in_slot(request, connect_s, patience)
+                response.slot_s = slot_s
+                return response
         except TimeoutError:  # aclose() has ended it, if it was not the limit
             failure = headers_timeout(request.head_s) if patience.is_over else SendError(_client_closed(), Cause.FINAL)
             raise failure from None
@@ -188,7 +205,7 @@ class AiohttpTransport:
         return self._poster if self._proxy is None and can_post(request) else self._session_poster
 
     def _failure_of(self, exc: Exception, sending: Sending) -> SendError | None:
-        """What the user is told; None if the request shall go out again on a fresh connection."""
+        """Return the error for the user; None if the request shall go out again on a fresh connection."""
         if self._closed:
             return SendError(_client_closed(), Cause.FINAL)
         if sending.reused and not sending.fresh_only and (sending.spoiled or is_silent_break(exc, sending)):
@@ -197,7 +214,7 @@ class AiohttpTransport:
         return SendError(*error_and_cause(exc, sending, self._proxy))
 
     async def _begin(self, url: str) -> None:
-        """The first request, or the first of a new loop after the old one was closed with everything on it."""
+        """Make what the running loop needs: at the first request, and again after the loop before was closed."""
         if self._closed:
             raise SendError(_client_closed(), Cause.FINAL)
         loop = asyncio.get_running_loop()
@@ -261,21 +278,43 @@ class AiohttpTransport:
 
 
 class AiohttpResponse:
-    """An open response; ``head`` has its status and headers."""
+    """A response: open until it is released or aborted.
 
-    __slots__ = ("_ahead", "_content", "_ended", "_error", "_held", "_is_held", "_sending", "_transport", "head")
+    Attributes:
+        head: Status and headers.
+        slot_s: Seconds that its request waited for a slot.
+    """
+
+    __slots__ = (
+        "_ahead",
+        "_content",
+        "_ended",
+        "_error",
+        "_held",
+        "_is_held",
+        "_sending",
+        "_transport",
+        "head",
+        "slot_s",
+    )
 
     def __init__(self, posted: Posted, transport: AiohttpTransport, sending: Sending) -> None:
+        # The body, and what holds the connection while it is read.
         self.head, self._content, self._held = posted
         self._transport = transport
         self._sending = sending
+        # Bytes that ``wait`` had to read from aiohttp's own reader; the next ``read_nowait`` returns them.
         self._ahead = b""
+        # Why the body broke off, once it did; raised when all that had arrived is read.
         self._error: BodyError | None = None
+        # True after ``release`` or ``abort``: the connection is no longer ours.
         self._ended = False
+        # True between ``hold`` and the next ``wait``: the transport is paused.
         self._is_held = False
+        self.slot_s = 0.0
 
     def read_nowait(self) -> bytes | None:
-        """All that has arrived and was not read yet; ``b""`` at the end of the body, None if there is nothing yet."""
+        """Return all that has arrived since the last read; ``b""`` at the end, None if there is nothing yet."""
         if self._ahead:
             data, self._ahead = self._ahead, b""
             return data
@@ -288,7 +327,7 @@ class AiohttpResponse:
         return data or (b"" if self._content.at_eof() else None)
 
     def wait(self) -> Awaitable[object] | None:
-        """What to await until ``read_nowait`` has something to say; None if it has."""
+        """Return what to await until ``read_nowait`` returns bytes, the end or an error; None if it would at once."""
         if self._is_held:
             self._let_go()
         content = self._content
@@ -308,9 +347,9 @@ class AiohttpResponse:
                 self._ahead = self._rescued(exc)
 
     def _rescued(self, exc: Exception) -> bytes:
-        """The bytes that had arrived when the body broke off; the error comes with the next read.
+        """Return the bytes that had arrived when the body broke off; the next read raises the error.
 
-        aiohttp 3.14.5 keeps them in its buffer and never gives them out.
+        aiohttp 3.14.5 keeps them in its buffer and never hands them out.
         """
         if self._error is None:
             self._error = BodyError(why_broken(exc))
@@ -331,7 +370,7 @@ class AiohttpResponse:
     def _let_go(self) -> None:
         """End a hold."""
         self._is_held = False
-        # At the end of the body, aiohttp has let go of the connection: but a body that is held does not come to it.
+        # At the end of a body, aiohttp gives the connection back; a body that is held cannot come to its end.
         if self._sending.transport is not None and not self._ended:
             self._sending.transport.resume_reading()
 
@@ -358,7 +397,7 @@ class AiohttpResponse:
         self._transport.forget(self)
         self._held.close()
         # It only closes: that waits for unsent bytes to be taken, and with TLS for the peer's farewell. And aiohttp's
-        # own responses let go of the connection at the end of a body, for others to use, whatever we think of the body.
+        # own responses give the connection back at the end of a body, for others to use, whatever we think of the body.
         self._sending.abort()
 
     async def drain(self) -> None:

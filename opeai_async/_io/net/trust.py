@@ -1,9 +1,9 @@
-"""Which certificates are trusted where nobody gives an ``ssl_context``: the system's, and what the environment names.
+"""The default trust: the certificates of the system, or those that the environment names.
 
-aiohttp has a context for that, but makes it when it is imported, by whatever module comes first; a variable that is set
-later, as by a program that reads its settings from a file, is not heard. So where ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``
-is set, a context is made here, when a client sends its first request. Reading the certificates takes some 20 ms, so
-there is one context for all clients.
+aiohttp has a context for that, but makes it when it is imported, by whatever module comes first; it does not see a
+variable that is set later, as by a program that reads its settings from a file. So where ``SSL_CERT_FILE`` or
+``SSL_CERT_DIR`` is set, a context is made here, when a client sends its first request. Reading the certificates takes
+some 20 ms, so there is one context for all clients.
 """
 
 from __future__ import annotations

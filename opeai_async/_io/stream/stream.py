@@ -16,7 +16,7 @@ import warnings
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from operator import length_hint
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self
+from typing import TYPE_CHECKING, Any, Generic, Self, cast
 
 from opeai_async._core.answer.accumulator import Accumulator
 from opeai_async._core.answer.outcome import NO_CHOICE, TRUNCATED, End, Outcome
@@ -25,11 +25,11 @@ from opeai_async._core.call.retry import Cause, Failure
 from opeai_async._core.decode.parser import StreamParser
 from opeai_async._core.dialect.api_errors import failure_of
 from opeai_async._core.dialect.dialect import Dialect
-from opeai_async._io import observe as log
+from opeai_async._io.endpoints import exchange_for
 from opeai_async._io.exchange import Exchange, ReadsChunks, Wiring
 from opeai_async._io.loops import on_loop, running_loop
+from opeai_async._io.observe.observers import Observers
 from opeai_async._io.patience import Cut
-from opeai_async._io.policies import exchange_for
 from opeai_async._io.reader import BodyReader, ReadExpired
 from opeai_async._io.stream.ending import add_facts, ending_of
 from opeai_async._io.stream.opening import Opening
@@ -49,6 +49,7 @@ from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.common import CompletionUsage
 from opeai_async.types.completion import ChatCompletion
 from opeai_async.types.meta import NO_META, ContinuedRecord, ResponseMeta, StreamTiming
+from opeai_async.types.records import CallOutcome
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -92,9 +93,11 @@ class ChunkStream(Generic[ChunkT]):
         self._is_read_whole = False
         self._is_closed = False
         self._read_was_cancelled = False
+        self._first_chunk_at: float | None = None
         self._first_content_at: float | None = None
         self._came_at_once = False
         self._finished_at: float | None = None
+        self.run_id: str | None = None
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
@@ -245,11 +248,19 @@ class ChunkStream(Generic[ChunkT]):
             self._will_end(End.DONE if parser.done else End.EOF)
         if begins:
             self._came_at_once = self._end is not None
+            self._begins()
         return batch
+
+    def _begins(self) -> None:
+        """Tell those who listen that the first content is there."""
+        exchange, at = self._exchange, self._first_content_at
+        if exchange is not None and exchange.watch is not None and at is not None:
+            exchange.watch.first_content(at - exchange.started_at)
 
     def _hand_out(self, batch: list[ChunkT]) -> None:
         self._batch, self._ready, self._accumulated = batch, iter(batch), 0
         if not self._accumulator.chunks and self._exchange is not None:
+            self._first_chunk_at = self._exchange.loop.time()
             self._exchange.succeeded()
         if self._first_content_at is not None and self._reader is not None:
             self._reader.saw_content()
@@ -278,6 +289,7 @@ class ChunkStream(Generic[ChunkT]):
         if self._exchange is None:
             self._exchange = exchange_for(self._wiring, self._call)
             del self._call  # it holds the prompt
+            self._exchange.begin(self.run_id)
         return self._exchange
 
     async def _open_apart(self, opener: Callable[[], Coroutine[Any, Any, BodyReader]]) -> None:
@@ -304,7 +316,7 @@ class ChunkStream(Generic[ChunkT]):
             max_stream_bytes=options.max_stream_bytes,
             reasoning_tags=options.reasoning_tags,
         )
-        self._parser = self._the_exchange().watch(parser, reader)
+        self._parser = self._the_exchange().watched(parser, reader)
 
     def _new_accumulator(self) -> Accumulator:
         return Accumulator(note=self._dialect.note, choices=self._options.choices)
@@ -398,10 +410,10 @@ class ChunkStream(Generic[ChunkT]):
             return
         if self._opening is not None and not exchange.loop.is_closed():
             on_loop(exchange.loop, self._opening.abandon)
+        self._tell_end("dropped", StreamTiming())
         if (reader := self._reader) is None:
             return
         reader.abandon()
-        exchange.log_end("dropped", None, reader, timing=StreamTiming(), events=self._accumulator.chunks)
         if not self._read_was_cancelled:
             _warn(f"unclosed {self!r}: use `async with`, aclose() or cancel()", ResourceWarning, source=self)
 
@@ -434,11 +446,28 @@ class ChunkStream(Generic[ChunkT]):
         if ending.error is not None:
             # A copy, because the traceback of what is raised leads back to this stream.
             self._error = copy.copy(self._with_facts(ending.error))
-        if self._exchange is not None and log.is_on():
-            events, quirks = self._accumulator.chunks, self.quirks
-            self._exchange.log_end(
-                self._outcome, self._error, self._reader, timing=self.timing, events=events, quirks=quirks
-            )
+        self._tell_end(cast("CallOutcome", self._outcome.value))
+
+    def _tell_end(self, outcome: CallOutcome, timing: StreamTiming | None = None) -> None:
+        """Tell those who listen how it ended."""
+        exchange, answer = self._exchange, self._accumulator
+        if exchange is None or exchange.watch is None:
+            return
+        error = None if self._error is None else type(self._error).__name__
+        if self._outcome is Outcome.TRUNCATED and error is None:  # it is one, even where it is not to be raised
+            error = StreamTruncatedError.__name__
+        exchange.ended(
+            outcome,
+            error,
+            self._reader,
+            timing=timing or self.timing,
+            answer=answer.envelope,
+            finish_reasons=answer.reasons(self._options.choices),
+            first_chunk_at=self._first_chunk_at,
+            chunks=answer.chunks,
+            quirks=self.quirks,
+            completion=answer.completion() if exchange.watch.wants_content and answer.chunks else None,
+        )
 
     def _with_facts(self, error: OpeAIError) -> OpeAIError:
         if isinstance(error, StreamError):
@@ -485,6 +514,11 @@ class ChunkStream(Generic[ChunkT]):
     def quirks(self) -> tuple[str, ...]:
         """Names of the dialect rules that were needed so far."""
         return tuple(self._dialect.quirks)
+
+    @property
+    def observed(self) -> tuple[Observers, str] | None:
+        """Who listens to its call, and what the call is named; None before that is begun."""
+        return None if self._exchange is None else (self._exchange.observers, self._exchange.call_id)
 
     @property
     def meta(self) -> ResponseMeta:

@@ -1,4 +1,14 @@
-"""Fills the log of a session that another process produces, from Redis."""
+"""The reading side of a session over Redis: fills a log here with what another process produces.
+
+A follower runs only while somebody reads its log here::
+
+    idle --first reader--> following --last reader leaves--> idle
+                               |
+                               +-- the last frame came, or the rest is lost: the log has ended
+
+Each round says that somebody reads (a key that expires, so that the producer does not give up for want of readers),
+looks whether the producer is alive (its lease), and waits in XREAD for new entries.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +24,8 @@ from opeai_async._relay.redis.wire import Keys, entries_of, ms
 from opeai_async._relay.session_log import SessionLog
 from opeai_async.types.frames import ErrorFrame, Frame
 
-UNKNOWN_S = 2.0  # who has just heard of a session may ask before its producer has written anything
+# A reader that has just got a session's id may ask before the producer has written anything.
+UNKNOWN_S = 2.0
 
 ErrorCode = Literal["lost", "unknown", "unavailable"]
 _MESSAGES: dict[ErrorCode, str] = {
@@ -27,26 +38,34 @@ _decoder = msgspec.json.Decoder(list[Frame])
 
 
 class Follower:
-    """Fills a log from Redis, as long as somebody reads it.
+    """A task that fills a log from Redis, as long as somebody reads it.
 
     Attributes:
-        log: What it fills.
+        log: The log that it fills.
     """
 
     def __init__(self, link: Link, id: str, keys: Keys, lease: float, followers: dict[str, Follower]) -> None:
         self.log = SessionLog(max_bytes=sys.maxsize)  # its producer has a limit
         self.log.on_readers.append(self._readers_changed)
+        # The store's client, and what is known of Redis as this follower sees it.
         self._client = link.client
         self._health = Health(link)
         self._id = id
         self._keys = keys
+        # Seconds after which a silent producer counts as dead, and between two looks at its lease.
         self._lease = lease
         self._beat = min(1.0, lease / 4)
+        # The store's followers by id; this one is among them while it runs.
         self._followers = followers
+        # The id of the last entry that was read.
         self._cursor = "0"
+        # The loop time of the next look.
         self._beat_at = 0.0
+        # How many looks in a row found no lease.
         self._misses = 0
+        # The loop time at which it began to follow.
         self._began_at = 0.0
+        # None while idle.
         self._task: asyncio.Task[None] | None = None
 
     async def aclose(self) -> None:
@@ -97,10 +116,10 @@ class Follower:
             self._forget()
 
     async def _ask(self, now: float) -> list[tuple[str, str | bytes]]:
-        """Say that somebody reads, and see whether there is a producer, now and then; return what is new.
+        """Say that somebody reads and look for the producer, if that is due; wait for new entries and return them.
 
         Raises:
-            Exception: Of the driver.
+            Exception: Any error of the driver.
         """
         if now >= self._beat_at:
             pipeline = self._client.pipeline()
@@ -113,7 +132,7 @@ class Follower:
         return entries_of(await self._client.execute_command(*command))
 
     def _take(self, entries: list[tuple[str, str | bytes]], now: float) -> ErrorCode | None:
-        """Give the readers what is new; return why nothing more will come, where that is so."""
+        """Append *entries* to the log; return the reason if nothing more will come, else None."""
         try:
             for cursor, data in entries:
                 self.log.append(_decoder.decode(data))
@@ -122,7 +141,7 @@ class Follower:
             return "lost"
         if entries:
             self._misses = 0
-        # A producer writes the end before it lets go of its lease, so the read after the first miss has seen it.
+        # A producer writes the end before it drops its lease, so the read after the first miss has seen it.
         if self._misses < 2:
             return None
         if self.log.offset:

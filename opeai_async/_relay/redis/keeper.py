@@ -1,4 +1,16 @@
-"""Writes the sessions of this process to Redis, and looks there for what others want of them."""
+"""The writing side of sessions over Redis: one task per event loop writes all sessions that are produced there.
+
+A session passes through these states; each round moves all of them on, in one pipeline per step::
+
+    added --lease taken--> claimed --new frames--> written --last frame written--> released
+      |                       ^                       |
+      |                       +---- new frames -------+
+      +-- another process has the lease: refused, its answer ends with an error
+
+While Redis refuses, rounds are tried again after a pause, and nothing is lost here: an entry that says all replaces
+what Redis may have forgotten. Entries hold only what is new, until together they are as large as the last whole one;
+the alternative, to write only new frames, would let a stream of tokens grow without end in Redis.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +38,18 @@ class Published:
     """A session of this process, and how much of it is in Redis.
 
     Attributes:
-        token: By which a lease is known as this producer's.
-        stored: The offset up to which all is in Redis; 0 for nothing, as far as is known.
-        whole_bytes: The size of the last entry that said all; 0 before there was one.
-        added_bytes: The size of those that came after it.
-        renew_at: When the lease is to be renewed, in the loop's time.
-        waiters: Those who wait until nothing is to be written any more, or Redis has refused.
+        id: The session's id.
+        log: Its frames.
+        keep: Seconds for which Redis keeps them after the end.
+        keys: Its keys in Redis.
+        token: The value of the lease that marks it as this producer's.
+        is_claimed: True once the lease is ours, and the keys of an older session of this id are gone.
+        stored: The offset up to which all is in Redis; 0 if nothing is, as far as is known.
+        whole_bytes: The size of the last entry that held all frames; 0 before there was one.
+        added_bytes: The size of the entries that came after it.
+        renew_at: The loop time at which the lease is to be renewed.
+        ended_at: The loop time at which the end was first seen; None while it is open.
+        waiters: Futures that are done when all is written, or Redis has refused.
     """
 
     def __init__(self, id: str, log: SessionLog, keep: float, keys: Keys) -> None:
@@ -50,15 +68,16 @@ class Published:
 
     @property
     def is_written(self) -> bool:
-        """Whether all that is here is in Redis."""
+        """True if all frames that are here are in Redis."""
         return self.stored == self.log.offset
 
     def is_whole_due(self) -> bool:
-        """Whether the next entry is to say all, in place of those before: as often as what came since is as large."""
+        """Tell whether the next entry shall hold all frames, in place of the entries before."""
+        # Only when the rest has grown as large as the whole: so the bytes written stay in proportion to the answer.
         return not self.stored or self.log.last is not None or self.added_bytes > self.whole_bytes + COMPACT_BYTES
 
     def wake(self) -> None:
-        """Let those who wait for it go on."""
+        """Wake all that wait for it."""
         waiters, self.waiters = self.waiters, []
         for waiter in waiters:
             if not waiter.done():
@@ -74,20 +93,25 @@ class Published:
 
 
 class Keeper:
-    """Writes the sessions of this process to Redis, and looks there for what others want of them."""
+    """The writer of this event loop's sessions, which also looks for readers and wishes to stop elsewhere."""
 
     def __init__(self, link: Link, lease: float) -> None:
+        # The store's client, what is known of Redis as this task sees it, and seconds of a lease.
         self._client = link.client
         self._health = Health(link)
         self._lease = lease
+        # The sessions that are not released yet, by id.
         self._published: dict[str, Published] = {}
+        # Set when there is something to write; the other one ends the pause after a failure.
         self._changed = asyncio.Event()
-        self._hurry = asyncio.Event()  # ends the pause after a failure
+        self._hurry = asyncio.Event()
+        # The loop time of the next look for readers and wishes to stop.
         self._look_at = 0.0
+        # None before the first session.
         self._task: asyncio.Task[None] | None = None
 
     def add(self, published: Published) -> None:
-        """Write *published* from now on, to its end."""
+        """Begin to write *published*, until its end."""
         before = self._published.get(published.id)
         if before is not None:  # it has ended, and leaves its lease to this one
             published.token = before.token
@@ -100,7 +124,7 @@ class Keeper:
             self._task = hold(published.log.loop.create_task(self._run()))
 
     async def settle(self, id: str) -> None:
-        """Return when *id* has ended and is written, or Redis refuses, or after 5 seconds."""
+        """Wait until *id* has ended and is written, or Redis refuses, but 5 seconds at most."""
         published = self._published.get(id)
         if published is None:
             return
@@ -142,31 +166,32 @@ class Keeper:
             self._give_up(loop.time())
 
     def _failed(self, exc: Exception) -> None:
-        """Redis refuses, or is gone; the next round comes after a pause."""
+        """Note that a round failed with *exc*, and make each session renew its lease first."""
         self._health.failed(exc)
         for p in self._published.values():
-            # Whether Redis has anything any more is unknown; first of all it is to know that somebody is here.
+            # Redis may have lost anything, so the next round first renews the leases.
             p.renew_at = 0.0
             p.log.store_error = self._health.error
             if self._health.error is not None:
                 p.wake()
 
     def _answered(self) -> None:
-        """All that was due is done, also what Redis had refused before."""
+        """Note that a round succeeded: all that was due is done, also what Redis had refused before."""
         self._health.answered()
         for p in self._published.values():
             p.log.store_error = None
 
     async def _wait(self) -> None:
-        """Until something is to be written, but not sooner than a moment; or until it is time to look."""
+        """Wait until something is to be written, or it is time to look."""
+        # A moment at least, so that the tokens of many sessions share a round.
         await asyncio.sleep(WINDOW_S)
         await _first_of(self._changed, self._look_at)
 
     async def _round(self, now: float) -> None:
-        """Do what is due.
+        """Do what is due: leases, frames, ends, and looks.
 
         Raises:
-            Exception: Of the driver, if something of it failed; it is due again.
+            Exception: Any error of the driver; what failed is due again.
         """
         if due := [p for p in self._published.values() if now >= p.renew_at]:
             await self._renew(due, now)
@@ -180,7 +205,7 @@ class Keeper:
                 await self._look(due, now)
 
     async def _renew(self, due: Sequence[Published], now: float) -> None:
-        """Say that the producer is here; the first time, that it is the only one."""
+        """Renew the leases; the first time, take them, and clear what an older session of that id has left."""
         pipeline = self._client.pipeline()
         for p in due:
             pipeline.execute_command("SET", p.keys.lease, p.token, "NX", "PX", ms(self._lease))
@@ -203,7 +228,7 @@ class Keeper:
                 p.is_claimed = True
 
     async def _write(self, due: Sequence[Published]) -> None:
-        """Add what is new of each log."""
+        """Write one entry for each session: its new frames, or all."""
         pipeline = self._client.pipeline()
         entries = list[tuple[int, int, bool]]()
         for p in due:
@@ -228,7 +253,7 @@ class Keeper:
                 p.wrote(offset, size, is_whole=is_whole)
 
     async def _release(self, due: Sequence[Published]) -> None:
-        """Leave what has ended to Redis."""
+        """Drop sessions that have ended and are written; Redis keeps their frames for *keep* seconds."""
         pipeline = self._client.pipeline()
         for p in due:
             pipeline.execute_command("PEXPIRE", p.keys.log, ms(p.keep))
@@ -239,9 +264,10 @@ class Keeper:
             self._drop(p)
 
     async def _look(self, due: Sequence[Published], now: float) -> None:
-        """See whether somebody asks to stop, and whether somebody reads elsewhere."""
+        """Look whether other processes ask to stop a session, or read it."""
         found = await self._client.execute_command("MGET", *(key for p in due for key in (p.keys.stop, p.keys.readers)))
         for p, stop, readers in zip(due, found[::2], found[1::2], strict=True):
+            # Readers elsewhere are not counted in the log, so its time without readers begins anew.
             if readers is not None:
                 p.log.unread_since = now
             if stop is not None and p.log.origin is not None:
@@ -250,14 +276,14 @@ class Keeper:
     # --- endings ---------------------------------------------------------------------------------------------------
 
     def _refuse(self, p: Published) -> None:
-        """Another process produces a session of this id."""
+        """End *p* with an error, because another process produces a session of this id."""
         self._drop(p)
         if p.log.origin is not None:
             hint = "give each answer an id of its own"
             p.log.origin.fail(ConfigurationError(f"session {p.id!r} goes on in another process", hint=hint))
 
     def _give_up(self, now: float) -> None:
-        """Forget what could not be written for as long as it would have been kept."""
+        """Drop sessions whose frames could not be written within their ``keep`` seconds."""
         for p in list(self._published.values()):
             if p.log.last is not None:
                 p.ended_at = now if p.ended_at is None else p.ended_at
@@ -271,7 +297,7 @@ class Keeper:
 
 
 async def _first_of(event: asyncio.Event, due: float) -> None:
-    """Wait for *event*, or until loop time *due*."""
+    """Wait until *event* is set, or until loop time *due*."""
     try:
         async with asyncio.timeout_at(due):
             await event.wait()

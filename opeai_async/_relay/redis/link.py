@@ -1,4 +1,8 @@
-"""The client that the user gave, and whether Redis does what it is asked."""
+"""The client that the user gave, and the state of Redis: one line in the log when it fails, one when it works again.
+
+Each task has its own `Health`, because Redis may refuse one key and accept another; the `Link` of the event loop
+collects them, so that the log has two lines and not two per session.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import asyncio
 import inspect
 from typing import Any, Protocol, cast
 
-from opeai_async._io import observe as log
+from opeai_async._io.observe import log
 from opeai_async._relay.redis.refusals import explain, is_of_another_type
 from opeai_async.errors import APIConnectionError, ConfigurationError
 
@@ -15,7 +19,7 @@ RETRY_S = (0.1, 1.0)
 
 
 class Pipeline(Protocol):
-    """What is used of a pipeline, whose own types say less."""
+    """The methods of a pipeline that are used here; its own types say less."""
 
     def execute_command(self, *args: str | bytes | int) -> object: ...
 
@@ -23,7 +27,7 @@ class Pipeline(Protocol):
 
 
 class Client(Protocol):
-    """What is used of a client, whose own types say less."""
+    """The methods of a client that are used here; its own types say less."""
 
     async def execute_command(self, *args: str | bytes | int) -> Any: ...
 
@@ -33,18 +37,19 @@ class Client(Protocol):
 
 
 class Link:
-    """The way of one event loop to Redis.
+    """The connection of one event loop to Redis.
 
     Attributes:
-        client: Sends commands.
+        client: The client that sends commands.
     """
 
     def __init__(self, client: Client) -> None:
         self.client = client
+        # The tasks that Redis refuses at present; the log is written when the first comes and when the last leaves.
         self._refused: set[Health] = set()
 
     def refused(self, health: Health, error: APIConnectionError) -> None:
-        """Log that Redis refuses something, unless that is known."""
+        """Log that Redis refuses something, unless that was logged already."""
         if not self._refused:
             log.store_lost(error)
         self._refused.add(health)
@@ -57,16 +62,16 @@ class Link:
                 log.store_back()
 
     def forget(self, health: Health) -> None:
-        """Look no more at *health*, which has ended; that says nothing about Redis."""
+        """Drop *health*, whose task has ended; that says nothing about Redis, so nothing is logged."""
         self._refused.discard(health)
 
 
 class Health:
-    """Whether Redis does what one task asks.
+    """The state of Redis as one task sees it.
 
     Attributes:
-        error: Why it does not; None while it does. A connection that fails once is not an error yet, because the next
-            one may be made at once.
+        error: The reason why it refuses; None while it works. A connection that fails once is not an error yet,
+            because the next one may be made at once.
     """
 
     def __init__(self, link: Link) -> None:
@@ -90,15 +95,15 @@ class Health:
             self._link.answered(self)
 
     def close(self) -> None:
-        """Nothing more is asked."""
+        """End, because the task will ask nothing more."""
         self._link.forget(self)
 
 
 def checked(results: list[Any]) -> list[Any]:
-    """Return the *results* of a pipeline, in which only keys of another type are errors; they concern one session each.
+    """Return the *results* of a pipeline; an error about a key of another type stays in it, for its one session.
 
     Raises:
-        Exception: The first other error. A pipeline of a cluster is no transaction, so parts of it may have failed.
+        Exception: The first other error. A pipeline of a cluster is not a transaction: parts of it may have failed.
     """
     for result in results:
         if isinstance(result, Exception) and not is_of_another_type(result):
@@ -110,7 +115,7 @@ def checked_client(client: object) -> Client:
     """Return *client* if it is one of ``redis.asyncio``, or works like one.
 
     Raises:
-        ConfigurationError: If it is none. A synchronous one would stop the event loop whenever a reader waits.
+        ConfigurationError: If it is another object. A synchronous client would stop the event loop at each wait.
     """
     kind = type(client)
     name = f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
@@ -123,7 +128,7 @@ def checked_client(client: object) -> Client:
 
 
 def is_cancelled() -> bool:
-    """Tell whether this task is to end: before Python 3.12, ``wait_for``, which redis uses, may swallow that."""
+    """Tell whether this task was cancelled: before Python 3.12, ``wait_for``, which redis uses, may swallow that."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

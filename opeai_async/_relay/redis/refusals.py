@@ -1,8 +1,8 @@
-"""Why Redis did not do what it was asked, in our own words.
+"""Translation of Redis' errors into messages of our own.
 
 A driver's own text is never shown: it may quote a command, and with it the answer, or a URL with a password. So an
-exception is known by the names of its classes, which also spares us to import the driver, whose versions and clusters
-have different ones. Of the text, only the code that Redis itself begins an error with is looked at.
+exception is recognized by the names of its classes, which also avoids an import of the driver, whose versions and
+clusters have different ones. Of the text, only the code at its beginning is read, which Redis itself writes.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _CODE = re.compile(r"[A-Z]{3,20}\b")
 
 
 class Refusal(NamedTuple):
-    """What is told of a failure.
+    """The message for the user about a failure of Redis.
 
     Attributes:
         message: What is wrong, in our own words.
-        hint: What to do.
-        may_pass: Whether the next try may well succeed, as with a connection that had been idle for long.
+        hint: What to do about it.
+        may_pass: True if the next try may well succeed, as with a connection that had been idle for long.
     """
 
     message: str
@@ -30,7 +30,7 @@ class Refusal(NamedTuple):
     may_pass: bool = False
 
 
-# The first class of an exception that is here says what it is; a class stands before those that it is derived from.
+# Looked up in the order of an exception's classes, the most derived one first.
 _BY_CLASS: dict[str, Refusal] = {
     "AuthenticationError": Refusal("Redis refuses the password", "check the user name and the password of the client"),
     "AuthorizationError": Refusal("Redis refuses the user", "check the user name and the password of the client"),
@@ -68,12 +68,19 @@ _OTHER_LOOP = Refusal(
     "close the client before its loop ends, or give RedisStore a function that makes a client for each loop",
     may_pass=True,  # some drivers drop such a connection, and make another one
 )
+# uvloop says only this of a connection whose loop has ended, and says it also of one that was dropped in its own loop.
+_UVLOOP_CLOSED = "the handler is closed"
+_CLOSED_CONNECTION = _OTHER_LOOP._replace(
+    message="a connection of the Redis client is closed, as are connections of another event loop"
+)
 
 
 def explain(error: BaseException) -> Refusal:
-    """Say why Redis, or its driver, failed with *error*; nothing of the error's own text is in it but a code."""
+    """Return why Redis, or its driver, failed with *error*; of the error's own text, only a code is in it."""
     if isinstance(error, RuntimeError) and "loop" in str(error):
         return _OTHER_LOOP
+    if isinstance(error, RuntimeError) and _UVLOOP_CLOSED in str(error):
+        return _CLOSED_CONNECTION
     code = code_of(error)
     if code in _BY_CODE:
         return _BY_CLASS[_BY_CODE[code]]
@@ -86,10 +93,8 @@ def explain(error: BaseException) -> Refusal:
 
 
 def code_of(error: BaseException) -> str | None:
-    """Return the word that Redis began an error with, such as ``WRONGTYPE``; None if there is none.
-
-    A pipeline writes the command before it, in which anything may stand.
-    """
+    """Return the code at the beginning of Redis' text of an error, such as ``WRONGTYPE``; None if it has none."""
+    # A pipeline of the driver writes the command before it, which may hold anything.
     found = _CODE.match(str(error).rpartition("caused error: ")[2])
     return found.group() if found else None
 

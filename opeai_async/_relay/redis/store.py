@@ -1,4 +1,12 @@
-"""The store that users make, and what it has in each event loop."""
+"""The store that users make; in each event loop, it has one place with a keeper, followers and local logs.
+
+===================  =================================  ==============================
+an id is ...         its log is filled by               and is found in
+===================  =================================  ==============================
+started here         its producer                       ``_Place.local``
+started elsewhere    a `Follower`, while it is read     ``_Place.followers``
+===================  =================================  ==============================
+"""
 
 from __future__ import annotations
 
@@ -26,23 +34,23 @@ STOP_S = 60.0
 class RedisStore:
     """Sessions that all processes with the same Redis know; a ``SessionStore``.
 
-    While Redis refuses or is gone, answers go on and are whole for the readers of this process. Then
-    ``session.store_error`` says why other processes do not see them, and the logger ``opeai_async`` has a line; it has
-    another one when Redis works again and has got all that it missed.
+    While Redis refuses or is unreachable, answers continue, and are whole for the readers of this process. Then
+    ``session.store_error`` says why other processes do not see them, and the logger ``opeai_async`` gets a line; it
+    gets another one when Redis works again and has all that it missed.
 
     Args:
-        client: Of ``redis.asyncio``, which stays yours to close; its ``socket_timeout``, if any, is to be longer than
-            a second. Its connections belong to one event loop, and so does the store then; a further loop may have it
-            when the first is closed, if the client was closed in it. Or a function without arguments that makes such a
-            client: it is called once for each event loop that uses the store, and what it made is closed by ``aclose``.
-        prefix: Of all keys. A Redis cluster needs one with a hash tag, such as ``"{opeai}:session:"``, so that all keys
-            are in one slot.
-        lease: Seconds after which a producer that has died is known to have: a lower one is noticed sooner, but is
-            lost sooner by a process that is only held up. A session's ``grace`` should not be shorter.
-        max_sessions: How many sessions each event loop of this process may produce.
+        client: A client of ``redis.asyncio``, which stays yours to close; its ``socket_timeout``, if any, must be
+            longer than a second. Its connections belong to one event loop, and so does the store then; another loop may
+            use it when the first is closed, if the client was closed in it. Or a function without arguments that makes
+            such a client: it is called once for each event loop that uses the store, and ``aclose`` closes the client.
+        prefix: The beginning of all keys. A Redis cluster needs one with a hash tag, such as ``"{opeai}:session:"``, so
+            that all keys are in one slot.
+        lease: Seconds without a sign of life after which a producer counts as dead: with fewer, a death is noticed
+            sooner, but so is a process that is only held up. A session's ``grace`` should not be shorter.
+        max_sessions: The number of sessions that each event loop of this process may produce.
 
     Raises:
-        ConfigurationError: If *client* is not one of ``redis.asyncio``, such as a synchronous one.
+        ConfigurationError: If *client* is not a client of ``redis.asyncio``, such as a synchronous one.
     """
 
     def __init__(
@@ -65,18 +73,18 @@ class RedisStore:
     def add(self, id: str, log: SessionLog, *, keep: float) -> None:
         """Make *log* known under *id* here at once, and in Redis soon, until *keep* seconds after its end.
 
-        An *id* that is taken by a session in another process is found out later, and ends this one with an error.
+        That another process has a session of this *id* is noticed later, and ends this one with an error.
 
         Raises:
             ConfigurationError: If *id* is taken by a session in this event loop, or the client is in use by another.
-            LocalResourceError: If ``max_sessions`` go on here.
+            LocalResourceError: If ``max_sessions`` of this event loop have not ended.
         """
         place = self._here()
         place.local.add(id, log, keep=keep)
         place.keeper.add(Published(id, log, keep, Keys(self._prefix, id)))
 
     def get(self, id: str) -> SessionLog:
-        """The log of *id*: the one that is filled here, or one that follows another process as long as it is read.
+        """Return the log of *id*: the one that is filled here, or one that follows another process while it is read.
 
         Raises:
             ConfigurationError: If the client is in use by another event loop.
@@ -107,14 +115,14 @@ class RedisStore:
             raise error from None  # the driver's text may quote anything
 
     async def settle(self, id: str) -> None:
-        """Return when the log of *id* is in Redis, but after 5 seconds, or one more try where Redis refuses."""
+        """Wait until the log of *id* is in Redis, but 5 seconds at most, or one more try if Redis refuses."""
         if (place := self._place()) is not None:
             await place.keeper.settle(id)
 
     async def aclose(self) -> None:
-        """Stop reading and writing in this event loop, once what was to be written is in Redis; see ``settle``.
+        """Write what has ended to Redis, as ``settle`` does, and stop reading and writing in this event loop.
 
-        The sessions of this event loop must have ended before: what comes later is not written.
+        End the sessions of this event loop before: what comes later is not written.
         """
         place = self._place()
         if place is not None:
@@ -128,10 +136,10 @@ class RedisStore:
         return self._places.get(asyncio.get_running_loop())
 
     def _here(self) -> _Place:
-        """What there is in this event loop; made when it is first wanted.
+        """Return the place of this event loop, and make it the first time.
 
         Raises:
-            ConfigurationError: If there is only one client, and another loop goes on with it.
+            ConfigurationError: If there is only one client, and another event loop uses it.
         """
         place = self._place()
         if place is None:
@@ -148,13 +156,13 @@ class RedisStore:
 
 
 class _Place:
-    """What the store has in one event loop.
+    """The part of the store that belongs to one event loop.
 
     Attributes:
-        link: The way to Redis.
-        local: The logs that are filled here.
-        keeper: Writes them.
-        followers: Those that fill the logs of sessions elsewhere, by id, as long as they are read.
+        link: The connection to Redis.
+        local: The logs of sessions that were started here.
+        keeper: The task that writes them to Redis.
+        followers: The tasks that fill the logs of sessions elsewhere, by id, while they are read.
     """
 
     def __init__(self, link: Link, lease: float, max_sessions: int) -> None:

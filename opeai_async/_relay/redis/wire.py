@@ -1,4 +1,12 @@
-"""What sessions say to Redis, and how its replies are read, whatever client and protocol brought them."""
+"""The keys and replies of Redis, for any client and protocol (RESP2, RESP3; decoded or not).
+
+A session has four keys::
+
+    <prefix><id>:log       a stream of entries, each the JSON of frames; the first entry holds all up to it
+    <prefix><id>:lease     the producer's token, while it is alive
+    <prefix><id>:stop      there if somebody asks to stop
+    <prefix><id>:readers   there while somebody reads in another process
+"""
 
 from __future__ import annotations
 
@@ -21,7 +29,7 @@ class Keys:
 
 
 def entries_of(reply: Any) -> list[tuple[str, str | bytes]]:
-    """The ids and the values of the entries in the reply to XREAD, whatever protocol and client brought it."""
+    """Return the ids and the values of the entries in the reply to XREAD."""
     if not reply:
         return []
     found: list[tuple[str | bytes, JSONObject]] = (
@@ -31,10 +39,11 @@ def entries_of(reply: Any) -> list[tuple[str, str | bytes]]:
 
 
 def text_of(value: str | bytes) -> str:
-    """What Redis said, also where the client decodes nothing."""
+    """Return *value* as text: whether Redis' replies are decoded depends on the client's options."""
     return value.decode() if isinstance(value, bytes) else value
 
 
 def ms(seconds: float) -> int:
-    """Milliseconds, at least one, as Redis wants them."""
+    """Return *seconds* in milliseconds, at least one."""
+    # Redis refuses an expiry of 0.
     return max(1, int(seconds * 1000))

@@ -1,4 +1,7 @@
-"""All faults by name: what servers, proxies and networks do to HTTP, played by the testing server on demand."""
+"""All faults by name: ways in which servers, proxies and networks break HTTP, played by the testing server.
+
+Each module has the faults of one stage, and of each fault its bytes and the verdict on a right client; see ``fault``.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,10 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
 
 
 def fault_named(name: str) -> Fault:
-    """The fault of this name.
+    """Return the fault of this name.
 
     Raises:
-        ValueError: If there is none; it says which name comes near.
+        ValueError: If there is none; the message has the name that comes nearest.
     """
     if name not in FAULTS:
         near = difflib.get_close_matches(name, FAULTS, n=1, cutoff=0.5)

@@ -1,4 +1,7 @@
-"""Faults of the body's framing: it breaks off, falls silent, is framed wrongly, or packed as nobody asked."""
+"""Faults of the body's framing: it breaks off, falls silent, is framed wrongly, or packed unasked.
+
+The verdicts come in pairs: on a client that asked for a stream, and on one that asked for a body in one piece.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,7 @@ _SILENT = (Verdict("StreamTimeoutError", clock="idle_bytes_s"), Verdict("APITime
 _KEPT = (Verdict(DELIVERED, connection="kept"), Verdict(DELIVERED, connection="kept"))
 _TOO_LARGE = (Verdict("StreamTooLargeError"), Verdict("InvalidResponseError"))
 
+# The window bits below are zlib's: 31 writes gzip, 15 the zlib format that HTTP calls deflate.
 _GZIP = {"content-encoding": "gzip"}
 
 
@@ -29,7 +33,7 @@ _GZIP = {"content-encoding": "gzip"}
 
 
 def _break(how: Literal["fin", "rst"], *, inside: bool) -> Play:
-    """Broken off inside an HTTP chunk, or behind one."""
+    """Break off inside an HTTP chunk, or behind one."""
 
     async def play(wire: Wire) -> object:
         await wire.begin()
@@ -41,7 +45,7 @@ def _break(how: Literal["fin", "rst"], *, inside: bool) -> Play:
 
 
 def _break_after_finish(how: Literal["fin", "rst", "hold"]) -> Play:
-    """All but the proof of the end: ``[DONE]``, and the end of the body."""
+    """Send all but the proof of the end: ``[DONE]``, and the end of the body."""
 
     async def play(wire: Wire) -> object:
         await wire.send_head()
@@ -58,9 +62,11 @@ async def _length_too_big(wire: Wire) -> object:
 
 
 async def _length_too_small(wire: Wire) -> object:
+    # The length ends inside the next event, so what arrives is well framed, and cut.
     data = b"".join(wire.before) + wire.rest
     await wire.send_head(200, {"content-length": str(len(data) - len(wire.rest) // 2)})
-    await wire.pause()  # what is wrong in the same packet as the head costs the head too
+    # In a packet of its own: aiohttp drops a head that comes together with a malformed body.
+    await wire.pause()
     await wire.send(data)
     wire.end("cut")
     return wire.release()
@@ -189,11 +195,12 @@ _SILENCES = (
 
 
 def _misframe(data: bytes) -> Play:
-    """*data* where an HTTP chunk should begin; the connection stays open, and silent."""
+    """Send *data* where an HTTP chunk should begin; the connection stays open, and silent."""
 
     async def play(wire: Wire) -> object:
         await wire.begin()
-        await wire.pause()  # a packet of its own: seen together with good chunks, it is another case for aiohttp
+        # In a packet of its own: together with good chunks, it is another case for aiohttp.
+        await wire.pause()
         await wire.send(data)
         return await wire.hold()
 
@@ -260,9 +267,10 @@ _MISFRAMED = (
 
 
 def _pack(encoding: str, window_bits: int) -> Play:
-    """The whole answer, compressed although that was not asked for."""
+    """Send the whole answer, compressed although that was not asked for."""
 
     async def play(wire: Wire) -> object:
+        # A sync flush behind each event, as a server does that compresses a stream without holding it up.
         compressor = zlib.compressobj(wbits=window_bits)
         await wire.send_head(200, {"content-encoding": encoding})
         for part in wire.parts:
@@ -283,7 +291,8 @@ async def _pack_badly(wire: Wire) -> object:
 
 
 async def _bomb(wire: Wire) -> object:
-    """A megabyte in a kilobyte, again and again: a full flush forgets what was before, so one block serves for all."""
+    """Send a megabyte in a kilobyte, again and again."""
+    # A full flush forgets all that was before, so one compressed block can be repeated.
     compressor = zlib.compressobj(wbits=31)
     start = b"".join(wire.before) + wire.item(b'{"id":"')
     start = compressor.compress(start.rstrip(b"\n")) + compressor.flush(zlib.Z_FULL_FLUSH)

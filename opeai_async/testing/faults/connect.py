@@ -1,4 +1,4 @@
-"""Faults that strike before a request can be sent. An `Endpoint` has one of them; a server with answers has none."""
+"""Faults that strike before a request can be sent. An `Endpoint` plays them, and not a server with answers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ _TIMED_OUT = Verdict("APITimeoutError", "always", "connect_s")
 _NOT_TRUSTED = Verdict("TLSError")
 
 
+# No request is sent, so it does not matter whether a stream was asked for: one verdict for both.
 def _fault(name: str, meaning: str, verdict: Verdict) -> Fault:
     return Fault(name, meaning, "connect", verdict, verdict)
 

@@ -1,4 +1,8 @@
-"""Faults of what a well-framed body holds: errors, what is no chunk, what is too big, and what never ends."""
+"""Faults of the content of a well-framed body: errors, other things than chunks, too much, and no end.
+
+Each bound and each clock of a client meets the fault that it is for: without it, the client would hang, or fill the
+memory.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +26,14 @@ _ERROR = b'{"error":{"message":"The backend is gone.","type":"server_error","par
 _QUOTA = b'{"error":{"message":"Paid no more.","type":"billing","param":null,"code":"insufficient_quota"}}'
 _CHUNK = b'{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":%b,"delta":{%b}}]}'
 _CALL = b'"tool_calls":[{"index":%b,"id":"call_1","type":"function","function":{"name":"f","arguments":"{}"}}]'
+# Deeper than any recursion limit of a decoder.
 _DEEP = b'{"id":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
 
 
 def _then_hold(payload: bytes, prefix: bytes = b"") -> Play:
-    """What has come so far, then *payload* in the place of the next chunk; the connection stays open.
+    """Send the answer so far, then *payload* in the place of the next chunk; the connection stays open.
 
-    A body in one piece holds *payload* and nothing else, and has its end.
+    A body in one piece holds *payload* and nothing else, and ends properly.
     """
 
     async def play(wire: Wire) -> object:
@@ -43,9 +48,10 @@ def _then_hold(payload: bytes, prefix: bytes = b"") -> Play:
 
 
 def _index(chunk: bytes) -> Play:
-    """*chunk* as an event, even for a completion: only there does an index say where something goes."""
+    """Send *chunk* as an event, even for a completion: only in a stream does an index say where a piece goes."""
 
     async def play(wire: Wire) -> object:
+        # The client reads an event stream even where it asked for JSON.
         event = b"data: " + chunk + b"\n\n"
         if not wire.is_stream:
             await wire.send_whole(200, event, {"content-type": "text/event-stream"})
@@ -58,13 +64,14 @@ def _index(chunk: bytes) -> Play:
 
 
 def _for_ever(event: bytes, white: bytes, *, slowly: bool) -> Play:
-    """*event* again and again; *white* in a body that is no stream."""
+    """Send *event* again and again; in a body that is not a stream, *white*."""
 
     async def play(wire: Wire) -> object:
         await wire.begin()
         while True:
             if slowly:
                 await wire.pause()
+            # White space before JSON is legal, so a body in one piece can go on for ever with it.
             await wire.send_parts(event if wire.is_stream else white)
 
     return play
@@ -72,6 +79,7 @@ def _for_ever(event: bytes, white: bytes, *, slowly: bool) -> Play:
 
 async def _trickle(wire: Wire) -> object:
     body = b"".join(wire.parts)
+    # Forty pieces cut events anywhere, also inside a character.
     size = max(1, len(body) // 40)
     await wire.send_head()
     for begin in range(0, len(body), size):

@@ -1,7 +1,7 @@
-"""What a fault is: one way in which a server, a proxy or the network breaks HTTP, and what a right client makes of it.
+"""A fault: one way in which a server, a proxy or the network breaks HTTP, and what a right client does about it.
 
-A quirk is an oddity that must be read; a fault is something that can only be survived. It is played in bytes, past
-everything that would frame them well, by a coroutine that gets the `Wire`.
+A quirk is an oddity that a client must read; a fault is one that it can only survive. A coroutine plays it, in bytes
+on the `Wire`, past all code that would frame them well.
 
 A fault strikes at a *stage*:
 
@@ -10,10 +10,10 @@ stage        where
 ===========  ===========================================================================================
 ``connect``  before a request can be sent; played by an `Endpoint`, because there is nothing to answer
 ``head``     before the response's head is whole
-``status``   the head is whole, and says no
-``body``     the framing of the body: it breaks off, stalls, or holds what no decoder should unpack
-``content``  the bytes arrive, but they are no answer, or never end
-``after``    the answer is whole; what comes behind it is not
+``status``   the head is whole, and its status is an error
+``body``     in the framing of the body: it breaks off, stalls, or holds what no decoder should unpack
+``content``  in the content: the bytes arrive, but they are not an answer, or never end
+``after``    behind the answer, which is whole
 ===========  ===========================================================================================
 """
 
@@ -26,13 +26,13 @@ from typing import Literal, Never, Protocol, TypeAlias
 Stage: TypeAlias = Literal["connect", "head", "status", "body", "content", "after"]
 
 Retried: TypeAlias = Literal["never", "always", "before_content", "either"]
-"""Whether another attempt is made: ``before_content`` means as long as no chunk was handed out, and ``either`` that it
-depends on how the client came to see the fault.
+"""The rule for another attempt: ``before_content`` makes one as long as no chunk was handed out; ``either`` leaves it
+open, because it depends on how the client came to see the fault.
 """
 
 Connection: TypeAlias = Literal["kept", "closed", "either"]
-"""What becomes of the connection: ``kept`` for the next request; ``closed``, and never used again; or ``either``, where
-the framing is sound, but what answered is not the API, or has not answered well.
+"""The fate of the connection: ``kept`` for the next request; ``closed``, and never used again; or ``either``, where the
+framing is sound, but the answer is not the API's, or not a good one.
 """
 
 DELIVERED = "delivered"
@@ -42,11 +42,11 @@ class Wire(Protocol):
     """The server's end of one connection, as faults use it; see ``testing/server/wire.py``.
 
     Attributes:
-        is_stream: Whether the answer is a stream of events.
+        is_stream: True if the answer is a stream of events.
         parts: The whole answer; each item is an event of a stream.
-        before: What of it arrives before anything breaks.
+        before: The items that arrive before anything breaks.
         rest: The item that comes next, or what is left of it.
-        gap_s: Seconds between two of what is repeated.
+        gap_s: Seconds between two repetitions of what a fault repeats.
     """
 
     gap_s: float
@@ -78,7 +78,7 @@ class Wire(Protocol):
         ...
 
     async def begin(self, headers: Mapping[str, str] | None = None) -> None:
-        """Write a good head, and as much of a good body as shall arrive."""
+        """Write a good head, and the part of a good body that shall arrive."""
         ...
 
     async def send_whole(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
@@ -94,7 +94,7 @@ class Wire(Protocol):
         ...
 
     def release(self) -> object:
-        """Return what the handler returns for a response that was sent already."""
+        """Note that the answer is whole; return what the handler must return to get the next request."""
         ...
 
     async def pause(self) -> None:
@@ -106,24 +106,24 @@ class Wire(Protocol):
         ...
 
     async def hang_up(self, how: Literal["fin", "rst"], outcome: Literal["cut", "dropped"] = "cut") -> Never:
-        """Close the connection once all that was written has left this process; does not return."""
+        """Close the connection once all that was written has left this process; it does not return."""
         ...
 
 
 Play: TypeAlias = Callable[[Wire], Awaitable[object]]
-"""Plays a fault; what it returns is the server's own."""
+"""A coroutine function that plays a fault; only the server uses what it returns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a right client makes of a fault.
+    """The behaviour of a right client when it meets a fault.
 
     Attributes:
         result: Name of the error in `opeai_async.errors` that it raises when it gives up (where `retried` is
             ``"either"``, it may be one of a class derived from it); or ``"delivered"``, because the answer is whole.
-        retried: Whether it tries again by itself.
-        clock: The field of `Timeouts` that ends it, which a test sets low; None if it shows by itself.
-        connection: What it does with the connection, see `Connection`.
+        retried: The rule by which it tries again by itself, see `Retried`.
+        clock: The field of `Timeouts` that ends it, which a test sets low; None if the fault shows by itself.
+        connection: The fate of the connection, see `Connection`.
     """
 
     result: str
@@ -133,7 +133,7 @@ class Verdict:
 
     @property
     def is_delivered(self) -> bool:
-        """Whether the caller gets the whole answer, and no error."""
+        """True if the caller gets the whole answer, and no error."""
         return self.result == DELIVERED
 
 
@@ -142,12 +142,12 @@ class Fault:
     """One fault.
 
     Attributes:
-        name: How a script asks for it.
-        meaning: What the server does, in one sentence.
-        stage: Where it strikes.
-        stream: What a client makes of it that asked for a stream, and got chunks before (where the stage allows it).
-        whole: What a client makes of it that asked for a completion in one piece.
-        play: Plays it; None for the stage ``connect``.
+        name: The name by which a script asks for it.
+        meaning: One sentence on what the server does.
+        stage: The stage at which it strikes.
+        stream: The verdict on a client that asked for a stream, and got chunks before (if the stage allows it).
+        whole: The verdict on a client that asked for a completion in one piece.
+        play: The coroutine function that plays it; None for the stage ``connect``.
     """
 
     name: str
@@ -159,15 +159,15 @@ class Fault:
     play: Play | None = None
 
     def verdict(self, *, stream: bool) -> Verdict:
-        """What a right client makes of it."""
+        """Return the verdict on a client that asked for a stream, or for a completion in one piece."""
         return self.stream if stream else self.whole
 
 
 def http_chunk(data: bytes) -> bytes:
-    """*data* as one HTTP chunk (RFC 9112 7.1)."""
+    """Return *data* as one HTTP chunk (RFC 9112 7.1)."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def begun_chunk(data: bytes) -> bytes:
-    """*data* announced as one HTTP chunk, of which half is there."""
+    """Return *data* announced as one HTTP chunk, of which only half is there."""
     return b"%x\r\n%b" % (len(data), data[: len(data) // 2])

@@ -1,4 +1,8 @@
-"""Faults that strike before a response has begun, or behind one that is whole."""
+"""Faults that strike before a response has begun, or behind one that is whole.
+
+The two belong together because of the connection: what comes behind one answer is what the next request on that
+connection finds before its own.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ _FINE = Verdict(DELIVERED)
 _KEPT = Verdict(DELIVERED, connection="kept")
 
 _OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+# A valid answer, which a client must never take for that of its next request.
 _ANSWER_OF_ANOTHER = b'{"id":"poison","choices":[{"index":0,"message":{"role":"assistant","content":"poison"}}]}'
 
 
@@ -143,7 +148,7 @@ _MALFORMED = (
 
 
 def _then(data: bytes, *, at_once: bool = False) -> Play:
-    """The whole answer, and on the idle connection *data*, as if it belonged to another request."""
+    """Send the whole answer, and *data* on the idle connection, as if it belonged to another request."""
 
     async def play(wire: Wire) -> object:
         if at_once:
@@ -171,7 +176,7 @@ def _then_close(how: Literal["fin", "rst"]) -> Play:
 
 
 def _then_hold(*, whole: bool) -> Play:
-    """All of the answer, but not the end of its body, or only after a gap."""
+    """Send all of the answer, but not the end of its body, or only after a gap."""
 
     async def play(wire: Wire) -> object:
         await wire.send_head()
@@ -189,6 +194,7 @@ _RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Lengt
     len(_ANSWER_OF_ANOTHER),
     _ANSWER_OF_ANOTHER,
 )
+# Some servers say so on an idle connection before they close it.
 _TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 

@@ -1,4 +1,8 @@
-"""Faults that are a whole response, with a status or a media type that is no answer."""
+"""Faults that are a whole response: an error status, or a page of somebody else in place of an answer.
+
+Their framing is sound. A right client reads the body, which may be long, and keeps the connection only where the API
+itself has answered.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +39,7 @@ def _both(
 
 # --- the server says no -----------------------------------------------------------------------------------------------
 
+# Another try would be refused as well.
 _REFUSALS = {
     400: "BadRequestError",
     401: "AuthenticationError",
@@ -43,6 +48,7 @@ _REFUSALS = {
     413: "APIStatusError",
     422: "UnprocessableEntityError",
 }
+# Another try may succeed; 520 to 524 are Cloudflare's, 529 is an overload.
 _TROUBLES = {408: "APIStatusError", 409: "ConflictError", 425: "APIStatusError", 429: "RateLimitError"} | dict.fromkeys(
     (500, 502, 503, 504, 520, 521, 522, 523, 524, 529), "InternalServerError"
 )
@@ -57,6 +63,7 @@ def _status(status: int, error: str, retried: Retried) -> Fault:
 
 
 def _page(status: int) -> Fault:
+    # Closed, unlike with the documented body: a page is not from the API, so its connection is not trusted.
     meaning = f"HTTP {status} with a page in HTML, as from a gateway."
     return Fault(
         f"page_{status}",
@@ -83,6 +90,7 @@ def _throttle(headers: Mapping[str, str], code: bytes = b"rate_limit_exceeded") 
 
 
 async def _throttle_until(wire: Wire) -> object:
+    # Both are far in the future: only their difference counts, whatever the client's clock says.
     dates = {"date": formatdate(1_800_000_000, usegmt=True), "retry-after": formatdate(1_800_000_002, usegmt=True)}
     return await _throttle(dates)(wire)
 
@@ -137,7 +145,9 @@ async def _error_stall(wire: Wire) -> object:
     return await wire.hold()
 
 
+# The status says yes, and the body is not this API's: another try would find the same.
 _NOT_FOR_US = "InvalidResponseError"
+# Garbage in any encoding.
 _PACKED = b"\x8b\x00\xff\x01\x02" * 40
 
 _OTHERS = (

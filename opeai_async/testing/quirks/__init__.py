@@ -1,4 +1,7 @@
-"""All quirks by name: what real servers do to the protocol, spoken by the testing server on demand."""
+"""All quirks by name: oddities of real servers, spoken by the testing server on demand.
+
+Each module has the quirks of one part of an answer; ``quirk`` says what a quirk is, ``changes`` has what they share.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +27,12 @@ QUIRKS: Mapping[str, Quirk] = MappingProxyType(
 
 
 def quirks_named(names: Iterable[str]) -> list[Quirk]:
-    """The quirks with these names, in their order.
+    """Return the quirks with these names, in their order.
 
     Raises:
-        ValueError: If there is no such quirk; it says which name comes near.
+        ValueError: If there is no such quirk; the message has the name that comes nearest.
     """
+    # A text is a list of letters, none of which is a quirk: say so, and not "there is no quirk named 'c'".
     if isinstance(names, str):
         raise ValueError(f"quirks is the text {names!r}, expected a list of names")
     wanted = list(names)

@@ -1,4 +1,7 @@
-"""Quirks of the whole answer: errors inside a 200, bodies of another kind, headers that lie."""
+"""Quirks of the whole answer: errors inside a 200, bodies of another kind, headers that are wrong.
+
+A client knows the kind of a body by its first bytes and not by its headers; these quirks are the reason.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ _TEXT = "The model is overloaded"
 
 
 def _fail(name: str, body: JSONObject, what: str, who: str, **error: Any) -> Quirk:
-    """An error object in place of the end of the stream, or of the completion."""
+    """Make a change that puts an error object in place of the end of the stream, or of the completion."""
 
     def whole(completion: JSONObject) -> None:
         completion.clear()
@@ -33,6 +36,7 @@ def _fail(name: str, body: JSONObject, what: str, who: str, **error: Any) -> Qui
     return _fail_with(name, body, what, who, whole=whole, **error)
 
 
+# What came before the error stands, without its finish_reason; that is what cut_off leaves.
 def _fail_with(
     name: str, ending: Item, what: str, who: str, *, whole: Change | None = None, rule: str | None = None, **error: Any
 ) -> Quirk:
@@ -83,7 +87,7 @@ ERRORS = (
     Quirk("data_cut", "chunks", lambda items: [*before_finish(items), b'data: {"id":"x","choices":[{"ind\n\n'],
           "data that is cut, in a whole event", "proxies", expect="decode_error", right=cut_off),
 )  # fmt: skip
-"""Each row of quirks about errors inside a 200."""
+"""The quirks of errors inside a 200."""
 
 
 # --- bodies of another kind -------------------------------------------------------------------------------------------
@@ -104,6 +108,7 @@ def _instead(body: bytes, content_type: str, status: int = 200) -> Callable[[Spe
 
 
 def _gzip(speech: Speech) -> Speech:
+    # A sync flush per part, so that the client can unpack each event when it comes.
     packer = zlib.compressobj(wbits=31)
     parts = [packer.compress(part) + packer.flush(zlib.Z_SYNC_FLUSH) for part in speech.parts]
     return replace(
@@ -122,9 +127,10 @@ def _invalid(name: str, body: bytes, what: str, who: str, error: Mapping[str, An
 
 
 def _wants_reasoning(request: Mapping[str, Any]) -> Speech | None:
-    """Refuse a request that leaves out what the model thought before it called the tools it now gets results of."""
+    """Refuse a request with results of tools, but without the reasoning that came with their calls."""
     messages: list[JSONObject] = list(request.get("messages") or ())
     roles = [message.get("role") for message in messages]
+    # Only calls since the last question: reasoning about earlier questions may be left out.
     since_user = len(roles) - roles[::-1].index("user") if "user" in roles else 0
     calling = [message for message in messages[since_user:] if message.get("tool_calls")]
     if all(message.get("reasoning_content") for message in calling):
@@ -175,4 +181,4 @@ BODIES = (
     _status("status_flat", 401, dumps({"message": "No key", "type": "auth", "code": 1002}), "application/json",
             "an error body without `error`", "Zhipu, gateways", code="1002", type="auth"),
 )  # fmt: skip
-"""Each row of quirks about bodies and headers."""
+"""The quirks of bodies and headers."""

@@ -30,12 +30,12 @@ from opeai_async.testing.quirks.quirk import Change, Item, JSONObject, Quirk
 
 _Items = list[Item]
 
-# The shape of ids that servers with numeric ids send.
+# Ids of this shape become numbers, as some servers send them.
 _FIRST_NUMERIC_ID = 1000
 
 
 def _pieces(items: _Items) -> Iterator[tuple[int, JSONObject]]:
-    """Each piece of a tool call, with the index of its choice."""
+    """Yield each piece of a tool call, with the index of its choice."""
     for item in items:
         for choice in choices_of(item):
             for delta in deltas_of({"choices": [choice]}):
@@ -43,6 +43,7 @@ def _pieces(items: _Items) -> Iterator[tuple[int, JSONObject]]:
                     yield choice.get("index", 0), call
 
 
+# Other quirks may have taken the type or the id away, so either tells.
 def _starts(call: JSONObject) -> bool:
     return "type" in call or (bool(call.get("id")) and "name" in _function(call))
 
@@ -53,10 +54,11 @@ def _function(call: JSONObject) -> JSONObject:
 
 
 def _later(change: Change) -> Change:
-    """A change of the pieces after the first."""
+    """Make *change* apply to the pieces after the first."""
     return lambda call: None if _starts(call) else change(call)
 
 
+# Other quirks may have removed the index, or made it a text.
 def _index(change: Callable[[int], object]) -> Change:
     return lambda call: call.update(index=change(call["index"])) if isinstance(call.get("index"), int) else None
 
@@ -67,12 +69,14 @@ def _id_repeated(items: _Items) -> _Items:
         key = (place, call.get("index"))
         if call.get("id"):
             ids[key] = call["id"]
+        # A piece of a call whose first piece had no id stays without one.
         elif key in ids:
             call["id"] = ids[key]
     return items
 
 
 def _numeric_ids(items: _Items) -> _Items:
+    # Counted per choice, so that two choices have the same ids.
     counts: dict[int, int] = {}
     for place, call in _pieces(items):
         if _starts(call):
@@ -98,7 +102,7 @@ def _synthetic_ids(message: JSONObject) -> None:
 
 
 def _split_first(split: Callable[[JSONObject], list[JSONObject]]) -> Callable[[_Items], _Items]:
-    """Sends the first piece of each call as the pieces that *split* makes of it, each in a chunk of its own."""
+    """Send the first piece of each call as the pieces that *split* makes of it, each in a chunk of its own."""
 
     def apply(items: _Items) -> _Items:
         out: _Items = []
@@ -107,6 +111,7 @@ def _split_first(split: Callable[[JSONObject], list[JSONObject]]) -> Callable[[_
             if not made or not is_object(item):
                 out.append(item)
                 continue
+            # The calls of one chunk are split in step, so that their order stays.
             for pieces in zip_longest(*made):
                 calls = [piece for piece in pieces if piece is not None]
                 out.append(with_delta(item, {"tool_calls": calls}))
@@ -123,6 +128,7 @@ def _name_late(call: JSONObject) -> list[JSONObject]:
 
 def _name_in_pieces(call: JSONObject) -> list[JSONObject]:
     name = _function(call).get("name") or ""
+    # The arguments stay empty in both, as the name must be whole before they begin.
     half = len(name) // 2
     start = {**call, "function": {"name": name[:half], "arguments": ""}}
     return [start, {"index": call.get("index"), "function": {"name": name[half:]}}]
@@ -145,7 +151,7 @@ def _name_repeated(items: _Items) -> _Items:
 
 
 def _whole_calls(finish: Change) -> Callable[[_Items], _Items]:
-    """Each call in one piece; *finish* changes it once it is whole."""
+    """Send each call in one piece; *finish* changes it once it is whole."""
 
     def apply(items: _Items) -> _Items:
         begun: dict[tuple[int, Any], JSONObject] = {}
@@ -156,6 +162,7 @@ def _whole_calls(finish: Change) -> Callable[[_Items], _Items]:
             elif key in begun:
                 function = _function(begun[key])
                 function["arguments"] = text_in(function.get("arguments")) + text_in(_function(call).get("arguments"))
+        # By identity: equal pieces of two calls are not the same piece.
         kept = {id(call) for call in begun.values()}
         for call in begun.values():
             finish(call)
@@ -165,7 +172,7 @@ def _whole_calls(finish: Change) -> Callable[[_Items], _Items]:
 
 
 def _keep_calls(items: _Items, kept: set[int]) -> _Items:
-    """The chunks, less those whose tool call pieces are all gone."""
+    """Return the chunks, without those whose pieces of tool calls are all gone."""
     out: _Items = []
     for item in items:
         lists = [delta for delta in deltas_of(item) if calls_of(delta)]
@@ -177,9 +184,10 @@ def _keep_calls(items: _Items, kept: set[int]) -> _Items:
 
 
 def _together(items: _Items) -> _Items:
-    """All calls of a choice in one delta, each whole."""
+    """Send all calls of a choice in one delta, each whole."""
     out: _Items = []
     first: dict[int, JSONObject] = {}
+    # Only chunks of one choice are joined; those of several stay as they are.
     for item in _whole_calls(lambda _: None)(items):
         choices = choices_of(item)
         if len(choices) == 1 and (calls := [call for delta in deltas_of(item) for call in calls_of(delta)]):
@@ -198,7 +206,8 @@ def _pieces_of_one_choice(item: Item) -> bool:
 
 
 def _interleaved(items: _Items) -> _Items:
-    """The pieces of parallel calls in turn, once all have begun: 0, 1, 0, 1."""
+    """Send the pieces of parallel calls in turn, once all have begun: 0, 1, 0, 1."""
+    # The chunks between the pieces keep their places.
     places = [k for k, item in enumerate(items) if _pieces_of_one_choice(item)]
     lanes: dict[Any, _Items] = {}
     for k in places:
@@ -215,7 +224,7 @@ def _interleaved(items: _Items) -> _Items:
 
 
 def _no_arguments(empty: Change) -> Callable[[_Items], _Items]:
-    """*empty* is what a call begins with; a call of ``{}`` sends nothing else."""
+    """Begin each call with *empty* as its arguments; a call of ``{}`` sends nothing else."""
 
     def apply(items: _Items) -> _Items:
         texts: dict[tuple[int, Any], str] = {}
@@ -239,6 +248,7 @@ def _no_whole_arguments(empty: Change) -> Change:
     return each_call(lambda call: empty(_function(call)) if _function(call).get("arguments") == "{}" else None)
 
 
+# Only whole calls can have an object; a stream of pieces of it would not be JSON.
 def _arguments_as_object(call: JSONObject) -> None:
     function = _function(call)
     try:
@@ -271,6 +281,7 @@ def _empty_calls(value: object) -> Change:
 _HUGE_INDEX: JSONObject = {"tool_calls": [{"index": 10**9, "id": "call_far", "function": {"name": "f"}}]}
 
 
+# Rows are written in few lines, one below the other, so that the table can be read as one; hence the fmt: skip.
 CALLS = (
     Quirk("tool_index_missing", "tool_call", drop("index"), "no `index`", "Gemini, old Ollama, mistral.rs",
           rule="tool_index_missing"),
@@ -321,4 +332,4 @@ CALLS = (
     Quirk("tools_custom", "tool_call", _as_custom, "calls of custom tools, streamed", "OpenAI",
           expect="changed", right=each_call(_as_custom)),
 )  # fmt: skip
-"""Each row of quirks about tool calls."""
+"""The quirks of tool calls."""

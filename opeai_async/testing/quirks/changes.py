@@ -1,4 +1,7 @@
-"""Changes of a scripted answer, of which quirks are made."""
+"""The changes of a scripted answer that quirks are made of.
+
+Quirks are combined, so each function copes with what another one has left: a field that is gone, or of another type.
+"""
 
 from __future__ import annotations
 
@@ -13,43 +16,43 @@ if TYPE_CHECKING:
 
 
 def is_object(value: object) -> TypeGuard[JSONObject]:
-    """Whether *value* is an object that other quirks have left to be changed."""
+    """Tell whether *value* is an object that can still be changed, and not bytes or another value."""
     return isinstance(value, dict)
 
 
 def objects(value: object) -> list[JSONObject]:
-    """The objects in a list; nothing, if it is none."""
+    """Return the objects in *value*; none if it is not a list."""
     return [item for item in cast("list[object]", value) if is_object(item)] if isinstance(value, list) else []
 
 
 def choices_of(body: Item) -> list[JSONObject]:
-    """The choices of a chunk or a completion."""
+    """Return the choices of a chunk or a completion."""
     return objects(body.get("choices")) if is_object(body) else []
 
 
 def deltas_of(body: Item) -> list[JSONObject]:
-    """Their deltas or messages."""
+    """Return the deltas or messages of a chunk or a completion."""
     found = [choice.get(name) for choice in choices_of(body) for name in ("delta", "message")]
     return [delta for delta in found if is_object(delta)]
 
 
 def calls_of(delta: JSONObject) -> list[JSONObject]:
-    """The tool calls of a delta or a message, or their pieces."""
+    """Return the tool calls of a delta or a message, or their pieces."""
     return objects(delta.get("tool_calls"))
 
 
 def is_finish(item: Item) -> bool:
-    """Whether a chunk ends a choice."""
+    """Tell whether a chunk ends a choice."""
     return any(choice.get("finish_reason") for choice in choices_of(item))
 
 
 def has_usage(item: Item) -> bool:
-    """Whether a chunk has token counts."""
+    """Tell whether a chunk has token counts."""
     return is_object(item) and bool(item.get("usage"))
 
 
 def put(**fields: object) -> Change:
-    """A change that sets fields."""
+    """Make a change that sets fields."""
 
     def change(target: JSONObject) -> None:
         target.update(fields)
@@ -58,7 +61,7 @@ def put(**fields: object) -> Change:
 
 
 def drop(*names: str) -> Change:
-    """A change that removes fields."""
+    """Make a change that removes fields."""
 
     def change(target: JSONObject) -> None:
         for name in names:
@@ -68,29 +71,29 @@ def drop(*names: str) -> Change:
 
 
 def in_messages(change: Change) -> Change:
-    """*change* for each message of a completion."""
+    """Make *change* apply to each message of a completion."""
     return lambda completion: [change(message) for message in deltas_of(completion)]
 
 
 def in_choices(change: Change) -> Change:
-    """*change* for each choice of a completion or of a chunk."""
+    """Make *change* apply to each choice of a completion or a chunk."""
     return lambda body: [change(choice) for choice in choices_of(body)]
 
 
 def cut_off(completion: JSONObject) -> None:
-    """What has arrived of a completion before its end: no finish_reason, no usage."""
+    """Remove from a completion what comes at its end: finish_reason and usage."""
     in_choices(put(finish_reason=None))(completion)
     completion.pop("usage", None)
 
 
 def before_finish(items: Sequence[Item]) -> list[Item]:
-    """What comes before the first finish_reason."""
+    """Return the items before the first finish_reason."""
     count = next((k for k, item in enumerate(items) if is_finish(item)), len(items))
     return list(items[:count])
 
 
 def with_delta(item: JSONObject, delta: JSONObject) -> JSONObject:
-    """A chunk like *item* with another delta, which ends nothing."""
+    """Return a chunk like *item* with another delta, which ends no choice."""
     choices = [
         {**choice, "finish_reason": None, "logprobs": None, "delta": copy.deepcopy(delta)}
         for choice in choices_of(item)
@@ -99,18 +102,18 @@ def with_delta(item: JSONObject, delta: JSONObject) -> JSONObject:
 
 
 def with_finish(item: Item) -> JSONObject:
-    """A chunk like *item* that only ends its choices."""
+    """Return a chunk like *item* that only ends its choices."""
     head = item if is_object(item) else {}
     return {**head, "choices": [{**choice, "delta": {}} for choice in choices_of(item) if choice.get("finish_reason")]}
 
 
 def with_choices(item: JSONObject, **fields: object) -> JSONObject:
-    """A chunk like *item* with other choices, of the same indexes and these fields."""
+    """Return a chunk like *item* with other choices, of the same indexes and these fields."""
     return {**item, "choices": [{"index": choice.get("index", 0), **fields} for choice in choices_of(item)]}
 
 
 def insert_before_finish(*deltas: JSONObject) -> Callable[[list[Item]], list[Item]]:
-    """Adds chunks with these deltas to each choice, after all its content."""
+    """Make a change that adds chunks with these deltas to each choice, after all its content."""
 
     def apply(items: list[Item]) -> list[Item]:
         out: list[Item] = []
@@ -124,7 +127,7 @@ def insert_before_finish(*deltas: JSONObject) -> Callable[[list[Item]], list[Ite
 
 
 def insert_after_finish(*make: Callable[[JSONObject], JSONObject]) -> Callable[[list[Item]], list[Item]]:
-    """Adds a chunk after each one that ends a choice, made of that."""
+    """Make a change that adds a chunk after each one that ends a choice, made from that."""
 
     def apply(items: list[Item]) -> list[Item]:
         out: list[Item] = []
@@ -138,7 +141,7 @@ def insert_after_finish(*make: Callable[[JSONObject], JSONObject]) -> Callable[[
 
 
 def first_chunk(change: Change) -> Callable[[list[Item]], list[Item]]:
-    """Changes the first chunk only."""
+    """Make *change* apply to the first chunk only."""
 
     def apply(items: list[Item]) -> list[Item]:
         first = next((item for item in items if is_object(item)), None)
@@ -150,39 +153,40 @@ def first_chunk(change: Change) -> Callable[[list[Item]], list[Item]]:
 
 
 def add_content(text: str) -> Change:
-    """A change of a completion: *text* at the end of each answer."""
+    """Make a change of a completion that adds *text* to each answer."""
     return in_messages(lambda message: message.update(content=(message.get("content") or "") + text))
 
 
 def append_raw(text: bytes) -> Change:
-    """A change of a completion: *text* as it is, escapes and all, at the end of each answer."""
+    """Make a change of a completion that adds *text*, as it is written in JSON, to each answer."""
+    # An encoder would write the escapes of *text* anew, and they are what some quirks are about.
     return in_messages(
         lambda message: message.update(content=raw(dumps(message.get("content") or "")[:-1] + text + b'"'))
     )
 
 
 def text_in(value: object) -> str:
-    """*value* if it is text; else nothing, because another quirk has put something odd there."""
+    """Return *value* if it is text; else "", because another quirk has put something odd there."""
     return value if isinstance(value, str) else ""
 
 
 def raw(text: bytes) -> msgspec.Raw:
-    """A JSON value exactly as written."""
+    """Return a JSON value that is encoded exactly as written."""
     return msgspec.Raw(text)
 
 
 def dumps(value: object) -> bytes:
-    """*value* as JSON."""
+    """Return *value* as JSON."""
     return msgspec.json.encode(value)
 
 
 def flat(lists: Iterable[Iterable[Item]]) -> list[Item]:
-    """One list of all items."""
+    """Return one list of all items."""
     return [item for items in lists for item in items]
 
 
 def each_call(change: Change) -> Change:
-    """*change* for each tool call of a completion."""
+    """Make *change* apply to each tool call of a completion."""
 
     def apply(completion: JSONObject) -> None:
         for call in all_calls(completion):
@@ -192,6 +196,6 @@ def each_call(change: Change) -> Change:
 
 
 def all_calls(completion: JSONObject) -> Iterator[JSONObject]:
-    """The tool calls of all choices."""
+    """Yield the tool calls of all choices."""
     for message in deltas_of(completion):
         yield from calls_of(message)

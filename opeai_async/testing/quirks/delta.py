@@ -1,4 +1,7 @@
-"""Quirks of what a delta (or a message) holds: role, text, reasoning, logprobs."""
+"""Quirks of the fields of a delta or a message: role, text, reasoning, logprobs.
+
+Those of reasoning are many because the API has no field for it: each server has chosen a name and a shape.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ _OBJECT = '{"name":"Ann","type":"person","tags":[1]}'
 
 
 def _with_role(change: Change) -> Change:
-    """A change where there is a role."""
+    """Make *change* apply only where there is a role."""
     return lambda delta: change(delta) if "role" in delta else None
 
 
@@ -36,7 +39,8 @@ def _null_content(delta: JSONObject) -> None:
 
 
 def _to_blocks(delta: JSONObject) -> None:
-    """Text and reasoning as blocks of one list."""
+    """Put text and reasoning as blocks into one list."""
+    # The role and the tool calls of the delta stay where they are.
     text, thought = delta.get("content"), delta.pop("reasoning_content", None)
     blocks: list[Any] = []
     if isinstance(thought, str):
@@ -48,12 +52,13 @@ def _to_blocks(delta: JSONObject) -> None:
 
 
 def _reasoning(make: Callable[[str], JSONObject]) -> Change:
-    """Puts what *make* gives in place of ``reasoning_content``."""
+    """Make a change that replaces ``reasoning_content`` by the fields that *make* returns."""
 
     def apply(delta: JSONObject) -> None:
         thought = delta.pop("reasoning_content", None)
         if isinstance(thought, str):
             delta.update(make(thought))
+        # Another quirk has made it something else than text; it stays as that quirk left it.
         elif thought is not None:
             delta["reasoning_content"] = thought
 
@@ -64,12 +69,13 @@ def _detail(text: str) -> JSONObject:
     return {"type": "reasoning.text", "text": text, "format": "anthropic-claude-v1", "index": 0}
 
 
+# A signature belongs to the text of its index, and the encrypted one must not be joined to that.
 _SIGNATURE = {"type": "reasoning.text", "signature": "c2lnbmVk", "format": "anthropic-claude-v1", "index": 0}
 _ENCRYPTED = {"type": "reasoning.encrypted", "data": "c2VjcmV0", "format": "anthropic-claude-v1", "index": 0}
 
 
 def _details(items: _Items) -> _Items:
-    """Reasoning twice, as text and as details; then a signature, and something encrypted with the same index."""
+    """Send reasoning twice, as text and as details; then a signature, and encrypted data with the same index."""
     thinking = any(delta.get("reasoning_content") for item in items for delta in deltas_of(item))
     for item in items:
         for delta in deltas_of(item):
@@ -94,9 +100,10 @@ def _message_with_details(message: JSONObject) -> None:
 
 
 def _think_tags(opener: str) -> Callable[[_Items], _Items]:
-    """Reasoning as content between tags, in as many pieces as it had."""
+    """Send reasoning as content between tags, in as many pieces as it had."""
 
     def apply(items: _Items) -> _Items:
+        # Per choice: each opens and closes its own tag.
         thinking: dict[int, bool] = {}
         for item in items:
             for choice in choices_of(item):
@@ -136,6 +143,7 @@ def _token(text: str, logprob: float) -> JSONObject:
     return {"token": text, "logprob": logprob, "bytes": None, "top_logprobs": []}
 
 
+# Integers among the numbers, as encoders write them that drop an empty fraction.
 _LOGPROBS = {
     "content": [_token("Hel", 0), _token("lo", -0.5)],
     "refusal": [_token("No", -1)],
@@ -145,6 +153,7 @@ _LOGPROBS = {
 _VENDOR_DELTA: JSONObject = {"vendor": {"safety": [1, 2]}}
 
 
+# Rows are written in few lines, one below the other, so that the table can be read as one; hence the fmt: skip.
 DELTA = (
     Quirk("role_null", "delta", _with_role(put(role=None)), "the role is null", "Mistral, SGLang"),
     Quirk("role_missing", "delta", drop("role"), "no role", "old Ollama"),
@@ -186,4 +195,4 @@ DELTA = (
     Quirk("vendor_fields", "chunks", insert_before_finish(_VENDOR_DELTA), "fields of their own in a delta", "several",
           expect="changed", right=in_messages(put(**_VENDOR_DELTA)), whole=in_messages(put(**_VENDOR_DELTA))),
 )  # fmt: skip
-"""Each row of quirks about deltas."""
+"""The quirks of deltas."""

@@ -1,4 +1,7 @@
-"""Quirks of the envelope, of token counts and choices, and of how an answer ends."""
+"""Quirks of the envelope, of token counts and choices, and of how an answer ends.
+
+The envelope of a chunk is all but its choices and counts: id, object, created, model and what vendors add.
+"""
 
 from __future__ import annotations
 
@@ -36,9 +39,10 @@ _HUGE = 10**30
 
 
 def _first(**fields: object) -> Callable[[_Items], _Items]:
-    """Puts a chunk with these fields, and no choice, before the others."""
+    """Put a chunk with these fields, and without a choice, before the others."""
 
     def apply(items: _Items) -> _Items:
+        # The added chunk has the envelope of the others, or it would be odd in a second way.
         heads = [item for item in items if is_object(item)][:1]
         kept = {name: value for head in heads for name, value in head.items() if name not in ("choices", "usage")}
         return [{**kept, "choices": [], **fields}, *items]
@@ -47,9 +51,10 @@ def _first(**fields: object) -> Callable[[_Items], _Items]:
 
 
 def _without_choices(change: Change) -> Callable[[_Items], _Items]:
-    """Changes the chunks without a choice; if there is none, one is made."""
+    """Make *change* apply to the chunks without a choice; if there is none, one is added."""
 
     def apply(items: _Items) -> _Items:
+        # The chunk of counts has no choice, so there is one unless counts were not asked for.
         out = items if any(has_usage(item) for item in items) else _first()(items)
         for item in out:
             if is_object(item) and not item.get("choices"):
@@ -65,11 +70,13 @@ def _last(chunk: JSONObject) -> Callable[[_Items], _Items]:
 
 def _id_changes(items: _Items) -> _Items:
     named = [item for item in items if is_object(item) and item.get("id")]
+    # The first id stays, because that is the one that a client keeps.
     for k, item in enumerate(named[1:]):
         item["id"] = f"{item['id']}-{k}"
     return items
 
 
+# A Struct has a value for each field, so what was missing reads as empty.
 def _bare_completion(completion: JSONObject) -> None:
     completion.update(id="", created=0, model="", system_fingerprint=None)
 
@@ -79,7 +86,8 @@ def _created(make: Callable[[int], object]) -> Change:
 
 
 def _duplicate_keys(text: bytes) -> bytes:
-    """Wrong values before the right ones, in an object that has those."""
+    """Write wrong values before the right ones, in an object that has those."""
+    # In JSON the last of two equal keys counts, so the wrong ones come first.
     start = b'{"id":'
     return text.replace(start, b'{"model":"wrong","id":"wrong",' + start[1:], 1) if text.startswith(start) else text
 
@@ -88,6 +96,7 @@ def _late_tier(items: _Items) -> _Items:
     finished = False
     for item in items:
         if is_object(item):
+            # Only the first finish chunk has them; the chunk of counts after it has null again.
             is_late = not finished and is_finish(item)
             finished = finished or is_late
             item["service_tier"] = "priority" if is_late else None
@@ -95,6 +104,7 @@ def _late_tier(items: _Items) -> _Items:
     return items
 
 
+# Rows are written in few lines, one below the other, so that the table can be read as one; hence the fmt: skip.
 ENVELOPE = (
     Quirk("choices_missing", "chunks", _without_choices(drop("choices")), "a chunk without `choices`",
           "xAI, DeepInfra, OpenRouter", rule="choices_missing"),
@@ -137,7 +147,7 @@ ENVELOPE = (
           "OpenAI, Azure, Mistral"),
     Quirk("error_null", "envelope", put(error=None), "`error: null` beside the answer", "gateways"),
 )  # fmt: skip
-"""Each row of quirks about the envelope."""
+"""The quirks of the envelope."""
 
 
 # --- token counts -----------------------------------------------------------------------------------------------------
@@ -149,19 +159,21 @@ def _usage_of(items: _Items) -> JSONObject | None:
 
 
 def _usage_everywhere(items: _Items) -> _Items:
-    """Counts that grow with each chunk, up to those of the end."""
+    """Send counts that grow with each chunk, up to those of the end."""
     usage = _usage_of(items)
     for k, item in enumerate(items):
         if usage is not None and is_object(item) and not item.get("usage"):
+            # Counts of the answer grow, those of the prompt are known from the first chunk on.
             prompt = usage.get("prompt_tokens", 0)
             item["usage"] = {**usage, "completion_tokens": k, "total_tokens": prompt + k}
     return items
 
 
 def _usage_on_finish(items: _Items) -> _Items:
-    """The counts on the last chunk that has choices, and no chunk for them alone."""
+    """Send the counts on the last chunk that has choices, and no chunk for them alone."""
     usage = _usage_of(items)
     kept = [item for item in items if not has_usage(item) or choices_of(item)]
+    # On the last chunk that is kept, because the chunk for counts is gone.
     for item in kept[-1:]:
         if usage is not None and is_object(item):
             item["usage"] = usage
@@ -211,7 +223,7 @@ USAGE = (
     Quirk("usage_cost", "usage", put(cost=0.00042, cost_details={"upstream": None}), "vendor fields in the counts",
           "OpenRouter, Perplexity", expect="changed", right=_in_usage(put(cost=0.00042))),
 )  # fmt: skip
-"""Each row of quirks about token counts. They show where there are some: with ``include_usage``."""
+"""The quirks of token counts. They show only if there are counts: with ``include_usage``."""
 
 
 # --- choices ----------------------------------------------------------------------------------------------------------
@@ -223,21 +235,23 @@ def _index_missing(choice: JSONObject) -> None:
 
 
 def _last_choice_first(items: _Items) -> _Items:
-    """All chunks of the last choice, then those of the others; what belongs to none stays at the end."""
+    """Send all chunks of the last choice, then those of the others; chunks without a choice stay at the end."""
     last = max((choice.get("index", 0) for item in items for choice in choices_of(item)), default=0)
     indexes = [[choice.get("index", 0) for choice in choices_of(item)] for item in items]
+    # A stable sort by rank keeps the order inside of each choice.
     order = {True: 0, False: 1}
     ranks = [order[last in found] if found else 2 for found in indexes]
     return [items[k] for k in sorted(range(len(items)), key=ranks.__getitem__)]
 
 
 def _choices_together(items: _Items) -> _Items:
-    """One chunk for neighbours that speak of different choices."""
+    """Join neighbouring chunks of different choices into one."""
     out: _Items = []
     for item in items:
         before = out[-1] if out else b""
         seen = [choice.get("index") for choice in choices_of(before)]
         more = [choice.get("index") for choice in choices_of(item)]
+        # Two deltas of one choice stay in two chunks: their order is all that keeps them apart.
         if is_object(before) and is_object(item) and seen and more and not set(seen) & set(more):
             before["choices"] = [*choices_of(before), *choices_of(item)]
         else:
@@ -246,7 +260,8 @@ def _choices_together(items: _Items) -> _Items:
 
 
 def _message_beside(items: _Items) -> _Items:
-    """Beside each delta the whole message so far."""
+    """Send the whole message so far beside each delta."""
+    # Perplexity sends both, so a client that reads the message too doubles the text.
     texts: dict[int, str] = {}
     for item in items:
         for choice in choices_of(item):
@@ -277,14 +292,14 @@ CHOICES = (
     Quirk("message_missing", "chunks", lambda items: items, "a completion with `delta` in place of `message`",
           "gateways", whole=in_choices(_delta_for_message)),
 )  # fmt: skip
-"""Each row of quirks about choices."""
+"""The quirks of choices."""
 
 
 # --- how it ends ------------------------------------------------------------------------------------------------------
 
 
 def _finish(reason: str | None) -> Change:
-    """Another finish_reason where there is one."""
+    """Replace each finish_reason."""
 
     def apply(choice: JSONObject) -> None:
         if choice.get("finish_reason"):
@@ -309,7 +324,7 @@ def _finish_repeated(items: _Items) -> _Items:
 
 
 def _finish_with_content(items: _Items) -> _Items:
-    """The finish_reason on the chunk with the last delta of its choice."""
+    """Send the finish_reason on the chunk with the last delta of its choice."""
     latest: dict[int, JSONObject] = {}
     out: _Items = []
     for item in items:
@@ -323,9 +338,10 @@ def _finish_with_content(items: _Items) -> _Items:
 
 
 def _content_late(items: _Items) -> _Items:
-    """The finish chunks before the last delta of their choice."""
+    """Send the finish chunks before the last delta of their choice."""
     last = {choice.get("index", 0): k for k, item in enumerate(items) for choice in choices_of(item)
             if not choice.get("finish_reason")}  # fmt: skip
+    # The last delta of each choice goes behind all finish chunks, and before the counts.
     late = [items[k] for k in sorted(last.values())]
     rest = [item for k, item in enumerate(items) if k not in last.values()]
     place = max((k for k, item in enumerate(rest) if is_finish(item)), default=-1) + 1
@@ -369,4 +385,4 @@ ENDS = (
     _reason("finish_abort", "abort", "SGLang, vLLM", failed=True),
     _reason("finish_network_error", "network_error", "Zhipu", failed=True),
 )  # fmt: skip
-"""Each row of quirks about the end of an answer."""
+"""The quirks of the end of an answer."""

@@ -14,7 +14,9 @@ from opeai_async.testing.quirks.quirk import Quirk, Speech
 
 DONE = b"data: [DONE]\n\n"
 
+# Unicode's line ends, which do not end a line of an event stream; str.splitlines would cut here.
 _SEPARATORS = "a\u2028b\u2029c\u0085d"
+# A character that is cut, bytes that never occur in UTF-8, and a surrogate.
 _MALFORMED = b"caf\xc3 \xff\xf0\x9f\x98 \xed\xa0\x80."
 _BIG_BYTES = 1024 * 1024
 
@@ -26,7 +28,7 @@ def _each(change: Callable[[bytes], bytes]) -> Callable[[_Events], _Events]:
 
 
 def _between(*extras: bytes) -> Callable[[_Events], _Events]:
-    """Puts one of *extras* before each event, in turn, and one after the last but one."""
+    """Put one of *extras* before each event, in turn, and one after the last but one."""
 
     def apply(events: _Events) -> _Events:
         return [part for extra, event in zip(cycle(extras), events, strict=False) for part in (extra, event)]
@@ -50,6 +52,7 @@ def _data_in_lines(event: bytes) -> bytes:
 
 
 def _unterminated(events: _Events) -> _Events:
+    # [DONE] goes too: behind an unterminated event it would be a line of that.
     kept = [event for event in events if not _is_done(event)]
     return [*kept[:-1], kept[-1].rstrip(b"\r\n")] if kept else []
 
@@ -81,6 +84,7 @@ def _white_space_first(speech: Speech) -> Speech:
 
 _LATE = b'data: {"id":"other","choices":[{"index":0,"delta":{"content":"not part of the answer"}}]}\n\n'
 
+# Rows are written in few lines, one below the other, so that the table can be read as one; hence the fmt: skip.
 FRAMING = (
     Quirk(
         "comments", "events",
@@ -173,4 +177,4 @@ FRAMING = (
         "blank lines before the body, to keep the connection alive", "DeepSeek, OpenRouter",
     ),
 )  # fmt: skip
-"""Each row of quirks about framing."""
+"""The quirks of framing."""

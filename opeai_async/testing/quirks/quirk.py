@@ -1,4 +1,4 @@
-"""What a quirk is: one oddity of real servers, as a change of what the testing server would have sent.
+"""A quirk: one oddity of real servers, as a change of what the testing server would have sent.
 
 An answer goes from JSON objects (the chunks of a stream, or one completion) to encoded events to a response. A quirk
 changes it at one of these stages, its *level*, and quirks of one level apply in the order in which they were named:
@@ -19,14 +19,14 @@ level          its function gets                             and applies to
 ``response``   a `Speech`; gives another                     every answer
 =============  ============================================  ===================================================
 
-Not every combination means something: where one quirk takes away what another needs (the index of calls whose pieces
-alternate), no reading is right, and what `expected` says of it does not hold.
+Some combinations mean nothing: if one quirk takes away what another needs (the index of calls whose pieces alternate),
+no reading is right, and the result of `expected` does not hold.
 
 Among the chunks there may be ``bytes``: an event as it is, with its blank line.
 
-A quirk also says what it means. ``expect`` says how the reading must end, and ``right``, given the completion as it
-would have been without the quirk, makes it what a right client must come to (or, where the reading ends with an error,
-what must have arrived before it).
+A quirk also says what it means. ``expect`` says how the reading must end. ``right`` takes the completion as it would be
+without the quirk, and changes it into the one that a right client must read (or, if the reading ends with an
+error, into the part that must have arrived before it).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from typing import Any, Literal, TypeAlias
 JSONObject: TypeAlias = dict[str, Any]
 Item: TypeAlias = JSONObject | bytes
 Change: TypeAlias = Callable[[JSONObject], object]
-"""Changes an object in place; what it returns does not matter."""
+"""A function that changes an object in place; what it returns does not matter."""
 
 Level: TypeAlias = Literal[
     "request", "kind", "chunks", "envelope", "usage", "choice", "delta", "tool_call", "json", "events", "response"
@@ -56,7 +56,7 @@ Expect: TypeAlias = Literal[
     "too_large",
     "invalid_response",
 ]
-"""How the reading of an answer must end.
+"""The way the reading of an answer must end.
 
 - ``same``: with the completion that the plain answer has, field by field.
 - ``changed``: with another completion, see ``right``; vendor fields in it are a subset of what arrives in ``extra``.
@@ -77,8 +77,8 @@ class Speech:
         parts: The body, each item an HTTP chunk.
         headers: Response headers; a value of None leaves out what would be sent by itself.
         status: HTTP status.
-        held_open: Whether the body is left open after its last part.
-        is_whole: Whether the body is one thing, of a known length, and no stream.
+        held_open: True if the body is left open after its last part.
+        is_whole: True if the body is one thing of a known length, and not a stream.
     """
 
     parts: tuple[bytes, ...]
@@ -93,19 +93,19 @@ class Quirk:
     """One oddity; see the top of this file.
 
     Attributes:
-        name: Short, and says what is odd.
-        level: What ``apply`` gets.
-        apply: The change. It must stand what other quirks have left.
+        name: A short name that says what is odd.
+        level: The stage at which it applies, and so what ``apply`` gets.
+        apply: The change. It must cope with what other quirks have left.
         what: The oddity in a sentence.
         who: Servers that were seen to do so.
-        rule: Name that ``stream.quirks`` has for it, or None where an ordinary reading is right.
+        rule: The name that ``stream.quirks`` has for it; None if an ordinary reading is right.
         more_rules: Names of other rules that the same bytes need.
-        expect: How the reading of a stream must end.
-        right: Makes of the plain completion what a right client must come to; in place.
-        whole: For a level that is of streams only: the change of a completion. None leaves it plain.
-        expect_whole: How the reading of a completion must end; None where ``expect`` says that too.
+        expect: The way the reading of a stream must end.
+        right: The change, in place, from the plain completion to the one that a right client must read.
+        whole: For a level that is of streams only: the change of a completion; None leaves it plain.
+        expect_whole: The way the reading of a completion must end; None if it is that of ``expect``.
         error: Fields that the error has, such as ``status_code``, ``code`` and ``type``.
-        needs_http: Whether headers or the connection matter, so that the bytes of the body alone do not show it.
+        needs_http: True if headers or the connection matter, so that the bytes of the body alone do not show it.
     """
 
     name: str
@@ -123,11 +123,11 @@ class Quirk:
     needs_http: bool = False
 
     def touches(self, *, stream: bool) -> bool:
-        """Whether it changes answers of this kind at all."""
+        """Tell whether it changes streams, or completions, at all."""
         return stream or self.whole is not None or self.level not in ("chunks", "events")
 
     def expects(self, *, stream: bool) -> Expect:
-        """How the reading must end."""
+        """Return the way the reading of a stream, or of a completion, must end."""
         if not self.touches(stream=stream):
             return "same"
         return self.expect if stream or self.expect_whole is None else self.expect_whole

@@ -1,7 +1,7 @@
-"""Quirks that public reports of 2026 tell of.
+"""Quirks from public reports of 2026.
 
-Ends that are none, calls that are hard to tell apart, structs of nothing, structured reasoning in pieces, token counts
-in other places, and vendor data that adds up in its own way.
+Ends that are not the end, calls that are hard to keep apart, objects without content, structured reasoning in pieces,
+token counts in other places, and vendor data that adds up in its own way.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _DONE = b"data: [DONE]\n\n"
 
 
 def _unfinished(reason: str) -> Callable[[_Items], _Items]:
-    """*reason* on each chunk that has none."""
+    """Put *reason* on each chunk that has no finish_reason."""
 
     def apply(items: _Items) -> _Items:
         for item in items:
@@ -56,6 +56,7 @@ def _unfinished(reason: str) -> Callable[[_Items], _Items]:
     return apply
 
 
+# The client keeps an unknown reason as it was sent, so the completion is another one than the plain.
 def _reason(name: str, reason: str, who: str, *, failed: bool = False) -> Quirk:
     def change(choice: JSONObject) -> None:
         if choice.get("finish_reason"):
@@ -65,6 +66,7 @@ def _reason(name: str, reason: str, who: str, *, failed: bool = False) -> Quirk:
                  expect="failed" if failed else "changed", right=in_choices(change))  # fmt: skip
 
 
+# Rows are written in few lines, one below the other, so that the table can be read as one; hence the fmt: skip.
 _ENDS = (
     Quirk("finish_on_every_chunk", "chunks", _unfinished("stop"), "`stop` on each chunk, long before the end",
           "one-api, open-webui, CLIProxyAPI"),
@@ -87,7 +89,7 @@ _ENDS = (
 
 
 def _pieces(items: _Items) -> list[tuple[tuple[int, Any], JSONObject]]:
-    """The pieces of calls, each with the indexes of its choice and its call."""
+    """Yield the pieces of calls, each with the indexes of its choice and its call."""
     return [
         ((choice.get("index", 0), call.get("index")), call)
         for item in items
@@ -109,12 +111,14 @@ def _share_id(items: _Items) -> _Items:
     return items
 
 
+# The client makes shared ids distinct, so that each result finds its call.
 def _shared_ids(message: JSONObject) -> None:
     for position, call in enumerate(calls_of(message)):
         call["id"] = f"call_same_{position + 1}" if position else "call_same"
 
 
 def _change_id(call: JSONObject) -> None:
+    # The first piece keeps its id, for that is the one that counts.
     if "type" not in call and "name" not in _function(call):
         call["id"] = f"chunk_{len(text_in(_function(call).get('arguments')))}"
 
@@ -130,13 +134,14 @@ def _arguments_so_far(items: _Items) -> _Items:
 
 
 def _arguments_again(items: _Items) -> _Items:
-    """All arguments once more, where the choice ends."""
+    """Send all arguments once more, where the choice ends."""
     texts: dict[tuple[int, Any], str] = {}
     for key, call in _pieces(items):
         texts[key] = texts.get(key, "") + text_in(_function(call).get("arguments"))
     out: _Items = []
     for item in items:
         if is_object(item) and is_finish(item):
+            # Only the calls of the choices that end here; the others come with their own end.
             ends = {choice.get("index", 0) for choice in choices_of(item)}
             for (choice, index), text in texts.items():
                 if choice in ends:
@@ -146,11 +151,13 @@ def _arguments_again(items: _Items) -> _Items:
     return out
 
 
+# A completion has no pieces, so the repeated arguments stand in one text.
 def _double_arguments(call: JSONObject) -> None:
     function = _function(call)
     function["arguments"] = text_in(function.get("arguments")) * 2
 
 
+# As Go's encoder writes a struct that was never filled in.
 def _blank_call(index: int | None) -> JSONObject:
     place = {} if index is None else {"index": index}
     return {**place, "id": "", "type": "function", "function": {"name": "", "arguments": ""}}
@@ -195,13 +202,14 @@ _CALLS = (
 
 
 def _thinking_blocks(items: _Items) -> _Items:
-    """Beside the reasoning the same in blocks, a piece of one each time, and its signature at the end."""
+    """Send the reasoning also in blocks, one piece each time, and its signature at the end."""
     has_thought = False
     for item in items:
         for delta in deltas_of(item):
             if thought := text_in(delta.get("reasoning_content")):
                 delta["thinking_blocks"] = [{"type": "thinking", "thinking": thought, "signature": ""}]
                 has_thought = True
+    # Twice on purpose: a signature that comes again must not be joined to itself.
     signed = {"type": "thinking", "thinking": "", "signature": "c2lnbmVk"}
     return (
         insert_before_finish({"thinking_blocks": [signed]}, {"thinking_blocks": [signed]})(items)
@@ -221,7 +229,7 @@ def _reasoning_text(delta: JSONObject) -> None:
 
 
 def _reasoning_blocks(delta: JSONObject) -> None:
-    """Reasoning as a summary among the blocks of the content."""
+    """Send reasoning as a summary among the blocks of the content."""
     thought, text = delta.get("reasoning_content"), delta.get("content")
     if isinstance(thought, str) and thought:
         del delta["reasoning_content"]
@@ -230,7 +238,7 @@ def _reasoning_blocks(delta: JSONObject) -> None:
 
 
 def _text_so_far(items: _Items) -> _Items:
-    """The text so far in each delta, where there is enough of it to be seen."""
+    """Send the text so far in each delta, if there is enough of it to be recognized."""
     for field in ("reasoning_content", "content"):
         counts: dict[int, int] = {}
         for _, index in _texts(items, field):
@@ -257,7 +265,7 @@ def _texts(items: _Items, field: str = "content") -> list[tuple[JSONObject, int]
 
 
 def _message_for_delta(items: _Items) -> _Items:
-    """All content in ``message``, beside a delta without anything, where there is nothing but content."""
+    """Send all content in ``message``, beside an empty delta, if there is nothing but content."""
     if any(delta.keys() - {"role", "content"} for item in items for delta in deltas_of(item)):
         return items
     texts: dict[int, str] = {}
@@ -265,6 +273,7 @@ def _message_for_delta(items: _Items) -> _Items:
         texts[index] = texts.get(index, "") + delta["content"]
     out: _Items = []
     for item in items:
+        # Only the last chunk has the text, so the others would be empty.
         if is_object(item) and choices_of(item) and not is_finish(item):
             continue
         for choice in choices_of(item):
@@ -329,11 +338,13 @@ def _token_ids(items: _Items) -> _Items:
     return items
 
 
+# A completion has the list in one piece.
 def _all_token_ids(completion: JSONObject) -> None:
     for choice in choices_of(completion):
         choice["token_ids"] = [1, 1]
 
 
+# Of another shape than the API has, the rivals are an object: it must go to `extra`.
 _ODD_LOGPROBS = {"content": [{"token": "a", "logprob": -1.0, "top_logprobs": {"a": -1.0}}] * 100}
 
 
@@ -352,9 +363,10 @@ def _usage_into_choice(body: JSONObject) -> None:
 
 
 def _move_usage(put_into: Change) -> Callable[[_Items], _Items]:
-    """The counts in the last chunk with choices, where *put_into* puts them, and no chunk for them alone."""
+    """Send the counts in the last chunk with choices, where *put_into* puts them, and no chunk for them alone."""
 
     def apply(items: _Items) -> _Items:
+        # The chunk that has only counts goes, or the client would find them there.
         found = [item for item in items if is_object(item) and has_usage(item)]
         kept = [item for item in items if not has_usage(item) or choices_of(item)]
         last = next((item for item in reversed(kept) if is_object(item)), None)
@@ -382,6 +394,7 @@ def _usage_in_parts(items: _Items) -> _Items:
     for item in items:
         usage = item.get("usage") if is_object(item) else None
         if is_object(item) and is_object(usage) and "prompt_tokens" in usage:
+            # No count stands in both chunks: a client that keeps the last one loses the first.
             rest = {name: value for name, value in usage.items() if name != "prompt_tokens"}
             out.append({**item, "usage": {"prompt_tokens": usage["prompt_tokens"]}})
             item["usage"] = rest
@@ -413,9 +426,10 @@ def _without_data(events: _Events) -> _Events:
 
 
 def _two_in_one(events: _Events) -> _Events:
-    """Each two objects in one data line."""
+    """Send two objects in each data line."""
     objects = [event for event in events if event.startswith(b"data: {")]
     others = [event for event in events if event not in objects]
+    # The objects follow one another without a separator, as two flushes into one line.
     lines = [event.removeprefix(b"data: ").rstrip(b"\n") for event in objects]
     return [b"data: " + b"".join(lines[at : at + 2]) + b"\n\n" for at in range(0, len(lines), 2)] + others
 
@@ -456,6 +470,7 @@ def _fail(name: str, ending: Item, what: str, who: str, **error: Any) -> Quirk:
 
 _QUOTA = {"error": {"message": "quota exceeded", "code": 429}}
 _RAW = {"message": "Provider returned error", "code": 429, "metadata": {"raw": "rate-limited upstream"}}
+# The backend died inside a string, and the gateway began a new event without a blank line.
 _CUT = b'data: {"id":"c1","choices":[{"index":0,"delta":{"content":"lo\n'
 
 _ERRORS = (
@@ -483,4 +498,4 @@ _ERRORS = (
 )  # fmt: skip
 
 REPORTED = (*_ENDS, *_CALLS, *_TEXTS, *_BESIDE, *_FRAMING, *_ERRORS)
-"""Each row of quirks that were reported in 2026."""
+"""The quirks that were reported in 2026."""

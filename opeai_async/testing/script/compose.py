@@ -1,4 +1,4 @@
-"""From a `Reply` to what goes over the wire: one completion, or the list of chunks of a stream. No I/O, no clock.
+"""The composer: turns a `Reply` into one completion, or into the chunks of a stream. No I/O, no clock.
 
 Everything is composed as plain dicts, on purpose without the Structs that the client decodes into: a test of the client
 against this server compares two independent readings of the API.
@@ -36,7 +36,7 @@ _TOKENS_PER_MESSAGE = 3
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What every chunk of one answer repeats.
+    """The fields that every chunk of one answer repeats.
 
     Attributes:
         id: The completion's id.
@@ -50,25 +50,25 @@ class Envelope:
 
 
 def pieces(text: str) -> list[str]:
-    """Token-like pieces of *text*; joined they are *text*."""
+    """Return token-like pieces of *text*; joined they are *text*."""
     return _PIECE.findall(text)
 
 
 def count_tokens(text: str) -> int:
-    """How many tokens this server says *text* has: a count of words, not of any real tokenizer."""
+    """Return the number of tokens that this server counts in *text*: words, and not those of a real tokenizer."""
     return len(pieces(text))
 
 
 def encode_event(chunk: WireObject) -> bytes:
-    """The chunk as one Server-Sent Event."""
+    """Return *chunk* as one server-sent event."""
     return b"data: " + msgspec.json.encode(chunk) + b"\n\n"
 
 
 def completion(reply: Reply, request: Mapping[str, Any] | None = None, envelope: Envelope | None = None) -> WireObject:
-    """The whole answer as one ``chat.completion`` object.
+    """Return the whole answer as one ``chat.completion`` object.
 
     Args:
-        reply: What to answer.
+        reply: The answer.
         request: The request's body; ``n``, ``messages``, ``logprobs`` and ``top_logprobs`` matter.
         envelope: Id, time and model name.
     """
@@ -92,7 +92,7 @@ def completion(reply: Reply, request: Mapping[str, Any] | None = None, envelope:
 def stream_chunks(
     reply: Reply, request: Mapping[str, Any] | None = None, envelope: Envelope | None = None
 ) -> list[WireObject]:
-    """The chunks of the streamed answer, without ``[DONE]``; arguments as for `completion`.
+    """Return the chunks of the streamed answer, without ``[DONE]``; arguments as for `completion`.
 
     The usage chunk is there if the request has ``stream_options.include_usage``; then all others carry ``usage: null``.
     """
@@ -102,6 +102,7 @@ def stream_chunks(
     with_usage = _wants_usage(request)
     if with_usage:
         head["usage"] = None
+    # zip_longest lets the choices take turns, and gives None for those that have ended.
     turns = chain.from_iterable(zip_longest(*(choice.deltas() for choice in choices)))
     parts = [turn for turn in turns if turn is not None]
     parts += [_part(choice.index, {}, None, choice.finish_reason) for choice in choices]
@@ -112,7 +113,7 @@ def stream_chunks(
 
 
 def before_finish(chunks: Sequence[WireObject]) -> list[WireObject]:
-    """The chunks that come before the first finish_reason."""
+    """Return the chunks that come before the first finish_reason."""
     for k, chunk in enumerate(chunks):
         if any(part["finish_reason"] is not None for part in chunk["choices"]):
             return list(chunks[:k])
@@ -133,6 +134,7 @@ class _Choice:
     logprobs: WireObject | None
 
     def message(self) -> WireObject:
+        """Return the message of a completion."""
         message: WireObject = {"role": "assistant", "content": self.content, "refusal": self.refusal}
         if self.reasoning is not None:
             message["reasoning_content"] = self.reasoning
@@ -141,6 +143,7 @@ class _Choice:
         return message
 
     def deltas(self) -> Iterator[WireObject]:
+        """Yield the choice's part of each chunk, without the one that finishes it."""
         yield _part(self.index, {"role": "assistant", "content": None if self.content is None else ""})
         for piece in pieces(self.reasoning or ""):
             yield _part(self.index, {"reasoning_content": piece})
@@ -154,7 +157,7 @@ class _Choice:
                 yield _part(self.index, {"tool_calls": [fragment]})
 
     def texts(self) -> Iterator[str]:
-        """Everything that counts as completion tokens."""
+        """Yield all texts that count as completion tokens."""
         yield self.reasoning or ""
         yield self.content or ""
         yield self.refusal or ""
@@ -181,6 +184,7 @@ def _head(reply: Reply, envelope: Envelope, kind: str) -> WireObject:
 
 
 def _choices(reply: Reply, request: Mapping[str, Any], envelope: Envelope) -> list[_Choice]:
+    # One text answers all choices that were asked for; a list says itself how many there are.
     texts = [reply.content] * (request.get("n") or 1) if _is_one(reply.content) else list(reply.content or ())
     calls = len(reply.tool_calls)
     return [
@@ -216,7 +220,7 @@ def _tool_call(call: ScriptedToolCall, made_up_id: str) -> WireObject:
 
 
 def _call_body(call: WireObject) -> tuple[WireObject, str]:
-    """The part of a call that streams, and the name of the field that comes in fragments."""
+    """Return the part of a call that streams, and the name of the field that comes in fragments."""
     return (call["custom"], "input") if "custom" in call else (call["function"], "arguments")
 
 
@@ -241,9 +245,10 @@ def _logprobs(reply: Reply, request: Mapping[str, Any], text: str | None) -> Wir
 
 
 def _logprob(piece: str, rivals: int) -> WireObject:
-    """A made-up probability; rival k is the piece in angle brackets, k times, and less likely each time."""
+    """Make up a probability of *piece*; rival k is the piece in k pairs of angle brackets, less likely each time."""
     return {
         **_token(piece, -0.125),
+        # The first rival is the piece itself, as in the real API.
         "top_logprobs": [_token("<" * k + piece + ">" * k, -0.125 - k) for k in range(rivals)],
     }
 
@@ -253,7 +258,7 @@ def _token(text: str, logprob: float) -> WireObject:
 
 
 def _logprobs_of_piece(logprobs: WireObject | None, k: int, *, last: bool) -> WireObject | None:
-    """Entry *k* of each list, so that every piece brings its own; the last piece brings all that remain."""
+    """Return entry *k* of each list, so that each piece has its own; the last piece has all that remain."""
     if logprobs is None:
         return None
     return {name: entries and entries[k : None if last else k + 1] for name, entries in logprobs.items()}
@@ -284,7 +289,7 @@ def _message_tokens(message: Mapping[str, Any]) -> int:
 
 
 def text_of(content: object) -> str:
-    """The text in a message's content: the content itself, or its text parts joined by line breaks."""
+    """Return the text in a message's content: the content itself, or its text parts joined by line breaks."""
     if isinstance(content, str):
         return content
     if not isinstance(content, list):

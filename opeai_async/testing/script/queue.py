@@ -14,9 +14,10 @@ from opeai_async.testing.script.reply import Answer, BreakKind, Drop, Failure, F
 
 
 class AnswerQueue:
-    """Answers for the requests to come, in order."""
+    """The answers to the next requests, in order."""
 
     def __init__(self) -> None:
+        # Each answer with the number of requests that it still serves; None for all.
         self._waiting: deque[tuple[Answer, int | None]] = deque()
 
     def reply(
@@ -60,10 +61,10 @@ class AnswerQueue:
 
         Args:
             content: As for `reply`.
-            after: How many chunks arrive whole; the first of a stream only names the role.
+            after: The number of chunks that arrive whole; the first of a stream only names the role.
             how: ``"fin"`` and ``"rst"`` close the connection inside the next HTTP chunk, politely or by reset;
                 ``"clean"`` ends the body as if it were whole, but without ``[DONE]``.
-            times: How many requests.
+            times: The number of requests to answer so; None for all further ones.
             **options: As for `reply`.
         """
         self.answer(Reply(content, ending=how, after=after, **options), times=times)
@@ -96,17 +97,17 @@ class AnswerQueue:
         """Let the fault *name* strike the answer; `opeai_async.testing.FAULTS` has them all.
 
         Args:
-            name: Of the fault.
+            name: The name of the fault.
             content: As for `reply`.
-            after: How many chunks arrive whole before it, where it is one of the body (None: all the content, but no
+            after: The number of chunks that arrive whole before a fault of the body (None: all the content, but no
                 finish_reason); the first of a stream only names the role.
-            gap_s: Seconds between two of what the fault repeats, such as comments.
-            times: How many requests.
+            gap_s: Seconds between two repetitions of what the fault repeats, such as comments.
+            times: The number of requests to answer so; None for all further ones.
             **options: As for `reply`.
 
         Raises:
             ValueError: If there is no such fault, or if it strikes before a request can be sent: then an `Endpoint`
-                has it.
+                plays it.
         """
         self.answer(Faulty(name, Reply(content, after=after, **options), gap_s=gap_s), times=times)
 

@@ -1,8 +1,8 @@
-"""What the testing server can be told to do with one request.
+"""The answers that the testing server can give to one request.
 
 An answer is plain data, decided before any byte moves: `Reply` (a model's answer, whole or broken off), `Failure` (an
 error status), `Raw` (bytes as they are), `Drop` (no response at all) and `Faulty` (a reply spoilt by a fault of the
-server or the network). `script` turns a `Reply` into wire objects and `player` sends it; neither decides anything.
+server or the network). `compose` turns a `Reply` into wire objects and `player` sends it; neither decides anything.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from opeai_async.testing.quirks import quirks_named
 from opeai_async.types.common import CompletionUsage
 
 Ending: TypeAlias = Literal["finish", "clean", "fin", "rst", "stall"]
-"""How a reply ends: properly, by a clean end of the body, by FIN or RST inside an HTTP chunk, or in silence."""
+"""The end of a reply: proper, a clean end of the body too early, FIN or RST inside an HTTP chunk, or silence."""
 
 BreakKind: TypeAlias = Literal["fin", "rst", "clean"]
 
@@ -25,7 +25,7 @@ ScriptedToolCall: TypeAlias = tuple[str, object] | Mapping[str, Any]
 
 
 class ReplyOptions(TypedDict, total=False):
-    """The keyword fields of `Reply`, for methods that pass them on."""
+    """The keyword fields of `Reply`, which explains each, for methods that pass them on."""
 
     reasoning: str | None
     tool_calls: Sequence[ScriptedToolCall]
@@ -46,21 +46,21 @@ class Reply:
 
     Attributes:
         content: The text. A list of texts gives that many choices; one text gives as many as the request's ``n``.
-        reasoning: Sent as ``reasoning_content`` before the text.
+        reasoning: Reasoning, sent as ``reasoning_content`` before the text.
         tool_calls: Calls in order, each ``(name, arguments)``; arguments given as text are sent unchecked.
-        refusal: Sent as ``refusal`` after the text.
+        refusal: A refusal, sent as ``refusal`` after the text.
         usage: Token counts as sent; None counts the words of prompt and answer.
         finish_reason: None gives ``"tool_calls"`` if there are any, else ``"stop"``.
-        model: Name in the answer; None repeats the request's.
+        model: Name of the model in the answer; None repeats the request's.
         logprobs: ``{"content": [...]}`` of the first choice on; None makes some up if the request asks for them.
         delay_s: Seconds before the response's head.
         token_delay_s: Seconds between two chunks of a stream; None takes the server's.
         headers: Further response headers.
         quirks: Names of `opeai_async.testing.QUIRKS`: oddities of real servers that this answer shall have, applied in
             order.
-        ending: How it ends. Anything but ``"finish"`` breaks off before the first finish_reason.
-        after: Chunks sent before it breaks off, the first being the one that only names the role; None sends all the
-            content. For a request that does not stream, 0 sends the head and anything else half of the body.
+        ending: The end; anything but ``"finish"`` breaks off before the first finish_reason.
+        after: The number of chunks before it breaks off, the first being the one that only names the role; None sends
+            all the content. For a request that does not stream, 0 sends the head and anything else half of the body.
     """
 
     content: str | Sequence[str] | None = None
@@ -80,7 +80,8 @@ class Reply:
     after: int | None = None
 
     def __post_init__(self) -> None:
-        quirks_named(self.quirks)  # a misspelt name is better refused where it was written
+        # A misspelt name is better refused here, where it was written, than when the answer is sent.
+        quirks_named(self.quirks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class Failure:
     delay_s: float = 0.0
 
     def body(self) -> dict[str, Any]:
-        """The error body, with the defaults of this status filled in."""
+        """Return the error body, with the defaults of this status filled in."""
         message, type_, code = _USUAL.get(self.status, _SERVER_FAULT if self.status >= 500 else _REQUEST_FAULT)
         return error_body(
             self.message if self.message is not None else message,
@@ -137,7 +138,7 @@ class Raw:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """The request is read, then the connection is closed without a byte of response, by FIN or by RST."""
+    """A connection that is closed after the request was read, without a byte of response, by FIN or by RST."""
 
     how: Literal["fin", "rst"] = "fin"
     delay_s: float = 0.0
@@ -148,11 +149,11 @@ class Faulty:
     """A reply that a fault strikes.
 
     Attributes:
-        name: Name of one of `opeai_async.testing.FAULTS`, of any stage but ``connect``.
-        reply: What would have been answered. Its ``after`` says how many chunks arrive whole before the fault; None
-            sends all the content, but no finish_reason. For a request that does not stream, 0 sends nothing of the
-            body, and anything else half of it. Faults of the stages ``head`` and ``status`` leave nothing of it.
-        gap_s: Seconds between two of what the fault repeats, and before what comes in a packet of its own.
+        name: The name of one of `opeai_async.testing.FAULTS`, of any stage but ``connect``.
+        reply: The answer that is spoilt. Its ``after`` says how many chunks arrive whole before the fault; None sends
+            all the content, but no finish_reason. For a request that does not stream, 0 sends nothing of the body, and
+            anything else half of it. Faults of the stages ``head`` and ``status`` leave nothing of it.
+        gap_s: Seconds between two repetitions of what the fault repeats, and before what needs a packet of its own.
     """
 
     name: str
@@ -180,7 +181,7 @@ Answer: TypeAlias = Reply | Failure | Raw | Drop | Faulty
 def error_body(
     message: str, *, type: str = "invalid_request_error", param: str | None = None, code: str | None = None
 ) -> dict[str, Any]:
-    """The documented error body. See https://platform.openai.com/docs/guides/error-codes"""
+    """Return the documented error body. See https://platform.openai.com/docs/guides/error-codes"""
     return {"error": {"message": message, "type": type, "param": param, "code": code}}
 
 

@@ -1,4 +1,4 @@
-"""From a `Reply` with quirks to the bytes of its response, and to what a right client makes of them. No I/O.
+"""A `Reply` with quirks as bytes (`speak`), and as what a right client reads from them (`expected`). No I/O.
 
 See ``testing/quirks/quirk.py`` for the stages. ::
 
@@ -31,11 +31,11 @@ _Quirks = Sequence[Quirk]
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a right client makes of an answer.
+    """The result that a right client gets from an answer.
 
     Attributes:
-        ends: How the reading ends; see `opeai_async.testing.quirks.quirk.Expect`.
-        completion: The completion, as JSON, or what has arrived of it before an error. None where nothing is promised.
+        ends: The way the reading ends; see `opeai_async.testing.quirks.quirk.Expect`.
+        completion: The completion, as JSON, or the part that arrives before an error; None if nothing is promised.
         error: Fields of the error.
         rules: Names that ``stream.quirks`` holds at least, unless quirks that are combined hide each other.
     """
@@ -49,12 +49,12 @@ class Expected:
 def speak(
     reply: Reply, quirks: Iterable[str] = (), *, stream: bool = True, request: Mapping[str, Any] | None = None
 ) -> list[bytes]:
-    """The body of the response, exactly: each item is an HTTP chunk.
+    """Return the exact body of the response; each item is an HTTP chunk.
 
     Args:
-        reply: What to answer.
-        quirks: Names, applied in order after those that *reply* has itself.
-        stream: Whether a stream is asked for.
+        reply: The answer.
+        quirks: Names of quirks, applied in order after those that *reply* has itself.
+        stream: True if a stream is asked for.
         request: The request's body, as for `script.completion`; by default one that asks for usage.
 
     Raises:
@@ -70,7 +70,7 @@ def speech_of(
     *,
     quirks: Iterable[str] = (),
 ) -> Speech:
-    """The whole response to *request*; a reply that is to break off ends before its first finish_reason."""
+    """Return the whole response to *request*; a reply that is to break off ends before its first finish_reason."""
     chosen = quirks_named([*reply.quirks, *quirks])
     refusals = _refusals(request, chosen)
     if refusals:
@@ -94,10 +94,10 @@ def expected(
     request: Mapping[str, Any] | None = None,
     envelope: script.Envelope = _ENVELOPE,
 ) -> Expected:
-    """What a right client must make of that answer; arguments as for `speak`.
+    """Return the result that a right client must get from that answer; arguments as for `speak`.
 
-    Where several quirks change how it ends, the last one counts. An answer of the server has another *envelope* than
-    one of `speak`.
+    If several quirks change how it ends, the last one counts. An answer of the server has another *envelope* than one
+    of `speak`.
     """
     chosen = quirks_named([*reply.quirks, *quirks])
     refusals = _refusals(request or {}, chosen)
@@ -109,6 +109,7 @@ def expected(
     ends: Expect = "same"
     error: dict[str, Any] = {}
     for quirk in touching:
+        # Copied after each change, for a quirk may put one object into two places.
         if quirk.right is not None:
             quirk.right(completion)
             completion = copy.deepcopy(completion)
@@ -126,13 +127,13 @@ def expected(
 
 
 def _refusals(request: Mapping[str, Any], quirks: _Quirks) -> list[tuple[Quirk, Speech]]:
-    """The quirks that answer this request otherwise, with their answers."""
+    """Return the quirks that answer this request otherwise, with their answers."""
     answers = [(quirk, quirk.apply(request)) for quirk in _of("request", quirks)]
     return [(quirk, speech) for quirk, speech in answers if speech is not None]
 
 
 def _shows(quirk: Quirk, reply: Reply, request: Mapping[str, Any]) -> bool:
-    """Whether *reply* has anything that the quirk changes."""
+    """Tell whether *reply* has anything that the quirk changes."""
     plain = replace(reply, quirks=())
     return speech_of(plain, request) != speech_of(plain, request, quirks=[quirk.name])
 
@@ -165,7 +166,7 @@ def _events(reply: Reply, request: Mapping[str, Any], envelope: script.Envelope,
     if quirks:
         items = list(copy.deepcopy(chunks))  # the reply's own objects are in them
         for quirk in _of("chunks", quirks):
-            # No object in two places, and none of the table's own: what comes next changes them in place.
+            # The next quirks change items in place, so no object may be in two of them, or belong to a quirk.
             items = [copy.deepcopy(item) for item in quirk.apply(items)]
         for item in items:
             if is_object(item):
@@ -219,7 +220,7 @@ def _calls(body: JSONObject) -> list[JSONObject]:
     return [call for delta in deltas_of(body) for call in calls_of(delta)]
 
 
-# What the quirks of a level see of a chunk or a completion; innermost first, so that none hides what another looks for.
+# The objects of a chunk or a completion that each level changes; innermost first, so that no change hides another's.
 _TARGETS: dict[Level, Callable[[JSONObject], list[JSONObject]]] = {
     "tool_call": _calls,
     "delta": deltas_of,
@@ -230,7 +231,7 @@ _TARGETS: dict[Level, Callable[[JSONObject], list[JSONObject]]] = {
 
 
 def _change_object(body: JSONObject, quirks: _Quirks, skip: _Quirks = ()) -> None:
-    """Apply the quirks that are about one object, wherever they find one."""
+    """Apply the quirks that change one kind of object to all such objects in *body*."""
     for level, targets in _TARGETS.items():
         for quirk in _of(level, quirks):
             if quirk not in skip:

@@ -1,4 +1,4 @@
-"""What the server answers when nothing was scripted: deterministic, and useful in a demonstration. No I/O.
+"""The default answers, for requests that find no script: deterministic, and useful in a demonstration. No I/O.
 
 The answer repeats the last message. A model whose name speaks of reasoning (``deepseek-...``, ``...reason...``) thinks
 first. A ``tool_choice`` that is ``"required"`` or names a tool calls it, with made-up arguments that fit its schema;
@@ -23,7 +23,8 @@ _MAX_SCHEMA_DEPTH = 16
 
 
 def default_reply(request: Mapping[str, Any]) -> Reply:
-    """What to answer to *request*; where the server does not validate, any field may be missing."""
+    """Return the answer to *request*."""
+    # If the server does not validate, any field may be missing.
     reasoning = _reasoning(request)
     tool = _forced_tool(request)
     if tool is not None:
@@ -32,7 +33,7 @@ def default_reply(request: Mapping[str, Any]) -> Reply:
 
 
 def models_body() -> dict[str, Any]:
-    """The body of ``GET /v1/models``."""
+    """Return the body of ``GET /v1/models``."""
     return {
         "object": "list",
         "data": [{"id": name, "object": "model", "created": 0, "owned_by": "opeai_async"} for name in MODELS],
@@ -65,7 +66,8 @@ def _reasoning(request: Mapping[str, Any]) -> str | None:
 
 
 def _forced_tool(request: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The tool the request insists on, if any; not again once its result is there."""
+    """Return the tool that the request insists on; None if there is none, or its result is the last message."""
+    # Otherwise an agent that always insists would never come to an end.
     choice = request.get("tool_choice")
     tools: list[Mapping[str, Any]] = request.get("tools") or []
     if not tools or _last_message(request).get("role") == "tool":
@@ -100,11 +102,12 @@ def _json_text(request: Mapping[str, Any]) -> str | None:
 
 
 def example(schema: Mapping[str, Any]) -> Any:
-    """A value that fits a JSON *schema* of the common kind: types, enum, const, default, $ref, unions, properties."""
+    """Return a value that fits a JSON *schema* of types, enum, const, default, $ref, unions and properties."""
     return _example(schema, schema, 0)
 
 
 def _example(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> Any:
+    # A schema may refer to itself.
     if depth > _MAX_SCHEMA_DEPTH:
         return None
     for name, pick in (("const", schema.get("const")), ("default", schema.get("default"))):
@@ -136,7 +139,7 @@ def _example_of_type(schema: Mapping[str, Any], root: Mapping[str, Any], depth: 
 
 
 def _resolve(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The schema that a local reference such as ``#/$defs/City`` points at."""
+    """Return the schema that a local reference such as ``#/$defs/City`` points at."""
     target: Any = root
     for step in reference.removeprefix("#").strip("/").split("/"):
         target = target[step] if step else target

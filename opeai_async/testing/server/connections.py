@@ -1,4 +1,4 @@
-"""Which connections are open, and how many there ever were: web.Server's own hooks, counted."""
+"""A count of connections, by the hooks of aiohttp's web.Server: how many are open, and how many there ever were."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class ConnectionLedger(web.Server):
     """An aiohttp server that numbers its connections, and can end them all at once.
 
     Args:
-        handler: Answers one request.
-        on_change: Called after a connection was opened or lost.
+        handler: A coroutine function that answers one request.
+        on_change: A function that is called after a connection was opened or lost.
 
     Attributes:
-        total: How many connections were ever accepted.
+        total: The number of connections that were ever accepted.
     """
 
     def __init__(
@@ -29,15 +29,16 @@ class ConnectionLedger(web.Server):
         super().__init__(handler, handler_cancellation=True, access_log=None, keepalive_timeout=_KEEP_ALIVE_S)
         self.total: int = 0
         self._on_change = on_change
+        # Number and transport of each open connection.
         self._live: dict[web.RequestHandler, tuple[int, asyncio.Transport]] = {}
 
     @property
     def open_count(self) -> int:
-        """How many connections are open now."""
+        """The number of connections that are open now."""
         return len(self._live)
 
     def number_of(self, protocol: web.RequestHandler) -> int:
-        """The connection's number, from 1; 0 if it is gone."""
+        """Return the connection's number, from 1; 0 if it is lost."""
         return self._live[protocol][0] if protocol in self._live else 0
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:

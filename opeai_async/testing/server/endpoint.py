@@ -1,4 +1,8 @@
-"""Addresses to which no request can be sent: refused, silent, or not to be trusted."""
+"""Addresses to which no request can be sent: they refuse, stay silent, or are not to be trusted.
+
+An answering server cannot play these faults, because they strike before it has a request: `Endpoint` plays them on a
+socket of its own, and counts what came in.
+"""
 
 from __future__ import annotations
 
@@ -30,16 +34,16 @@ _CERTIFICATES = {
     "certificate_expired": certificates.EXPIRED,
 }
 _PLAIN = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-# How many connections that nobody accepts fill a queue of length 0, with some to spare.
+# So many unaccepted connections fill a queue of length 0, with some to spare.
 _FILLERS = 4
 _READ_BYTES = 64 * 1024
 
 
 class Endpoint:
-    """A place with a fault of the stage ``connect``; ``async with Endpoint("tls_stall") as endpoint`` opens it.
+    """An address with a fault of the stage ``connect``; ``async with Endpoint("tls_stall") as endpoint`` opens it.
 
     Args:
-        fault: Its name, see `opeai_async.testing.FAULTS`.
+        fault: The name of the fault, see `opeai_async.testing.FAULTS`.
 
     Raises:
         ValueError: If there is no such fault, or if it strikes later: then `OpeAIServer.fault` plays it.
@@ -55,33 +59,33 @@ class Endpoint:
 
     @property
     def base_url(self) -> str:
-        """``https://localhost:PORT/v1``, or ``http://127.0.0.1:PORT/v1`` where TLS does not matter."""
+        """The address: ``https://localhost:PORT/v1``, or ``http://127.0.0.1:PORT/v1`` if TLS does not matter."""
         origin = "http://127.0.0.1" if self._fault in _NEEDS_NO_TLS else "https://localhost"
         return f"{origin}:{self._port}/v1"
 
     @property
     def connections_open(self) -> int:
-        """How many TCP connections are open now."""
+        """The number of TCP connections that are open now."""
         return len(self._seen.live)
 
     @property
     def connections_total(self) -> int:
-        """How many TCP connections were accepted."""
+        """The number of TCP connections that were accepted."""
         return self._seen.total
 
     @property
     def received(self) -> bytes:
-        """What came after a handshake: nothing, if the client is right, and above all no key."""
+        """The bytes that came after a handshake: a client must send none, and above all no key."""
         return bytes(self._seen.received)
 
     def ssl_context(self) -> ssl.SSLContext | None:
-        """What the client must trust for the fault to be the only one; None for the system's trust."""
+        """Return the trust that a client needs for the fault to be the only one; None for the system's."""
         if self._fault not in ("certificate_of_another", "certificate_expired"):
             return None
         return ssl.create_default_context(cadata=_CERTIFICATES[self._fault])
 
     def client(self, **options: Any) -> AsyncOpeAI:
-        """A client of this address; *options* go to `AsyncOpeAI`. The caller closes it."""
+        """Return a client of this address; *options* go to `AsyncOpeAI`. The caller closes it."""
         from opeai_async import AsyncOpeAI
 
         defaults: dict[str, Any] = {
@@ -95,7 +99,8 @@ class Endpoint:
         async with AsyncExitStack() as stack:
             if self._fault in _NEEDS_NO_TLS:
                 sock = stack.enter_context(socket.socket())
-                sock.bind(("127.0.0.1", 0))  # and nobody else gets this port
+                # Bound and not listening, so connections are refused, and no other program gets the port.
+                sock.bind(("127.0.0.1", 0))
                 self._port = sock.getsockname()[1]
                 if self._fault == "connect_stall":
                     sock.listen(0)
@@ -128,7 +133,13 @@ class Endpoint:
 
 @dataclass
 class _Seen:
-    """What came in, over all connections."""
+    """The connections and bytes that came in.
+
+    Attributes:
+        total: The number of connections that were accepted.
+        live: The connections that are open.
+        received: The bytes that came after a handshake, of all connections.
+    """
 
     total: int = 0
     live: set[_Connection] = field(default_factory=set["_Connection"])
@@ -145,6 +156,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, seen: _Seen, fault: str, context: ssl.SSLContext | None) -> None:
         self._seen = seen
         self._fault = fault
+        # Encrypted bytes from the client, and for it.
         self._heard = ssl.MemoryBIO()
         self._to_say = ssl.MemoryBIO()
         self._tls = None if context is None else context.wrap_bio(self._heard, self._to_say, server_side=True)
@@ -165,6 +177,7 @@ class _Connection(asyncio.Protocol):
         elif self._fault == "tls_fin":
             self._transport.close()
         elif self._fault == "tls_rst":
+            # A socket that lingers for zero seconds ends with RST in place of FIN.
             sock = self._transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._transport.close()
@@ -177,7 +190,7 @@ class _Connection(asyncio.Protocol):
                 self._seen.received += tls.read(_READ_BYTES)
         except ssl.SSLWantReadError:
             transport.write(self._to_say.read())
-        except ssl.SSLError:  # the client does not like the certificate, which is what it is for; or it says good-bye
+        except ssl.SSLError:  # the client refuses the certificate, as it should, or says good-bye
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -200,7 +213,7 @@ def _server_context(certificate: str) -> ssl.SSLContext:
 
 @contextlib.contextmanager
 def _filled_queue_of(listener: socket.socket) -> Generator[None, None, None]:
-    """Let nobody else connect to *listener*: its queue is full, and never taken from."""
+    """Fill the queue of *listener*, from which nothing is ever accepted, so that further connections wait."""
     with contextlib.ExitStack() as stack:
         for _ in range(_FILLERS):
             filler = stack.enter_context(socket.socket())

@@ -1,4 +1,4 @@
-"""The end of listening, after which no connection is on its way in any more."""
+"""The end of listening, so that no accepted connection is lost on its way in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ async def stop_accepting(listener: asyncio.Server) -> None:
 
     - on asyncio's loop, a socket that accept() has returned, and that has no transport yet, is forgotten
       (python/cpython#109564, open in 2026); so accepting ends first, and closing comes when all have theirs;
-    - on uvloop, which goes on accepting until the end, a connection has its transport at once, and
+    - on uvloop, which accepts until the end, a connection has its transport at once, and
       ``connection_made`` comes after the close.
     """
     try:
@@ -27,7 +27,7 @@ async def stop_accepting(listener: asyncio.Server) -> None:
 
 
 def _accept_no_more(listener: asyncio.Server) -> None:
-    """Let the loop accept nothing more, where it accepts by a reader that can be removed."""
+    """Stop the loop from accepting, if it accepts by a reader that can be removed."""
     loop = asyncio.get_running_loop()
     try:
         for sock in listener.sockets:

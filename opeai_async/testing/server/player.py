@@ -1,4 +1,4 @@
-"""Plays an answer on a connection.
+"""The player: sends one answer on a connection, whole or broken.
 
 aiohttp frames everything that is well-formed. Where the script asks for a broken response, the bytes go past aiohttp
 through a `Wire`, and the handler then waits to be cancelled: a connection we closed and one the client closed end on
@@ -32,9 +32,9 @@ class Player:
     """The answering side of one request.
 
     Args:
-        request: The request, its body read.
-        record: Where status, chunks and outcome are noted.
-        token_delay_s: Seconds between two chunks where a reply does not say.
+        request: The request, whose body was read.
+        record: The record in which status, chunks and outcome are noted.
+        token_delay_s: Seconds between two chunks, for replies that do not say.
     """
 
     def __init__(self, request: web.BaseRequest, record: RecordedRequest, *, token_delay_s: float = 0.0) -> None:
@@ -47,12 +47,13 @@ class Player:
         """Send *answer*, whole or as broken as it asks for.
 
         Raises:
-            asyncio.CancelledError: When the connection was closed, from whichever side; nothing was left to send.
-            ConnectionError: The same, noticed while writing.
+            asyncio.CancelledError: If either side closed the connection.
+            ConnectionError: If it was found closed while writing.
         """
         await _sleep(answer.delay_s)
         if isinstance(answer, Reply):
             speech = speech_of(answer, self._record.json, envelope)
+            # aiohttp adds a content-type to every response, so this one must be written past it.
             if speech.headers.get("content-type") is None:
                 return await self._play_without_type(answer, speech)
             play = self._play_body if speech.is_whole else self._play_stream
@@ -68,7 +69,7 @@ class Player:
     async def send_json(
         self, status: int, value: Mapping[str, Any], headers: Mapping[str, str] | None = None
     ) -> web.StreamResponse:
-        """Send one JSON body."""
+        """Send *value* as a JSON body."""
         body = msgspec.json.encode(value)
         response = await self._open(status, {"content-type": _JSON, "content-length": str(len(body))}, headers)
         await self._send(response, body)
@@ -78,6 +79,7 @@ class Player:
         sent = len(speech.parts) if reply.after is None or reply.ending == "finish" else reply.after
         delay_s = self._token_delay_s if reply.token_delay_s is None else reply.token_delay_s
         response = await self._open(speech.status, {**speech.headers, "cache-control": "no-cache"}, reply.headers)
+        # [DONE] does not count as a chunk, and comes at once.
         for k, part in enumerate(speech.parts[:sent]):
             if part == script.DONE:
                 await response.write(part)
@@ -121,8 +123,9 @@ class Player:
         kind = _EVENT_STREAM if self._record.json.get("stream") else _JSON
         response = await self._open(raw.status, {"content-type": kind}, raw.headers)
         await self._send_all(response, raw.chunks, raw.chunk_delay_s)
+        # More was announced than there is: do not let the client wait for it.
         if (response.content_length or 0) > sum(map(len, raw.chunks)):
-            await self._wire.hang_up("fin", "cut")  # more was announced: do not let the client wait for it
+            await self._wire.hang_up("fin", "cut")
         return await self._finish(response)
 
     async def _play_faulty(self, faulty: Faulty, envelope: script.Envelope) -> web.StreamResponse:
@@ -142,6 +145,7 @@ class Player:
     async def _open(
         self, status: int, headers: Mapping[str, str | None], more: Mapping[str, str] | None
     ) -> web.StreamResponse:
+        # None takes a header away that would be sent by itself.
         given = {name: value for name, value in headers.items() if value is not None}
         own = {"x-request-id": self._record.request_id, **given}
         response = web.StreamResponse(status=status, headers=own | {k.lower(): v for k, v in (more or {}).items()})
@@ -165,7 +169,7 @@ class Player:
         return response
 
     async def _end(self, reply: Reply, response: web.StreamResponse, next_event: bytes) -> web.StreamResponse:
-        """End the response as *reply* says; *next_event* is what half is sent of before a break."""
+        """End the response as *reply* says; a break comes after half of *next_event*."""
         if reply.ending == "finish":
             return await self._finish(response)
         if reply.ending == "clean":

@@ -1,4 +1,4 @@
-"""What the server saw of one request: enough to prove what a client sent, on which connection, and how it ended."""
+"""The record of one request: it proves what a client sent, on which connection, and how the exchange ended."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, cast
 import msgspec
 
 Outcome: TypeAlias = Literal["live", "completed", "cut", "dropped", "client_gone", "server_closed"]
-"""How an exchange stands.
+"""The state of an exchange, ``live`` or how it ended.
 
 - ``live``: still being answered.
 - ``completed``: the last byte was handed to the socket. A short stream completes at once, because the system buffers
@@ -23,7 +23,7 @@ Outcome: TypeAlias = Literal["live", "completed", "cut", "dropped", "client_gone
 
 
 class Headers(Mapping[str, str]):
-    """Header fields by name in any case; the values of a repeated one are joined by ``", "``."""
+    """The header fields by name, in any case; the values of a repeated one are joined by ``", "``."""
 
     def __init__(self, pairs: Iterator[tuple[str, str]]) -> None:
         self._fields: dict[str, str] = {}
@@ -49,17 +49,18 @@ class RecordedRequest:
 
     Attributes:
         index: Its place in ``server.requests``.
-        method, path: As in the request line, the path without the query.
+        method, path: Method and path of the request line, without the query.
         query: The query string, without the question mark.
-        headers: By name in any case.
-        body: The bytes that were received.
-        connection: Number of the TCP connection it came on, from 1. Equal numbers prove reuse.
+        headers: The header fields, by name in any case.
+        body: The bytes of the body.
+        connection: The number of the TCP connection it came on, from 1. Equal numbers prove reuse.
         request_id: The ``x-request-id`` of the answer.
-        status: HTTP status of the answer, or None while there is none.
-        outcome: How the exchange stands; see `Outcome`.
-        chunks_sent: Whole chunks that were sent: events of a stream (less ``[DONE]``), items of raw bytes, 1 for JSON.
-        error: What a handler raised, or None.
-        started_s, ended_s: `time.monotonic` when it was received, and when it was over (or None).
+        status: HTTP status of the answer; None until its head is sent.
+        outcome: The state of the exchange; see `Outcome`.
+        chunks_sent: The number of whole chunks that were sent: events of a stream (without ``[DONE]``), items of raw
+            bytes, 1 for JSON.
+        error: The error that a handler raised; None if it did not.
+        started_s, ended_s: `time.monotonic` when it was received, and when it was over; None until then.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class RecordedRequest:
 
     @cached_property
     def json(self) -> dict[str, Any]:
-        """The decoded body; empty if it is no JSON object."""
+        """The decoded body; empty if it is not a JSON object."""
         try:
             value = msgspec.json.decode(self.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -91,11 +92,12 @@ class RecordedRequest:
 
     @property
     def is_over(self) -> bool:
-        """Whether the exchange has ended, in whatever way."""
+        """True once the exchange has ended, in any way."""
         return self.outcome != "live"
 
     def end(self, outcome: Outcome) -> None:
-        """Note how it ended, for the server's own use; the first call counts."""
+        """Note how it ended; called by the server. The first call counts."""
+        # A connection that the script cut is lost a moment later, and that is not the client's doing.
         if not self.is_over:
             self.outcome = outcome
             self.ended_s = time.monotonic()

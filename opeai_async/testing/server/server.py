@@ -1,4 +1,4 @@
-"""A real OpenAI-compatible server on loopback, told in a line what to answer.
+"""A real OpenAI-compatible server on loopback; one line of a test says what it answers.
 
 Requests are checked as the real API checks them (`validate`). One that passes takes the next answer of the `queue`,
 else asks the handler given to `handle`, else gets the default answer (`answers`); `player` sends it. Everything that
@@ -33,6 +33,7 @@ from opeai_async.testing.server.connections import ConnectionLedger
 from opeai_async.testing.server.listening import stop_accepting
 from opeai_async.testing.server.player import Player
 from opeai_async.testing.server.record import Headers, RecordedRequest
+from opeai_async.vendors import PARAMETERS
 
 if TYPE_CHECKING:
     from opeai_async import AsyncOpeAI
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Handler: TypeAlias = Callable[[RecordedRequest], Awaitable[Answer | None]]
-"""Decides what to answer to a request; None asks for the default answer."""
+"""A coroutine function that decides what to answer to a request; None asks for the default answer."""
 
 DEFAULT_API_KEY = "sk-test"
 
@@ -54,12 +55,13 @@ class OpeAIServer(AnswerQueue):
     Args:
         host: Address to listen on.
         port: TCP port; 0 lets the system choose, see `base_url`.
-        api_key: The one key that is accepted; None accepts any, but still wants one.
+        api_key: The one key that is accepted; None accepts any key, but wants one.
         token_delay_s: Seconds between two chunks of a stream, for replies that do not say.
-        validate: Whether the fields of a request are checked as the real API does. False takes any JSON object.
+        validate: True to check the fields of a request as the real API does; False accepts any JSON object.
 
     Attributes:
-        requests: All that was received, in order.
+        requests: The requests that were received, in order.
+        validate: The argument of that name; it may be set at any time.
     """
 
     def __init__(
@@ -77,19 +79,34 @@ class OpeAIServer(AnswerQueue):
         self._port = port
         self._api_key = api_key
         self._token_delay_s = token_delay_s
-        self._validate = validate
+        self.validate: bool = validate
+        # Fields and types of content parts that are accepted beside the API's own.
+        self._allowed: set[str] = set(PARAMETERS)
+        # Decides when the queue is empty; None for the default answers.
         self._handler: Handler | None = None
+        # Kept after the end, so that a client can be shown what it is like when nobody answers any more.
         self._address: tuple[str, int] | None = None
+        # The loop that it lives on; None before the start.
         self._loop: asyncio.AbstractEventLoop | None = None
+        # None before the start and after the end.
         self._listener: asyncio.Server | None = None
         self._ledger: ConnectionLedger | None = None
+        # Set, and replaced, at each change: a request, a connection, an end.
         self._change = asyncio.Event()
+        # Ends the server and the thread that it runs in, if ``with`` started them.
         self._thread = ExitStack()
+
+    def allow(self, *names: str) -> None:
+        """Accept fields of a request, or types of content parts, that the API does not have.
+
+        Those of known vendors are always accepted, see ``opeai_async.vendors``.
+        """
+        self._allowed.update(names)
 
     # --- lifetime ---------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Listen on the running event loop; nothing happens if it listens already."""
+        """Listen on the running event loop; do nothing if it listens already."""
         if self._listener is not None:
             return
         self._loop = running_loop()
@@ -98,7 +115,7 @@ class OpeAIServer(AnswerQueue):
         self._address = self._listener.sockets[0].getsockname()[:2]
 
     async def aclose(self) -> None:
-        """Stop listening, close every connection and cancel what is being answered; nothing happens the second time."""
+        """Stop listening, close every connection and cancel what is being answered. May be called again."""
         listener, self._listener = self._listener, None
         if listener is not None and self._ledger is not None:
             await self._at_home(self._shut(listener, self._ledger))
@@ -140,7 +157,7 @@ class OpeAIServer(AnswerQueue):
 
     @property
     def base_url(self) -> str:
-        """``http://127.0.0.1:PORT/v1``; after `aclose` the address where nobody answers any more.
+        """The address, ``http://127.0.0.1:PORT/v1``; after `aclose`, nobody answers there.
 
         Raises:
             RuntimeError: If the server was never started.
@@ -156,16 +173,16 @@ class OpeAIServer(AnswerQueue):
         return DEFAULT_API_KEY if self._api_key is None else self._api_key
 
     def client(self, **options: Any) -> AsyncOpeAI:
-        """A client of this server; *options* go to `AsyncOpeAI`. The caller closes it."""
+        """Return a client of this server; *options* go to `AsyncOpeAI`. The caller closes it."""
         from opeai_async import AsyncOpeAI
 
         defaults: dict[str, Any] = {"api_key": self.api_key, "base_url": self.base_url}
         return AsyncOpeAI(**(defaults | options))
 
     def handle(self, handler: Handler | None) -> None:
-        """Let *handler* decide about every request that finds the queue empty; None goes back to the default answer.
+        """Let *handler* decide about every request that finds the queue empty; None restores the default answers.
 
-        It is awaited on the server's loop. What it raises becomes a 500, and the request's ``error``.
+        It is awaited on the server's loop. An error that it raises becomes a 500, and the request's ``error``.
         """
         self._handler = handler
 
@@ -173,16 +190,16 @@ class OpeAIServer(AnswerQueue):
 
     @property
     def connections_open(self) -> int:
-        """How many TCP connections are open now."""
+        """The number of TCP connections that are open now."""
         return 0 if self._ledger is None else self._ledger.open_count
 
     @property
     def connections_total(self) -> int:
-        """How many TCP connections were accepted since the start."""
+        """The number of TCP connections that were accepted since the start."""
         return 0 if self._ledger is None else self._ledger.total
 
     async def wait_received(self, count: int = 1, *, timeout_s: float = 5.0) -> RecordedRequest:
-        """The request number *count*, from 1, as soon as it has been received.
+        """Wait for the request number *count*, from 1, and return it.
 
         Raises:
             TimeoutError: After *timeout_s* seconds.
@@ -191,7 +208,7 @@ class OpeAIServer(AnswerQueue):
         return self.requests[count - 1]
 
     async def wait_closed(self, request: RecordedRequest | int = -1, *, timeout_s: float = 5.0) -> RecordedRequest:
-        """The request, as soon as its exchange is over: see its ``outcome`` and ``ended_s``.
+        """Wait until the exchange of a request is over, and return it; see its ``outcome`` and ``ended_s``.
 
         Args:
             request: The request, or its place in `requests`; by default the last one received so far.
@@ -217,7 +234,7 @@ class OpeAIServer(AnswerQueue):
         return record
 
     async def wait_disconnected(self, *, timeout_s: float = 5.0) -> None:
-        """Return when no connection is open any more.
+        """Wait until no connection is open.
 
         Raises:
             TimeoutError: After *timeout_s* seconds.
@@ -251,7 +268,8 @@ class OpeAIServer(AnswerQueue):
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
     def _notify(self) -> None:
-        """Wake all who wait for a change."""
+        """Wake all that wait for a change."""
+        # A new event each time, so that one change wakes each waiter once and need not be cleared.
         self._change.set()
         self._change = asyncio.Event()
 
@@ -264,6 +282,7 @@ class OpeAIServer(AnswerQueue):
         try:
             return await self._respond(record, player)
         except (asyncio.CancelledError, ConnectionError):
+            # Cancelled by aiohttp, because the connection was lost: by us, if the server has stopped listening.
             record.end("client_gone" if self._listener else "server_closed")
             raise
         finally:
@@ -307,17 +326,17 @@ class OpeAIServer(AnswerQueue):
             return await player.send_json(500, error_body(message, type="server_error"))
 
     def _check(self, record: RecordedRequest) -> None:
-        """Refuse what the real API refuses.
+        """Check the request as the real API does.
 
         Raises:
-            validate.Refusal: With the status and the body to answer.
+            validate.Refusal: If it is refused; it has the status and the body of the answer.
         """
         validate.check_route(record.method, record.path)
         validate.check_key(record.headers.get("authorization"), self._api_key)
         if record.method == "POST":
             body = validate.check_json(record.headers.get("content-type"), record.body)
-            if self._validate:
-                validate.check_request(body)
+            if self.validate:
+                validate.check_request(body, self._allowed)
 
     async def _decide(self, record: RecordedRequest) -> Answer:
         answer = self.next_answer()
@@ -327,7 +346,7 @@ class OpeAIServer(AnswerQueue):
 
 
 async def _read_body(request: web.BaseRequest) -> bytes:
-    """The whole body, or the first 64 MiB of it, which will not parse."""
+    """Return the whole body, or its first 64 MiB, which will not parse."""
     parts: list[bytes] = []
     size = 0
     async for data in request.content.iter_any():

@@ -1,4 +1,4 @@
-"""What the real API refuses, and in which words: request in, `Refusal` out, or the checked request. No I/O.
+"""The checks of a request, with the refusals of the real API in its own words. No I/O.
 
 The checks go from the outside in, and the first that fails answers: path, method, key, content type, JSON, the fields
 of `ChatCompletionRequest` with their ranges, then what the Struct leaves open: options that need each other, tools,
@@ -10,10 +10,11 @@ See https://platform.openai.com/docs/guides/error-codes
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, cast
+from collections.abc import Callable, Collection, Mapping
+from typing import Annotated, Any, NoReturn, cast
 
 import msgspec
+from msgspec import Meta
 
 from opeai_async.testing.script.reply import error_body
 from opeai_async.types.request import ChatCompletionRequest
@@ -25,10 +26,33 @@ METHODS = {CHAT_PATH: "POST", MODELS_PATH: "GET"}
 
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _MAX_CHOICES = 128
+_MAX_STOPS = 4
+# For each type of content part: the field that holds it, and what that field must have; None if it is text.
+_PARTS: dict[str, tuple[str, ...] | None] = {
+    "file": (),
+    "image_url": ("url",),
+    "input_audio": ("data", "format"),
+    "refusal": None,
+    "text": None,
+}
+
+
+class _APIRequest(ChatCompletionRequest):
+    """The request, with the ranges of the API itself; the client's own type allows those of other servers too."""
+
+    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
 
 
 class Refusal(Exception):
-    """A request that the API refuses: the status, the documented body, and headers that go with it."""
+    """A request that the API refuses.
+
+    Attributes:
+        status: HTTP status of the answer.
+        body: Its body, as the API documents it.
+        headers: Further headers of it.
+    """
 
     def __init__(self, status: int, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> None:
         super().__init__(body["error"]["message"])
@@ -38,7 +62,7 @@ class Refusal(Exception):
 
 
 def check_route(method: str, path: str) -> None:
-    """Check that there is such a path, and that it takes *method*.
+    """Check that the path exists, and that it accepts *method*.
 
     Raises:
         Refusal: 404 or 405.
@@ -53,11 +77,12 @@ def check_route(method: str, path: str) -> None:
 
 
 def check_key(authorization: str | None, api_key: str | None) -> None:
-    """Check the Authorization header against *api_key*; None accepts every key, but not its absence.
+    """Check the Authorization header against *api_key*; None accepts every key, but wants one.
 
     Raises:
-        Refusal: 401, without a word of the key that was sent.
+        Refusal: 401; it does not quote the key that was sent.
     """
+    # Other schemes are treated as no key at all, as the API does not know them.
     scheme, _, key = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         message = (
@@ -70,10 +95,10 @@ def check_key(authorization: str | None, api_key: str | None) -> None:
 
 
 def check_json(content_type: str | None, body: bytes) -> dict[str, Any]:
-    """The body as a JSON object.
+    """Return the body as a JSON object.
 
     Raises:
-        Refusal: 400, if it is not announced as JSON, does not parse, or is no object.
+        Refusal: 400, if it is not announced as JSON, does not parse, or is not an object.
     """
     media_type = (content_type or "").partition(";")[0].strip().lower()
     if media_type != "application/json":
@@ -90,22 +115,28 @@ def check_json(content_type: str | None, body: bytes) -> dict[str, Any]:
     return cast("dict[str, Any]", value)
 
 
-def check_request(body: dict[str, Any]) -> ChatCompletionRequest:
-    """The body as a request whose every field the API accepts.
+def check_request(body: dict[str, Any], allowed: Collection[str] = ()) -> ChatCompletionRequest:
+    """Return the body as a request whose every field the API accepts.
+
+    Args:
+        allowed: Fields, and types of content parts, that are accepted beside the API's own.
 
     Raises:
         Refusal: 400; ``param`` names the field.
     """
     try:
-        request = msgspec.convert(body, ChatCompletionRequest)
+        known = {name: value for name, value in body.items() if name not in allowed}
+        request = msgspec.convert(known, _APIRequest)
     except msgspec.ValidationError as exc:
         refuse_field(body, str(exc))
     if request.n is not None and request.n > _MAX_CHOICES:
         _refuse_number("n", "integer", "<=", str(_MAX_CHOICES), request.n)
+    if isinstance(request.reasoning_effort, float):
+        _refuse_type("reasoning_effort", "a string", request.reasoning_effort)
     _check_options(request)
     _check_tools(request)
     for index, message in enumerate(request.messages):
-        _check_message(message, f"messages[{index}]")
+        _check_message(message, f"messages[{index}]", allowed)
     _check_tool_results(request.messages)
     return request
 
@@ -125,6 +156,7 @@ def _refuse_type(param: str, expected: str, got: object) -> NoReturn:
 
 # --- what msgspec found, in the API's words ---------------------------------------------------------------------------
 
+# The names that the API's messages have for the types of JSON.
 _KINDS: dict[type, str] = {
     str: "a string",
     bool: "a boolean",
@@ -150,11 +182,12 @@ def _kind(value: object) -> str:
 
 
 def refuse_field(body: dict[str, Any], finding: str) -> NoReturn:
-    """Refuse *body* for what msgspec said of it.
+    """Refuse *body* for *finding*, msgspec's text, in the API's words.
 
     Raises:
         Refusal: 400, always.
     """
+    # Every rule raises; what none of them knows is refused in msgspec's own words.
     for pattern, rule in _RULES:
         if match := pattern.search(finding):
             rule(body, match)
@@ -230,6 +263,13 @@ def _check_options(request: ChatCompletionRequest) -> None:
             )
     if request.top_logprobs is not None and not request.logprobs:
         _refuse("The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.", param="top_logprobs")
+    if isinstance(request.stop, list) and len(request.stop) > _MAX_STOPS:
+        _refuse(
+            f"Invalid 'stop': array too long. Expected an array with maximum length {_MAX_STOPS}, but got an array "
+            f"with length {len(request.stop)} instead.",
+            param="stop",
+            code="array_above_max_length",
+        )
     if request.response_format is not None:
         _check_response_format(request.response_format)
 
@@ -265,6 +305,7 @@ def _check_tools(request: ChatCompletionRequest) -> None:
 
 def _check_named_choice(choice: dict[str, Any], tools: list[Any]) -> None:
     kind = _string_at(choice, "type", "tool_choice")
+    # It names several tools in a shape of its own, which is not checked further.
     if kind == "allowed_tools":
         return
     name = _string_at(_object_at(choice.get(kind), f"tool_choice.{kind}"), "name", f"tool_choice.{kind}")
@@ -298,7 +339,7 @@ def _refuse_value(value: object, param: str, supported: tuple[str, ...]) -> NoRe
 # --- messages ---------------------------------------------------------------------------------------------------------
 
 
-def _check_message(value: object, path: str) -> None:
+def _check_message(value: object, path: str, allowed: Collection[str]) -> None:
     message = _object_at(value, path)
     role = _string_at(message, "role", path)
     if role not in _ROLES:
@@ -309,7 +350,7 @@ def _check_message(value: object, path: str) -> None:
         _string_at(message, "name", path)
     if role == "assistant":
         _check_assistant(message, path)
-    _check_content(message, path)
+    _check_content(message, path, allowed)
 
 
 def _check_assistant(message: dict[str, Any], path: str) -> None:
@@ -326,7 +367,7 @@ def _check_assistant(message: dict[str, Any], path: str) -> None:
         _string_at(_object_at(fields.get(kind), f"{at}.{kind}"), "name", f"{at}.{kind}")
 
 
-def _check_content(message: dict[str, Any], path: str) -> None:
+def _check_content(message: dict[str, Any], path: str, allowed: Collection[str]) -> None:
     content = message.get("content")
     if content is None:
         if not _may_be_silent(message):
@@ -337,12 +378,27 @@ def _check_content(message: dict[str, Any], path: str) -> None:
     if not isinstance(content, list):
         _refuse_type(f"{path}.content", "one of a string or an array of objects", content)
     for index, part in enumerate(cast("list[object]", content)):
-        at = f"{path}.content[{index}]"
-        _string_at(_object_at(part, at), "type", at)
+        _check_part(part, f"{path}.content[{index}]", allowed)
+
+
+def _check_part(value: object, path: str, allowed: Collection[str]) -> None:
+    part = _object_at(value, path)
+    kind = _string_at(part, "type", path)
+    if kind in allowed:
+        return
+    if kind not in _PARTS:
+        _refuse_value(kind, f"{path}.type", tuple(_PARTS))
+    needed = _PARTS[kind]
+    if needed is None:
+        _string_at(part, kind, path)
+        return
+    inside = _object_at(part.get(kind), f"{path}.{kind}")
+    for name in needed:
+        _string_at(inside, name, f"{path}.{kind}")
 
 
 def _may_be_silent(message: dict[str, Any]) -> bool:
-    """An assistant's message may lack content if it said something otherwise; a function's result may be null."""
+    """Tell whether *message* may lack content: an assistant's that says something otherwise, a function's result."""
     if message["role"] == "function":
         return True
     spoken = ("tool_calls", "function_call", "refusal", "audio")
@@ -350,7 +406,7 @@ def _may_be_silent(message: dict[str, Any]) -> bool:
 
 
 def _check_tool_results(messages: list[dict[str, Any]]) -> None:
-    """Every tool call is answered at once, and every tool message answers a call."""
+    """Check that every tool call is answered at once, and every tool message answers a call."""
     open_ids: list[str] = []
     for index, message in enumerate(messages):
         if message["role"] == "tool":

@@ -1,4 +1,4 @@
-"""The server's end of one connection, in bytes: for answers that no HTTP library would send.
+"""The server's end of one connection, in bytes, for answers that an HTTP library would not send.
 
 aiohttp has read the request and waits for the handler; what is written here goes past its writer to the transport. A
 handler that has closed the connection, or waits for the client to do it, ends by being cancelled, which aiohttp does
@@ -25,21 +25,22 @@ _REASONS = {200: b"OK", 429: b"Too Many Requests", 502: b"Bad Gateway"}
 
 
 class Wire:
-    """Writes to one connection, and closes it.
+    """The writing end of one connection, which also closes it.
 
     Args:
-        request: Where the connection is taken from.
-        record: Where status, chunks and outcome are noted.
+        request: The request whose connection it is.
+        record: The record in which status, chunks and outcome are noted.
         speech: The whole answer.
-        sent: How many of its parts arrive whole before anything breaks. Of a body in one part, half of it arrives,
+        sent: The number of its parts that arrive whole before anything breaks. Of a body in one part, half arrives,
             unless *sent* is 0.
-        gap_s: Seconds between two of what is repeated.
+        gap_s: Seconds between two repetitions of what a fault repeats.
 
     Attributes:
-        is_stream: Whether the answer is a stream of events.
+        is_stream: True if the answer is a stream of events.
         parts: The whole answer; each item is an event of a stream.
-        before: What of it arrives before anything breaks.
+        before: The items that arrive before anything breaks.
         rest: The item that comes next, or what is left of it.
+        gap_s: Seconds between two repetitions.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Wire:
         await self._request.writer.drain()
 
     async def send_head(self, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
-        """Write a whole head. The body is chunked, unless *headers* have ``content-length`` or ``connection``."""
+        """Write a whole head. The body is chunked, unless *headers* have another framing."""
         given = {"x-request-id": self._record.request_id, "content-type": self.content_type, **(headers or {})}
         if not given.keys() & {"content-length", "connection", "transfer-encoding"}:
             given["transfer-encoding"] = "chunked"
@@ -94,7 +95,7 @@ class Wire:
             self._record.chunks_sent += 1
 
     async def begin(self, headers: Mapping[str, str] | None = None) -> None:
-        """Write a good head, and as much of a good body as shall arrive."""
+        """Write a good head, and the part of a good body that shall arrive."""
         await self.send_head(200, headers)
         await self.send_parts(*self.before)
 
@@ -119,7 +120,7 @@ class Wire:
         return port
 
     def item(self, payload: bytes) -> bytes:
-        """*payload* where a chunk's JSON would be: as an event of a stream, or as a body by itself."""
+        """Return *payload* as an event of a stream, or as a body by itself."""
         return b"data: " + payload + b"\n\n" if self.is_stream else payload
 
     # --- the end ----------------------------------------------------------------------------------------------------
@@ -129,7 +130,7 @@ class Wire:
         self._record.end(outcome)
 
     def release(self) -> web.StreamResponse:
-        """What the handler returns for a response that was sent already, to get the next request."""
+        """Note that the answer is whole; return what the handler must return to get the next request."""
         self.end("completed")
         return _AlreadySent()
 
@@ -143,8 +144,9 @@ class Wire:
             await asyncio.Event().wait()
 
     async def hang_up(self, how: Literal["fin", "rst"], outcome: Outcome = "cut") -> Never:
-        """Close the connection once all that was written has left this process; does not return."""
+        """Close the connection once all that was written has left this process; it does not return."""
         transport = self._transport()
+        # With a limit of 0, drain() waits until nothing is buffered, and not only little.
         transport.set_write_buffer_limits(high=0)
         await self._request.writer.drain()
         if how == "rst":
@@ -162,7 +164,7 @@ class Wire:
 
 
 class _AlreadySent(web.StreamResponse):
-    """A response whose bytes went past aiohttp: there is nothing left to prepare, to write or to end."""
+    """A response whose bytes went past aiohttp, so that nothing is left to prepare, to write or to end."""
 
     async def prepare(self, request: web.BaseRequest) -> None:
         self._keep_alive = True
@@ -172,7 +174,7 @@ class _AlreadySent(web.StreamResponse):
 
 
 async def _prepare_reset(sock: socket.socket) -> None:
-    """Make the socket end with RST: one that lingers for zero seconds does not say FIN.
+    """Make the socket end with RST, as one that lingers for zero seconds does.
 
     A reset throws away what the peer's system has not taken yet, so that must be awaited, or a script would send now
     more and now less than it says.
@@ -183,7 +185,7 @@ async def _prepare_reset(sock: socket.socket) -> None:
 
 
 def _untaken_bytes(sock: socket.socket) -> int:
-    """How many bytes wait in the system's send queue; 0 where the system does not tell."""
+    """Return the number of bytes in the system's send queue; 0 if the system does not say."""
     if sys.platform != "linux":  # pragma: no cover
         return 0
     import fcntl

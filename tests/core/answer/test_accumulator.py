@@ -208,6 +208,17 @@ def test_usage_is_replaced_and_never_erased() -> None:
     assert seen == [None, 1, 1, 2, 2, 2, 0]
 
 
+def test_a_moderation_comes_with_any_chunk():
+    """And stays, whatever chunks come after it."""
+    verdict = {"type": "moderation_results", "model": "m", "results": [{"flagged": True, "categories": {"hate": True}}]}
+    moderated = chunk({"content": "a"}, moderation={"input": verdict})
+    completion = accumulated(chunk({"content": "b"}), moderated, chunk({"content": "c"}))
+    assert completion.moderation is not None
+    assert completion.moderation.input is not None
+    assert completion.moderation.input.results is not None
+    assert completion.moderation.input.results[0].categories == {"hate": True}
+
+
 def test_late_fields_are_kept() -> None:
     """A fingerprint or tier that comes late is taken, and a null after it does not erase it."""
     late = {"system_fingerprint": "fp", "service_tier": "default", "cost": "0"}

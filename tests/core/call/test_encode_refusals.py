@@ -2,13 +2,24 @@
 
 import math
 
+import msgspec
 import pytest
 
 from opeai_async._core.call.encode import encode_request
 from opeai_async.errors import RequestValidationError
 from opeai_async.types.common import WireStruct
 from opeai_async.types.completion import ChatCompletion, ChatCompletionMessage, Choice
-from opeai_async.types.request import TextPart, UserMessage
+from opeai_async.types.request import (
+    AudioOptions,
+    FunctionName,
+    ModerationOptions,
+    PredictedContent,
+    PromptCacheOptions,
+    StreamOptions,
+    TextPart,
+    UserMessage,
+    WebSearchOptions,
+)
 
 HELLO = [{"role": "user", "content": "hello"}]
 
@@ -27,10 +38,7 @@ RANGES = {
     "top_p": (0, 1, "a number from 0 to 1"),
     "frequency_penalty": (-2, 2, "a number from -2 to 2"),
     "presence_penalty": (-2, 2, "a number from -2 to 2"),
-    "top_logprobs": (0, 20, "a whole number from 0 to 20"),
     "n": (1, None, "a whole number of at least 1"),
-    "max_tokens": (1, None, "a whole number of at least 1"),
-    "max_completion_tokens": (1, None, "a whole number of at least 1"),
 }
 WHOLE = {name for name, (_, _, expected) in RANGES.items() if "whole" in expected}
 
@@ -65,7 +73,51 @@ def test_what_is_no_number_is_refused(name, value):
     assert str(error).endswith(f", expected {RANGES[name][2]}")
 
 
-@pytest.mark.parametrize("name", sorted(WHOLE | {"seed"}))
+# Of which each server has its own.
+UNCHECKED_RANGES = ("max_completion_tokens", "max_tokens", "seed", "top_logprobs")
+
+
+@pytest.mark.parametrize("name", UNCHECKED_RANGES)
+def test_a_range_that_servers_disagree_on_is_not_checked(name):
+    """vLLM takes -1 for all log probabilities, llama.cpp for as many tokens as there is room for."""
+    assert f'"{name}":-1'.encode() in encode_request({"model": "m", "messages": HELLO, name: -1}, stream=False)
+    assert str(refusal_of(**{name: "1"})) == f"{name} is '1', expected a whole number"
+
+
+@pytest.mark.parametrize("value", [0, 0.5, 100, "low"])
+def test_an_effort_may_be_a_number(value):
+    """Some servers take one."""
+    body = msgspec.json.decode(
+        encode_request({"model": "m", "messages": HELLO, "reasoning_effort": value}, stream=False)
+    )
+    assert body["reasoning_effort"] == value
+
+
+@pytest.mark.parametrize("value", [-1, math.nan, math.inf, [1]])
+def test_an_effort_is_a_word_or_a_proper_number(value):
+    error = refusal_of(reasoning_effort=value)
+    assert str(error).endswith(", expected a word such as 'low', or a number of at least 0")
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "sent"),
+    [
+        ("audio", AudioOptions(format="wav", voice="alloy"), {"format": "wav", "voice": "alloy"}),
+        ("function_call", FunctionName(name="f"), {"name": "f"}),
+        ("moderation", ModerationOptions(model="m"), {"model": "m"}),
+        ("prediction", PredictedContent(content="x"), {"type": "content", "content": "x"}),
+        ("prompt_cache_options", PromptCacheOptions(mode="explicit"), {"mode": "explicit"}),
+        ("stream_options", StreamOptions(include_usage=True), {"include_usage": True}),
+        ("web_search_options", WebSearchOptions(search_context_size="low"), {"search_context_size": "low"}),
+    ],
+)
+def test_a_struct_stands_for_a_dict(name, given, sent):
+    """Each object among the parameters has a Struct."""
+    body = msgspec.json.decode(encode_request({"model": "m", "messages": HELLO, name: given}, stream=False))
+    assert body[name] == sent
+
+
+@pytest.mark.parametrize("name", sorted(WHOLE | set(UNCHECKED_RANGES)))
 @pytest.mark.parametrize("value", [1.0, 1.5])
 def test_a_fraction_is_no_whole_number(name, value):
     """Nor is a float that happens to be whole."""
@@ -170,8 +222,8 @@ def test_what_every_request_needs(name):
     [
         ("temprature", "temprature is no field of the API; did you mean 'temperature'?"),
         ("max_token", "max_token is no field of the API; did you mean 'max_tokens'?"),
-        ("top_k", "top_k is no field of the API; did you mean 'top_p'?"),
-        ("zzz", "zzz is no field of the API"),
+        ("topP", "topP is no field of the API; did you mean 'top_p'?"),
+        ("max_retry", "max_retry is no field of the API; did you mean 'max_retries'?"),
     ],
 )
 @pytest.mark.parametrize("value", [1, None])

@@ -147,6 +147,14 @@ def test_fingerprint_and_tier_go_on_once_they_are_known() -> None:
     ]
 
 
+def test_a_moderation_goes_on() -> None:
+    """It is of the API, so it goes on whether or not vendor fields do; also in a chunk without choices."""
+    verdict = {"input": {"type": "moderation_results", "results": [{"flagged": True}]}}
+    last = {"id": "1", "object": "chat.completion.chunk", "choices": [], "moderation": verdict}
+    chunks, _, _ = parse([body_of([delta_chunk({"content": "a"}, finish="stop"), last])])
+    assert [event.get("moderation") for event in events_of(chunks)] == [None, verdict]
+
+
 def test_usage_is_told_if_it_was_asked_for() -> None:
     """In an event of its own that has no choices; otherwise every event has one."""
     usage = {"prompt_tokens": 0, "completion_tokens": 1, "total_tokens": 1}

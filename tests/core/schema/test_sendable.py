@@ -93,6 +93,17 @@ def test_an_answer_without_anything_in_it(message: Any, content: str | None) -> 
     assert (made.get("content") if isinstance(made, dict) else made.content) == content
 
 
+@pytest.mark.parametrize("is_struct", [True, False])
+def test_an_answer_of_blocks_alone(is_struct: bool) -> None:
+    """The blocks are what was said: nothing is put in their place."""
+    blocks = [{"type": "image", "url": "https://x.test/1.png"}]
+    message: Any = {"role": "assistant", "content": None, "content_blocks": blocks}
+    if is_struct:
+        message = ChatCompletionMessage(role="assistant", extra={"content_blocks": blocks})
+    [made] = sent(sendable([message]))
+    assert blocks in (made.get("content"), made.get("content_blocks"))
+
+
 def test_what_is_no_call_at_all() -> None:
     """Is left for the check of the request to refuse."""
     odd: Any = {"role": "assistant", "content": "", "tool_calls": [{"id": "a", "function": "f"}, 3]}

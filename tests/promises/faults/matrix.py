@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Literal
+from unittest.mock import patch
 
 import msgspec
 
 import opeai_async
 from opeai_async import AsyncOpeAI, OpeAIError, Timeouts
+from opeai_async._io.net import transport
 from opeai_async.testing import FAULTS, Fault, OpeAIServer, Verdict
 from tests.support.clients import rewire
 from tests.support.leaks import no_leaks
@@ -23,6 +25,8 @@ NEXT = "the next answer"
 ASK = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 
 CLOCK_S = 0.2
+# What is left of a body that ends soon may come late on a busy machine.
+KEPT_DRAIN_S = 10.0
 MAX_EVENT_BYTES = 256 * 1024
 MAX_STREAM_BYTES = 2 * 1024 * 1024
 
@@ -89,16 +93,21 @@ async def case(
     max_retries: int = 2,
     timeouts: Timeouts | None = None,
     quirks: tuple[str, ...] = (),
+    observers: Iterable[object] = (),
 ) -> AsyncIterator[Case]:
     """The case of *fault*, with everything closed afterwards and nothing left."""
     verdict = fault.verdict(stream=stream)
     clocks = timeouts or timeouts_for(verdict)
     async with no_leaks(), OpeAIServer() as server:
         options = {"max_connections": 1, "max_event_bytes": MAX_EVENT_BYTES, "timeouts": clocks}
+        options["observers"] = observers
         async with server.client(max_retries=max_retries, **options) as client:
             server.fault(fault.name, CONTENT, after=after, gap_s=0.01, times=times, quirks=quirks)
             server.reply(NEXT, times=None)
-            yield Case(server, client, verdict)
+            with patch.object(
+                transport, "DRAIN_S", KEPT_DRAIN_S if verdict.connection == "kept" else transport.DRAIN_S
+            ):
+                yield Case(server, client, verdict)
 
 
 async def read(this: Case, pace: Pace = "fast") -> tuple[list[str], OpeAIError | None]:

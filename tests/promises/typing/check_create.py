@@ -117,6 +117,7 @@ async def mistakes(client: AsyncOpeAI, completion: ChatCompletion) -> None:
     await create(model="m", messages=[], dialect="other")  # type: ignore[call-overload]
     await create(model="m", messages=[], reasoning_tags="all")  # type: ignore[call-overload]
     client.chat.completions.stream(model="m", messages=[], stream=True)  # type: ignore[call-overload]
-    AsyncOpeAI(timeout=5)  # type: ignore[call-arg]
+    AsyncOpeAI(timeout=5)
+    AsyncOpeAI(http_client=5)  # type: ignore[arg-type]
     Timeouts(read_s=5)  # type: ignore[call-arg]
     completion.choices[0].message.text  # type: ignore[attr-defined]  # noqa: B018

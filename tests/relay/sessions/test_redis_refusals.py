@@ -365,26 +365,30 @@ def test_one_client_over_several_runs(lines):
 async def test_a_client_of_a_loop_that_is_closed():
     """It was not closed there: some drivers make new connections, and for others the error says what to do."""
     with RedisServer() as server:
-        client = redis.Redis.from_url(server.url)
+        await _use_a_client_of_a_closed_loop(server)
+        gc.collect()  # redis and asyncio say here, and in no later test, what was forgotten
 
-        async def use():
-            await client.ping()
 
-        in_a_thread(lambda: asyncio.run(use()))
-        store = RedisStore(client, prefix="test:", lease=LEASE_S)
-        faucet = Faucet()
-        session = StreamSession.start(faucet, store=store)
-        faucet.say(TEXT)
-        (written,) = store._place().keeper._published.values()
-        await eventually(lambda: session.store_error is not None or written.stored)
-        if session.store_error is not None:
-            assert "connections of another event loop" in session.store_error.message
-            assert "a function that makes a client" in session.store_error.hint
-        await closed_at_once(session)
-        await store.aclose()
-        with contextlib.suppress(RuntimeError):  # of the closed loop
-            await client.aclose()
-        gc.collect()  # redis and asyncio say here what was forgotten
+async def _use_a_client_of_a_closed_loop(server):
+    client = redis.Redis.from_url(server.url)
+
+    async def use():
+        await client.ping()
+
+    in_a_thread(lambda: asyncio.run(use()))
+    store = RedisStore(client, prefix="test:", lease=LEASE_S)
+    faucet = Faucet()
+    session = StreamSession.start(faucet, store=store)
+    faucet.say(TEXT)
+    (written,) = store._place().keeper._published.values()
+    await eventually(lambda: session.store_error is not None or written.stored)
+    if session.store_error is not None:
+        assert "connections of another event loop" in session.store_error.message
+        assert "a function that makes a client" in session.store_error.hint
+    await closed_at_once(session)
+    await store.aclose()
+    with contextlib.suppress(RuntimeError):  # of the closed loop
+        await client.aclose()
 
 
 async def test_two_loops_at_once():

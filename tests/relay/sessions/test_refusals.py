@@ -36,6 +36,7 @@ REFUSALS = [
     (ConnectionLost(SECRET), "cannot be reached"),
     (RuntimeError("Event loop is closed"), "another event loop"),
     (RuntimeError("got Future attached to a different loop"), "another event loop"),
+    (RuntimeError(f"unable to perform operation on {SECRET}; the handler is closed"), "of another event loop"),
     (RuntimeError(SECRET), "failed with RuntimeError"),
     (ResponseError(f"MOVED 866 {SECRET}"), "is a cluster"),
     (ResponseError(f"OOM command not allowed {SECRET}"), "out of memory"),

@@ -6,6 +6,7 @@ import aiohttp
 import msgspec
 import pytest
 
+from opeai_async import BadRequestError
 from opeai_async.testing import Drop, Failure, Headers, OpeAIServer, Raw, RecordedRequest, Reply
 from tests.testing.wire import BODY, PATH, STREAM, ask, chat_url, events_of, exchange, key_of
 
@@ -228,7 +229,7 @@ async def test_a_prepared_answer_is_queued(server: OpeAIServer, session: aiohttp
         ("POST", PATH, {"json": BODY, "headers": {"authorization": ""}}, 401, None, "invalid_api_key"),
         ("POST", PATH, {"data": b"{", "headers": {"content-type": "application/json"}}, 400, None, None),
         ("POST", PATH, {"data": b"{}"}, 400, None, "unsupported_content_type"),
-        ("POST", PATH, {"json": {**BODY, "top_k": 1}}, 400, "top_k", "unknown_parameter"),
+        ("POST", PATH, {"json": {**BODY, "frobnicate": 1}}, 400, "frobnicate", "unknown_parameter"),
         ("POST", PATH, {"json": {**BODY, "n": 0}}, 400, "n", "integer_below_min_value"),
         ("POST", "/v1/chat", {"json": BODY}, 404, None, "unknown_url"),
         ("GET", PATH, {}, 405, None, "method_not_supported"),
@@ -366,3 +367,20 @@ async def test_many_at_once(server: OpeAIServer) -> None:
         answers = await asyncio.gather(*(ask(session, server, body) for body in bodies))
     assert all(b'"number%d"' % k in answer for k, (_, answer) in enumerate(answers))
     assert len({record.request_id for record in server.requests}) == 300
+
+
+async def test_the_fields_of_known_vendors_are_taken(server):
+    """Any other is refused, until it is allowed; or nothing is checked."""
+    question = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
+    async with server.client() as client:
+        create = client.chat.completions.create
+        await create(**question, extra_body={"top_k": 5, "thinking": {"type": "enabled"}})
+        with pytest.raises(BadRequestError, match="Unrecognized request argument supplied: frobnicate"):
+            await create(**question, extra_body={"frobnicate": 1})
+        server.allow("frobnicate", "other")
+        await create(**question, extra_body={"frobnicate": 1})
+        server.validate = False
+        await create(**question, extra_body={"anything": 1})
+        server.validate = True
+        with pytest.raises(BadRequestError):
+            await create(**question, extra_body={"anything": 1})

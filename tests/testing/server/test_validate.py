@@ -342,3 +342,60 @@ def test_any_object_is_accepted_or_refused(fields: dict) -> None:
         validate.check_request(request(**fields))
     except validate.Refusal as refusal:
         assert msgspec.json.encode(refusal.body)  # noqa: PT017 - either way is fine
+
+
+MISSING = "missing_required_parameter"
+PARTS = [
+    ({"type": "image_url", "image_url": "https://x/y.png"}, "content[0].image_url", "invalid_type"),
+    ({"type": "image_url", "image_url": {}}, "content[0].image_url.url", "missing_required_parameter"),
+    (
+        {"type": "input_audio", "input_audio": {"data": ""}},
+        "content[0].input_audio.format",
+        "missing_required_parameter",
+    ),
+    ({"type": "file"}, "content[0].file", "missing_required_parameter"),
+    ({"type": "text"}, "content[0].text", "missing_required_parameter"),
+    ({"type": "video", "video": "x"}, "content[0].type", "invalid_value"),
+]
+
+
+@pytest.mark.parametrize(("part", "param", "code"), PARTS)
+def test_a_part_that_the_api_refuses(part: dict[str, object], param: str, code: str) -> None:
+    """By its type, and by what its type needs."""
+    body = {"model": "m", "messages": [{"role": "user", "content": [part]}]}
+    error = refusal_of(validate.check_request, body).body["error"]
+    assert (error["param"], error["code"]) == (f"messages[0].{param}", code)
+
+
+def test_parts_that_are_fine() -> None:
+    """One of each type; and one that was allowed."""
+    parts = [
+        {"type": "text", "text": ""},
+        {"type": "image_url", "image_url": {"url": "data:,"}},
+        {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}},
+        {"type": "file", "file": {"file_id": "f"}},
+        {"type": "refusal", "refusal": "no"},
+        {"type": "video_url", "video_url": 5},
+    ]
+    body = {"model": "m", "messages": [{"role": "user", "content": parts}]}
+    assert validate.check_request(body, {"video_url"}).messages == body["messages"]
+
+
+def test_five_words_that_end_the_answer() -> None:
+    """Four are the most."""
+    body = {"model": "m", "messages": [USER]}
+    validate.check_request({**body, "stop": ["a"] * 4})
+    assert refusal_of(validate.check_request, {**body, "stop": ["a"] * 5}).body["error"]["param"] == "stop"
+
+
+def test_an_effort_is_a_word_of_the_api() -> None:
+    """A number is of others."""
+    error = refusal_of(validate.check_request, {"model": "m", "messages": [USER], "reasoning_effort": 5})
+    assert error.body["error"]["code"] == "invalid_type"
+
+
+def test_fields_that_are_allowed() -> None:
+    """All others are refused as ever."""
+    body = {"model": "m", "messages": [USER], "thinking": {"type": "enabled"}}
+    assert validate.check_request(body, {"thinking"}).model == "m"
+    assert refusal_of(validate.check_request, body).body["error"]["code"] == "unknown_parameter"

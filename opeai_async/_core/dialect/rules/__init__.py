@@ -1,8 +1,15 @@
-"""The repairs of odd answers: one table of small named rules.
+"""Repair odd answers: one table, ``RULES``, of small named repairs.
 
-Each rule sees one object of the decoded JSON, changes it in place, and says whether it did.
-``_core/dialect/dialect.py`` walks the levels and calls them. What they do to tool calls, texts and token counts stands
-in ``calls.py``, ``text.py`` and ``usage.py``; what they do to the envelope and to choices, here.
+Each repair gets one object of the decoded JSON, changes it in place, and returns whether it did.
+``_core/dialect/dialect.py`` walks the levels and calls them in the order of the table. Repairs of tool calls, texts and
+token counts are in ``calls.py``, ``text.py`` and ``usage.py``; those of the envelope and of choices are here.
+
+    envelope
+      usage
+      choice, or whole_choice of an awaited answer
+        delta, or message of an awaited answer
+          tool_call
+            function
 """
 
 from __future__ import annotations
@@ -17,11 +24,15 @@ from opeai_async._core.dialect.rules import usage as rules_usage
 from opeai_async._core.dialect.rules.values import as_integer, make_integer, stringify
 from opeai_async._core.json import JSONObject, is_array, is_object
 
+# A longer index is not converted, as int() raises if there are thousands of digits; it is out of bounds anyway.
 _MAX_INDEX_DIGITS = 18
 
 
 class Rule(NamedTuple):
-    """One repair: *repair* changes the object in place and says whether it did."""
+    """One repair, for objects of one level: *repair* changes the object in place and returns whether it did.
+
+    *name* is what a stream's quirks call it, *what* describes it in a few words, and *who* names servers that need it.
+    """
 
     level: str
     name: str
@@ -53,7 +64,7 @@ def _created_not_integer(body: JSONObject) -> bool:
 
 
 def _choices_odd(body: JSONObject) -> bool:
-    """One choice that is in no list, and items of the list that are none."""
+    """Put a lone choice into a list, and drop items of the list that are not objects."""
     choices = body.get("choices")
     listed = choices if is_array(choices) else [choices] if is_object(choices) else []
     body["choices"] = [choice for choice in listed if is_object(choice)]
@@ -61,9 +72,10 @@ def _choices_odd(body: JSONObject) -> bool:
 
 
 def _choice_index_missing(body: JSONObject) -> bool:
-    """The lowest that is free: nearly always 0, for the only choice. A negative index is none."""
+    """Give a choice without a valid index the lowest free one: nearly always 0, for the only choice."""
     choices: list[JSONObject] = body["choices"]
     nameless = [choice for choice in choices if is_no_index(choice.get("index"))]
+    # Compared as text: an index that came as text is converted only later, at the level of the choice.
     taken = {str(choice["index"]) for choice in choices if choice not in nameless}
     free = (index for index in itertools.count() if str(index) not in taken)
     for choice in nameless:
@@ -72,7 +84,7 @@ def _choice_index_missing(body: JSONObject) -> bool:
 
 
 def is_no_index(index: Any) -> bool:
-    """Tell whether *index* is absent, null or negative, be it as text."""
+    """Tell whether *index* is absent, null or negative, as a number or as text."""
     number = as_integer(index) if not isinstance(index, int) else index
     return index is None or (number is not None and number < 0)
 
@@ -80,13 +92,14 @@ def is_no_index(index: Any) -> bool:
 def _index_not_integer(owner: JSONObject) -> bool:
     index = owner.get("index")
     if isinstance(index, str) and index.isdecimal() and len(index) > _MAX_INDEX_DIGITS:
-        owner["index"] = 10**_MAX_INDEX_DIGITS  # out of every bound, as it was meant
+        owner["index"] = 10**_MAX_INDEX_DIGITS  # beyond every bound, as the server's number is
         return True
     return make_integer(owner, "index")
 
 
 def _delta_missing(choice: JSONObject) -> bool:
-    if choice.get("delta") not in (None, []):  # [] is how PHP writes an empty object
+    # PHP writes an empty object as [].
+    if choice.get("delta") not in (None, []):
         return False
     if is_object(choice.get("message")):
         choice["delta"] = choice.pop("message")
@@ -132,7 +145,7 @@ def _finish_empty(choice: JSONObject) -> bool:
 
 
 def _audio_empty(delta: JSONObject) -> bool:
-    """Servers in Go send all fields of a struct that has nothing in it."""
+    """Delete an ``audio`` whose fields are all empty: servers in Go send every field of an empty struct."""
     audio = delta.get("audio")
     if not is_object(audio) or any(audio.values()):
         return False
@@ -141,7 +154,7 @@ def _audio_empty(delta: JSONObject) -> bool:
 
 
 def _content_is_audio(body: JSONObject) -> bool:
-    """A chunk whose ``modality`` is audio has its base64 where text should be."""
+    """Move content to ``audio`` if the chunk's ``modality`` is audio: it is base64 and not text."""
     if body.get("modality") != "audio":
         return False
     found = False
@@ -154,6 +167,7 @@ def _content_is_audio(body: JSONObject) -> bool:
     return found
 
 
+# The order counts within a level: a later rule relies on what the earlier ones have repaired.
 RULES: tuple[Rule, ...] = (
     Rule("envelope", "choices_missing", _choices_missing, "`choices` is absent or null: []", "xAI, OpenRouter, Azure"),
     Rule("envelope", "choices_odd", _choices_odd, "a list of objects, and nothing else", "gateways"),

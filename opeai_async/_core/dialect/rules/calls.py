@@ -1,4 +1,4 @@
-"""The repairs of tool calls: names and ids, structs without anything in them, and calls of a whole message."""
+"""Repair tool calls: names and ids, empty structs, and the calls of a whole message."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ def tool_calls_object(delta: JSONObject) -> bool:
     if is_object(calls):
         delta["tool_calls"] = [calls]
     elif is_array(calls) and not all(map(is_object, calls)):
+        # Nulls are dropped; anything else stays visible in ``extra``.
         delta["tool_calls"] = [call for call in calls if is_object(call)]
         if others := [call for call in calls if not (is_object(call) or call is None)]:
             put_extra(delta, {"tool_calls": others})
@@ -29,7 +30,7 @@ def tool_calls_object(delta: JSONObject) -> bool:
 
 
 def function_call_empty(delta: JSONObject) -> bool:
-    """Servers in Go send all fields of a struct that has nothing in it."""
+    """Delete an empty ``function_call``: servers in Go send every field of an empty struct."""
     call = delta.get("function_call")
     if not is_object(call) or call.get("name") or call.get("arguments") or call.keys() - {"name", "arguments"}:
         return False
@@ -50,7 +51,7 @@ def function_missing(call: JSONObject) -> bool:
 
 
 def custom_empty(call: JSONObject) -> bool:
-    """Of ``function`` and ``custom``, the one that has nothing in it is absent beside the other."""
+    """Delete the empty one of ``function`` and ``custom`` if a call has both."""
     tools = {name: tool for name in ("custom", "function") if is_object(tool := call.get(name))}
     empty = next((name for name, tool in tools.items() if not any(tool.values())), None)
     if len(tools) < 2 or empty is None:
@@ -77,7 +78,7 @@ def is_blank(call: JSONObject) -> bool:
 
 
 def is_piece(call: JSONObject) -> bool:
-    """Tell whether a piece that says nothing is an ordinary one all the same, as some servers end a call with."""
+    """Tell whether a piece without name and arguments is ordinary: some servers end each call with such a piece."""
     function = call.get("function")
     return bool(call.get("id")) or ("id" not in call and is_object(function) and "name" not in function)
 
@@ -86,7 +87,7 @@ def is_piece(call: JSONObject) -> bool:
 
 
 def tool_calls_empty(message: JSONObject) -> bool:
-    """An empty list is no tool call; sent back as it is, some servers refuse it."""
+    """Delete an empty list of calls: sent back in a request, some servers refuse it."""
     if message.get("tool_calls") != []:
         return False
     del message["tool_calls"]
@@ -94,7 +95,7 @@ def tool_calls_empty(message: JSONObject) -> bool:
 
 
 def tool_call_empty(message: JSONObject) -> bool:
-    """A call without name and arguments is none."""
+    """Delete calls that have neither a name nor arguments."""
     calls = message.get("tool_calls")
     if not is_array(calls) or not any(is_object(call) and is_blank(call) for call in calls):
         return False
@@ -104,7 +105,7 @@ def tool_call_empty(message: JSONObject) -> bool:
 
 
 def tool_call_split(message: JSONObject) -> bool:
-    """An item without name and id is a piece of the call before it."""
+    """Append the arguments of an item without name and id to the call before it."""
     calls = message.get("tool_calls")
     if not is_array(calls):
         return False
@@ -122,7 +123,7 @@ def tool_call_split(message: JSONObject) -> bool:
 
 
 def tool_arguments_repeated(message: JSONObject) -> bool:
-    """After a whole JSON object, nothing more belongs to the arguments."""
+    """Cut what follows a whole JSON object in the arguments: mostly the same object again."""
     return _said_once(message, "tool_arguments_repeated")
 
 
@@ -132,13 +133,13 @@ def _said_once(message: JSONObject, quirk: str) -> bool:
     found = False
     for function in (*tools, message.get("function_call")):
         if is_object(function) and isinstance(arguments := function.get("arguments"), str) and arguments:
-            function["arguments"], met = whole_arguments(arguments)
-            found = found or met == quirk
+            function["arguments"], repeated = whole_arguments(arguments)
+            found = found or repeated == quirk
     return found
 
 
 def tool_id_shared(message: JSONObject) -> bool:
-    """Ids that two calls share are made distinct, because results must find their call."""
+    """Make ids that two calls share distinct: a result finds its call by the id."""
     calls = message.get("tool_calls")
     taken: set[str] = set()
     found = False
@@ -171,11 +172,12 @@ def function_call_incomplete(message: JSONObject) -> bool:
     return is_object(function) and _complete(function, _FUNCTION_DEFAULTS)
 
 
+# What the API promises to send; ``{}`` are arguments that a tool without parameters accepts.
 _FUNCTION_DEFAULTS = {"name": "", "arguments": "{}"}
 
 
 def _complete(target: JSONObject, defaults: dict[str, str]) -> bool:
-    """Make each field that is no text, or empty, its default."""
+    """Set each field that is empty, or is not text, to its default; other values stay in the ``_extra``."""
     absent = [name for name in defaults if not isinstance(target.get(name), str) or not target[name]]
     missing = [name for name in absent if target.get(name) != defaults[name]]
     put_extra(target, {name: target[name] for name in missing if target.get(name)})

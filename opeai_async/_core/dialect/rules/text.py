@@ -1,4 +1,4 @@
-"""The repairs of what a delta or a message says: content, reasoning, and both in blocks."""
+"""Repair the texts of a delta or a message: content, reasoning, and both in blocks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from opeai_async._core.dialect.unknown_fields import put_extra
 from opeai_async._core.json import JSONObject, is_array, is_object
 
 REASONING_NAMES = ("reasoning_content", "reasoning", "reasoning_text")
-"""The fields that reasoning comes in, besides ``reasoning_details``; the API's own name first."""
+"""Fields that reasoning comes in, besides ``reasoning_details``; the API's own name first."""
 
 
 def content_number(delta: JSONObject) -> bool:
@@ -20,11 +20,12 @@ def content_number(delta: JSONObject) -> bool:
 
 
 def content_object(delta: JSONObject) -> bool:
-    """An answer in JSON mode that some gateway has decoded is text again."""
+    """Encode content that is an object as text: an answer in JSON mode that a gateway has decoded."""
     content = delta.get("content")
     if is_object(content):
         is_answer = not _is_block(content)
     else:
+        # A list is an answer only if none of its items can be a block.
         is_answer = is_array(content) and bool(content) and not any(map(_may_be_block, content))
     if is_answer:
         delta["content"] = msgspec.json.encode(content).decode()
@@ -35,7 +36,7 @@ _BLOCK_TEXTS = frozenset({"text", "thinking", "summary"})
 
 
 def _is_block(content: JSONObject) -> bool:
-    """Whether an object that stands alone is a block: an answer may have a field ``type`` or ``text`` too."""
+    """Tell whether a lone object is a block; an answer in JSON mode may have a field ``type`` or ``text`` too."""
     kind = content.get("type")
     if isinstance(kind, str):
         return not content.keys().isdisjoint({kind, *_BLOCK_TEXTS})
@@ -47,9 +48,9 @@ def _may_be_block(item: Any) -> bool:
 
 
 def content_blocks(delta: JSONObject) -> bool:
-    """Blocks of text go to content, blocks of thinking to reasoning.
+    """Join blocks of text to content, and blocks of thinking to reasoning.
 
-    They stay in ``extra`` too, in their order: from there they are sent back.
+    Unless all are plain text, the blocks also stay as ``content_blocks``, in their order, to be sent back.
     """
     blocks = delta.get("content")
     if is_object(blocks):
@@ -79,9 +80,9 @@ def _sort_block(block: Any, texts: list[str], thoughts: list[str]) -> None:
 
 
 def reasoning_alias(delta: JSONObject) -> bool:
-    """``reasoning`` and ``reasoning_text`` are read as ``reasoning_content``.
+    """Copy ``reasoning`` or ``reasoning_text`` to ``reasoning_content``.
 
-    They also stay where they were: the name says under which one it is to be sent back.
+    The field itself stays: its name tells under which name the text is to be sent back.
     """
     found = [name for name in REASONING_NAMES[1:] if name in delta]
     for name in found:
@@ -98,18 +99,19 @@ def reasoning_number(delta: JSONObject) -> bool:
 
 
 def reasoning_object(delta: JSONObject) -> bool:
-    """An object or a list, which may hold a signature, stays in ``extra`` under the name it came with."""
+    """Read the text in reasoning that is an object or a list; keep that, as it may have a signature, in ``extra``."""
     reasoning = delta.get("reasoning_content")
     if reasoning is None or isinstance(reasoning, str):
         return False
     delta["reasoning_content"] = text_of(reasoning)
+    # If the object came under another name, it is still there under that name.
     if not any(name in delta for name in REASONING_NAMES[1:]):
         put_extra(delta, {"reasoning_content": reasoning})
     return True
 
 
 def text_of_details(delta: JSONObject) -> str:
-    """Return the reasoning in ``reasoning_details``: their texts and summaries, but nothing encrypted."""
+    """Return the reasoning in ``reasoning_details``: their texts and summaries, without encrypted parts."""
     details = delta.get("reasoning_details")
     if not is_array(details):
         return ""

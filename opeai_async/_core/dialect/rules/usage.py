@@ -1,7 +1,7 @@
-"""The repairs of token counts: their names, where they stand, and what is not told.
+"""Repair token counts: their names, their place, and counts that are missing.
 
-A count that is not told is None, never a number that was made up; where a server tells its counts in parts, the
-accumulator puts them together (``_core/answer/usage.py``).
+A missing count is None and never a made-up number. If a server sends its counts in parts, the accumulator joins them
+(``_core/answer/usage.py``).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _OTHER_NAMES = {
 
 
 def usage_elsewhere(body: JSONObject) -> bool:
-    """Moonshot has the counts in the choice, Groq in ``x_groq``."""
+    """Move counts to ``usage``: Moonshot sends them in the choice, Groq in ``x_groq``."""
     if is_object(body.get("usage")) and body["usage"]:
         return False
     groq, choices = body.get("x_groq"), body.get("choices")
@@ -33,9 +33,8 @@ def usage_elsewhere(body: JSONObject) -> bool:
 
 
 def _sum(usages: list[JSONObject]) -> JSONObject:
-    """The counts of several choices, which share one prompt."""
-    told = [usage.get("completion_tokens") for usage in usages]
-    completion = [count for count in told if isinstance(count, int)]
+    """Add up the counts of several choices, which share one prompt."""
+    completion = [count for usage in usages if isinstance(count := usage.get("completion_tokens"), int)]
     return {
         "prompt_tokens": usages[0].get("prompt_tokens"),
         "completion_tokens": sum(completion) if completion else None,
@@ -43,7 +42,7 @@ def _sum(usages: list[JSONObject]) -> JSONObject:
 
 
 def usage_other_names(body: JSONObject) -> bool:
-    """``input_tokens`` and ``output_tokens``, as other APIs call them."""
+    """Rename ``input_tokens`` and ``output_tokens``, which other APIs call the counts."""
     usage = body.get("usage")
     if not is_object(usage):
         return False
@@ -58,6 +57,7 @@ def usage_empty(body: JSONObject) -> bool:
     if not is_object(usage) or any(is_countable(usage.get(name)) for name in COUNTS):
         return False
     del body["usage"]
+    # Without counts it is not a usage, but what it says stays visible in ``extra``.
     if usage:
         put_extra(body, {"usage": usage})
     return True
@@ -70,15 +70,15 @@ def count_not_integer(usage: JSONObject) -> bool:
 
 def usage_total_missing(usage: JSONObject) -> bool:
     counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
-    told = [count for count in counts if isinstance(count, int)]
-    if usage.get("total_tokens") is not None or len(told) < len(counts):
+    known = [count for count in counts if isinstance(count, int)]
+    if usage.get("total_tokens") is not None or len(known) < len(counts):
         return False
-    usage["total_tokens"] = sum(told)
+    usage["total_tokens"] = sum(known)
     return True
 
 
 def leave_untold(usage: JSONObject) -> bool:
-    """Make each count that was not told None; tell whether that is one of the two that a sum is made of."""
-    untold = [name for name in COUNTS if usage.get(name) is None]
-    usage.update(dict.fromkeys(untold))
-    return any(name != "total_tokens" for name in untold)
+    """Set each missing count to None; tell whether one of the two that make the total is missing."""
+    missing = [name for name in COUNTS if usage.get(name) is None]
+    usage.update(dict.fromkeys(missing))
+    return any(name != "total_tokens" for name in missing)

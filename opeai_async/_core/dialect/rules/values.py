@@ -1,4 +1,4 @@
-"""Values of decoded JSON that are not of the kind they should be: numbers as text, text in objects."""
+"""Convert values of decoded JSON that have the wrong type, such as numbers as text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ SYNTHETIC_ID_PREFIX = "call_synthetic_"
 
 
 def number_as_text(delta: JSONObject, name: str) -> bool:
-    """Make the number *name* of *delta* its text, as it was written where that is known; tell whether it was one."""
+    """Convert the number *name* of *delta* to its text, as the server wrote it if that is known.
+
+    Returns:
+        True if it was a number.
+    """
     number = delta.get(name)
     if not isinstance(number, NumberText):
         return stringify(delta, name)
@@ -21,21 +25,22 @@ def number_as_text(delta: JSONObject, name: str) -> bool:
 
 
 def stringify(target: JSONObject, name: str) -> bool:
-    """Make the number *name* of *target* its text; tell whether it was one."""
+    """Convert the number *name* of *target* to its text; tell whether it was a number."""
     value = target.get(name)
     if not isinstance(value, (int, float)):
         return False
+    # JSON writes booleans in lower case.
     target[name] = repr(value).lower() if isinstance(value, bool) else repr(value)
     return True
 
 
 def is_countable(value: Any) -> bool:
-    """Tell whether *value* is a whole number, or can be made one."""
+    """Tell whether *value* is an integer, or can be converted to one."""
     return isinstance(value, int) or as_integer(value) is not None
 
 
 def make_integer(target: JSONObject, name: str) -> bool:
-    """Make a number of another kind, or in text, the integer below; what is no number is left as it is."""
+    """Convert a float, or a number in text, to an integer, without its fraction; leave anything else as it is."""
     number = as_integer(target.get(name))
     if number is None:
         return False
@@ -44,17 +49,17 @@ def make_integer(target: JSONObject, name: str) -> bool:
 
 
 def as_integer(value: Any) -> int | None:
-    """Return the integer below a float, or a number in text; None for all else."""
+    """Return *value*, a float or a number in text, without its fraction; None for anything else."""
     if not isinstance(value, (float, str)):
         return None
     try:
         return int(float(value))
-    except (ValueError, OverflowError):  # no number, or no finite one
+    except (ValueError, OverflowError):  # text that is not a number, NaN or infinity
         return None
 
 
 def distinct_id(call_id: str, taken: Container[str]) -> str:
-    """Return *call_id*, or what is made of it where it is *taken*."""
+    """Return *call_id*, with a number appended if it is *taken*."""
     made, number = call_id, 2
     while made in taken:
         made, number = f"{call_id}_{number}", number + 1

@@ -1,20 +1,20 @@
-"""Frames to the events of AG-UI, the protocol between agents and user interfaces, version 1.0.
+"""Encode frames as events of AG-UI, the protocol between agents and user interfaces, version 1.0.
 
 An answer is a run: ``RUN_STARTED`` ... ``RUN_FINISHED`` or ``RUN_ERROR``. Each round is a step, and one message of the
-assistant, to which its calls belong; a reader puts messages and calls together by their ids. So an id stands for one
-thing in the whole thread: messages are named after the run, and calls as ``CallIds`` says.
+assistant, to which its calls belong. Readers find messages and calls by their ids, so an id stands for one thing in the
+whole thread: the ids of messages begin with the run's, and those of calls come from ``CallIds``.
 
 ======================== ===================================================================================
 frame                    events
 ======================== ===================================================================================
 start, round             RUN_STARTED, STEP_STARTED; STEP_FINISHED of the round before
-content, refusal, audio  TEXT_MESSAGE_START, _CONTENT, _END (what is said by sound, as its transcript)
+content, refusal, audio  TEXT_MESSAGE_START, _CONTENT, _END (of audio, the transcript)
 reasoning                REASONING_START, REASONING_MESSAGE_START, _CONTENT, _END, REASONING_END
-tool_call                TOOL_CALL_START, _ARGS; _END where nothing more comes of it
+tool_call                TOOL_CALL_START, _ARGS; _END once it is whole
 tool_finished            TOOL_CALL_RESULT
 tool_approval            an interrupt in the outcome of RUN_FINISHED; a later run answers it by its id
 annotations, images      CUSTOM, with that name
-done, error              RUN_FINISHED, or RUN_ERROR where the answer is not whole
+done, error              RUN_FINISHED, or RUN_ERROR if the answer was cut or failed
 ======================== ===================================================================================
 
 See https://docs.ag-ui.com/concepts/events
@@ -53,35 +53,41 @@ Event: TypeAlias = dict[str, Any]
 
 
 class AGUIEncoder:
-    """Encodes the frames of one answer for a client of AG-UI 1.0: ``encode=`` of ``sse`` and of ``relay``.
+    """Encoder of the frames of one answer for a client of AG-UI 1.0: ``encode=`` of ``sse`` and of ``relay``.
 
     A frame becomes none, one or several messages, each the JSON of one event; the response needs ``SSE_HEADERS``.
-    Other choices than *choice* are left out, and sound, of which the transcript is sent as text. Where a run waits for
-    approval, it finishes with interrupts whose ids are those of the calls: the client's next run answers them in
+    Choices other than *choice* are left out, and so is audio, whose transcript is sent as text. A run that waits for
+    approval finishes with interrupts whose ids are those of the calls: the client's next run answers them in
     ``resume``. Make one encoder for each response.
 
     Args:
-        thread_id: The conversation, as the client named it (``threadId``); None for a new one.
-        run_id: The run, likewise (``runId``).
-        choice: The choice that is told.
+        thread_id: Id of the conversation, as the client sent it (``threadId``); None to make one up.
+        run_id: Id of the run, likewise (``runId``).
+        choice: Index of the choice to send.
     """
 
     def __init__(self, *, thread_id: str | None = None, run_id: str | None = None, choice: int = 0) -> None:
-        # Made up once, so that a server that sends no ids does not have two answers taken for one.
+        # Made up here and not taken from the answer: some servers send no ids, or the same one in each answer.
         self._run_id = run_id or f"run-{uuid.uuid4().hex}"
         self._thread_id = thread_id or f"thread-{uuid.uuid4().hex}"
         self._choice = choice
+        # Name of the model, for the token counts; empty until the answer begins.
         self._model = ""
-        self._round = 0  # 0 until the run is told of
-        self._text = ""  # id of the message whose text is open
-        self._reasoning = ""  # id of the reasoning that is open
+        # Number of the round; 0 until RUN_STARTED is sent.
+        self._round = 0
+        # Ids of the open message and of the open reasoning; at most one is open, and the other is empty.
+        self._text = ""
+        self._reasoning = ""
+        # Number of pieces of reasoning so far, out of which their ids are made.
         self._reasonings = 0
         self._ids = CallIds()
+        # By (is it the old ``function_call``, index): calls of all rounds, since a result may come late.
         self._calls: dict[tuple[bool, int], _Call] = {}
+        # Approvals that the run waits for, in the form of RUN_FINISHED.
         self._interrupts: list[Event] = []
 
     def __call__(self, frame: Frame) -> list[str] | None:
-        """The messages that tell *frame*; None if there is nothing to tell."""
+        """Return the messages for *frame*; None if there are none."""
         return [msgspec.json.encode(event).decode() for event in self._events_of(frame)] or None
 
     def _events_of(self, frame: Frame) -> list[Event]:
@@ -105,7 +111,7 @@ class AGUIEncoder:
     # --- runs and steps ----------------------------------------------------------------------------------------------
 
     def _begun(self) -> list[Event]:
-        """The beginning; a reader that comes in later has not seen the frame that tells it."""
+        """Begin the run, once, at whatever frame comes first: a late reader has missed the start frame."""
         if self._round:
             return []
         return [{"type": "RUN_STARTED", **self._names(), "protocolVersion": "1.0"}, *self._step_begun(1)]
@@ -118,7 +124,7 @@ class AGUIEncoder:
         return [{"type": "STEP_STARTED", "stepName": f"round {number}"}]
 
     def _step_end(self) -> list[Event]:
-        """What was open is closed: nothing more comes of this answer of the model."""
+        """Close the open text and the calls, and finish the step: this answer of the model has ended."""
         events = self._text_end()
         for call in self._calls.values():
             events += call.end()
@@ -182,7 +188,7 @@ class AGUIEncoder:
         return [*events, {"type": "REASONING_MESSAGE_CONTENT", "messageId": self._reasoning, "delta": text}]
 
     def _text_end(self) -> list[Event]:
-        """The end of the text or the reasoning that is open, if there is one."""
+        """Close the open text or reasoning, if there is one."""
         events: list[Event] = []
         if self._text:
             events.append({"type": "TEXT_MESSAGE_END", "messageId": self._text})
@@ -204,14 +210,14 @@ class AGUIEncoder:
         return call.add(frame)
 
     def _run(self, frame: ToolStartedFrame | ToolApprovalFrame | ToolFinishedFrame) -> list[Event]:
-        """A tool that runs has all of its arguments, and one that has run has a result."""
+        """Return the events for a tool: the end of its arguments when it runs, and its result when it has run."""
         call = self._calls.get((False, frame.index))
         if frame.resumed:
-            events, call_id = [], frame.id  # it is in the messages that the client has
+            events, call_id = [], frame.id  # the call is in the messages that the client has
         elif call is not None:
             events, call_id = [*self._text_end(), *call.end()], call.id
         else:
-            return []  # the reader has come in after it was told
+            return []  # the reader joined after the call began
         if isinstance(frame, ToolApprovalFrame):
             self._interrupts.append({"id": frame.id, "reason": "tool_approval", "toolCallId": call_id})
         if not isinstance(frame, ToolFinishedFrame):
@@ -223,11 +229,11 @@ class AGUIEncoder:
 
 
 class _Call:
-    """What was told of one call. It begins when its name is settled: where its arguments begin, or at the end.
+    """One call, begun when its name is settled: where its arguments begin, or at the end.
 
     Attributes:
-        id: Under which it is told; empty until then.
-        has_result: Whether its result was told.
+        id: Id that the client knows it by; empty until it begins.
+        has_result: True once its result was sent.
     """
 
     __slots__ = ("_ids", "_index", "_is_ended", "_message_id", "_name", "_server_id", "_waiting", "has_result", "id")
@@ -237,15 +243,20 @@ class _Call:
         self.has_result = False
         self._ids = ids
         self._index = index
+        # The assistant's message that the call belongs to.
         self._message_id = message_id
+        # The latest id and name from the server, until the call begins.
         self._server_id: str | None = None
         self._name = ""
-        self._waiting = ""  # arguments that came before the name
+        # Arguments that came before the name.
+        self._waiting = ""
+        # TOOL_CALL_END was sent, and no arguments came since.
         self._is_ended = False
 
     def add(self, frame: ToolCallFrame) -> list[Event]:
-        """What *frame* adds."""
-        if self._is_ended:  # it was run early, and has gone on: what it begins again with is the same call
+        """Return the events for what *frame* adds."""
+        # The call was run early, and its arguments continue: it is begun again under the same id.
+        if self._is_ended:
             self._is_ended = False
             return [self._start(), *self._arguments(frame.arguments)]
         if self.id:
@@ -255,7 +266,7 @@ class _Call:
         return self._begun() if self._name and self._waiting else []
 
     def end(self) -> list[Event]:
-        """The call is whole; told once."""
+        """Return the event that ends the call, once: an empty list if it was sent."""
         if self._is_ended:
             return []
         self._is_ended = True
@@ -275,7 +286,7 @@ class _Call:
 
 
 def _result(frame: ToolFinishedFrame) -> str:
-    """Return what is told of a result; where that is nothing, an empty text still says that there is one."""
+    """Return a result as text; if the frame has none, an empty text still says that the tool has run."""
     if isinstance(frame.result, str):
         return frame.result
     if frame.result is not None:

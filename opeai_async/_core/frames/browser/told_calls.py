@@ -1,4 +1,4 @@
-"""What the protocols of browsers say of tool calls alike: under which ids they are told, and why one has no result."""
+"""Name tool calls for browsers: what their protocols have in common, ids of calls and texts for failed ones."""
 
 from __future__ import annotations
 
@@ -13,30 +13,31 @@ TOOL_ERRORS: dict[ToolErrorCode, str] = {
     "timeout": "The tool took too long.",
     "not_approved": "The call was not approved.",
 }
-"""What a reader is told of a call without a result, where it may not know more."""
+"""Text sent to a reader for a call without a result, unless the reader may see the tool's own message."""
 
 
 class CallIds:
-    """The ids under which calls are told to one reader: each is used for one call.
+    """The ids of calls as sent to one reader, each used for one call only.
 
-    The server's id is taken where it is one. Some servers send none, or count from 0 in every answer, or send one id
-    twice; a reader that looks a call up by its id would then change an older one. What is made up holds the answer's
-    id, so that it is new in a message that goes on over several responses, too.
+    The server's id is used if it is there and new. Some servers send none, or count from 0 in every answer, or send one
+    id twice; a reader that looks a call up by its id would then change an older call. A made-up id contains the
+    answer's id, so that it is also new in a message that continues over several responses.
     """
 
     __slots__ = ("_answer_id", "_is_begun", "_used")
 
     def __init__(self) -> None:
         self._answer_id = ""
+        # The beginning of an answer was seen: only before that can the beginning of a call have been missed.
         self._is_begun = False
         self._used: set[str] = set()
 
     def begin(self, answer_id: str) -> None:
-        """An answer begins: from here on, its calls are seen from their beginnings."""
+        """Begin an answer: its calls are seen from their beginnings."""
         self._answer_id, self._is_begun = answer_id, True
 
     def is_missed(self, first: ToolCallFrame) -> bool:
-        """Tell whether a call's beginning was before the reader came in, if *first* is what it sees first of it."""
+        """Tell whether the call began before the reader joined, given *first*, the first frame of it that came."""
         return not self._is_begun and first.name is None
 
     def new(self, call_id: str | None, index: int) -> str:

@@ -1,18 +1,18 @@
-"""The conversation that ``useChat`` posts, as messages of the API; of versions 5 to 7 of the npm package ``ai``.
+"""Turn the conversation that ``useChat`` posts into messages of the API; versions 5 to 7 of the npm package ``ai``.
 
-A UI message of the assistant holds a whole run: its steps, and in each of them texts, reasoning, and calls together
-with their results. The API wants a message for each step, and one for each result. So a message is cut at its
-``step-start`` parts; of each piece come an assistant's message and the results of its calls.
+A UI message of the assistant holds a whole run: its steps, and in each step texts, reasoning, and calls together with
+their results. The API wants one message for each step, and one for each result. So a UI message is cut at its
+``step-start`` parts, and each piece becomes an assistant's message and the results of its calls.
 
 =================== ==================================================================================================
-state of a call     what becomes of it
+state of a call     what it becomes
 =================== ==================================================================================================
 input-streaming     left out: the answer was cut in the middle of it
 output-available    a call, and its output: text as it is, content parts as such, everything else as JSON
-output-error        a call, and ``{"error": ...}``; an input that is no JSON object goes back in one
-output-denied       a call, and what a run tells the model of calls that nobody approved
-approval-responded  in the last message a call that is open, and an entry of ``approvals``; before that, it is closed
-the others          calls that are open; they are closed ("not run: ..."), but beside a call with an approval
+output-error        a call, and ``{"error": ...}``; an input that is not a JSON object is wrapped in one
+output-denied       a call, and the text that a run sends to the model for calls that were not approved
+approval-responded  in the last message: an open call, and an entry of ``approvals``; in earlier ones it is closed
+the others          open calls, which are closed ("not run: ...") unless they are in a last message with an approval
 =================== ==================================================================================================
 
 See https://ai-sdk.dev/docs/reference/ai-sdk-core/ui-message
@@ -37,16 +37,16 @@ from opeai_async.types.request import ContentPart, MessageParam
 
 _HINT: Final = "pass the body that useChat posts, or its list of UI messages (of the npm package `ai`, from version 5)"
 _AUDIO: Final = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
-# What only the page needs, or what the API has no place for.
+# Parts that only the page needs, or that the API has no place for.
 _NOT_TOLD: Final = ("source-url", "source-document", "custom", "reasoning-file", "data-")
 
 
 class UIConversation(list[MessageParam]):
-    """The messages of a conversation, for a request: ``messages=``.
+    """Messages of a conversation, for a request: ``messages=``.
 
     Attributes:
-        approvals: What the user decided of the calls that the last message waits with, by the call's id: True, False,
-            or why not. None if there is nothing to go on with. For ``chat.completions.run(approvals=...)``.
+        approvals: The user's decisions on the open calls of the last message, by the call's id: True, False, or the
+            reason for a no. None if no call waits for one. For ``chat.completions.run(approvals=...)``.
     """
 
     def __init__(self, messages: Iterable[MessageParam], approvals: dict[str, bool | str] | None) -> None:
@@ -55,24 +55,24 @@ class UIConversation(list[MessageParam]):
 
 
 def messages_from_ui(body: object) -> UIConversation:
-    """Return what ``useChat`` posts as messages in the API's shape, dicts that a server takes as they are.
+    """Convert what ``useChat`` posts to messages in the API's shape, dicts that a server takes as they are.
 
-    Texts, files, tool calls with outputs and errors, reasoning (as ``reasoning_content``) and approvals are taken over.
-    Sources, ``data-...`` parts and files of the assistant are not: the API has no place for them. Nor are calls whose
-    input had not all come.
+    Texts, files, tool calls with outputs and errors, reasoning (as ``reasoning_content``) and approvals are converted.
+    Left out are sources, ``data-...`` parts and files of the assistant, for which the API has no place, and calls with
+    incomplete input.
 
-    Everything in it is the word of the browser, and so of anybody: results of tools, approvals and system messages can
-    be made up. Keep the conversation yourself where that matters, and let each tool check what the user may do.
+    Do not trust the result: a browser can send anything, so results of tools, approvals and system messages may be made
+    up. Keep the conversation on the server where that matters, and let each tool check what the user may do.
 
     Args:
         body: The request's body as JSON (bytes or text) or decoded; or only its list of messages.
 
     Returns:
-        A list, with ``approvals`` beside it.
+        A list of messages; its ``approvals`` holds the user's decisions.
 
     Raises:
-        RequestValidationError: If it is no JSON, or not in the shape of UI messages; ``field`` says where. A file that
-            the API takes only as data, and that is a web address, is refused, too.
+        RequestValidationError: If it is not JSON, or not in the shape of UI messages, or has a file by its web address
+            where the API takes only data; ``field`` says where.
 
     See https://ai-sdk.dev/docs/ai-sdk-ui/transport
     """
@@ -89,10 +89,10 @@ def messages_from_ui(body: object) -> UIConversation:
 
 
 class _Reader:
-    """Reads one UI message.
+    """Reader of one UI message.
 
     Attributes:
-        approvals: What was decided of its calls that have not run.
+        approvals: The decisions on its calls that have not run, by the call's id.
     """
 
     def __init__(self, where: str) -> None:
@@ -117,12 +117,13 @@ class _Reader:
 
     def _assistant_rows(self, parts: list[tuple[JSONObject, str]]) -> Iterator[MessageParam]:
         step: list[tuple[JSONObject, str]] = []
+        # A boundary after the last part, so that the last step is made in the loop, too.
         for part, where in [*parts, ({"type": "step-start"}, "")]:
             kind = part.get("type")
             if kind in ("step-start", "steering-message"):
                 yield from self._step_rows(step)
                 step = []
-                if kind == "steering-message":  # the user said it amid the run
+                if kind == "steering-message":  # the user sent it during the run
                     said = part.get("parts")
                     inner = said if is_array(said) else []
                     yield _user_message([(_object(p, where), f"{where}.parts[{i}]") for i, p in enumerate(inner)])
@@ -157,7 +158,7 @@ class _Reader:
         yield from results
 
     def _result(self, part: JSONObject, call_id: str) -> object:
-        """Return what the model is told of a call; None if there is no result yet."""
+        """Return the result of a call, for the model; None if there is none yet."""
         state, approval = part.get("state"), part.get("approval")
         decided = approval if is_object(approval) else {}
         why = decided.get("reason")
@@ -230,7 +231,7 @@ def _file(part: JSONObject, where: str) -> JSONObject:
 
 
 def _data_of(url: str) -> bytes | None:
-    """Return what a ``data:`` URL holds (RFC 2397); None if it is none."""
+    """Return the bytes in a ``data:`` URL (RFC 2397); None if *url* is another kind of URL."""
     scheme, _, rest = url.partition(":")
     head, comma, data = rest.partition(",")
     if scheme.lower() != "data" or not comma:
@@ -249,7 +250,7 @@ def _as_base64(data: bytes) -> str:
 
 
 def _tool_name(part: JSONObject, where: str) -> str | None:
-    """Return the name of the tool that *part* is a call of; None if it is none."""
+    """Return the name of the tool that *part* calls; None if *part* is not a call."""
     kind = _type(part, where)
     if kind == "dynamic-tool":
         return _string(part, "toolName", where)
@@ -261,10 +262,10 @@ def _tool_name(part: JSONObject, where: str) -> str | None:
 
 
 def _arguments(part: JSONObject) -> str:
-    """Return a call's arguments as the model wrote them, as far as that is known: JSON, or what it wrote instead."""
+    """Return a call's arguments as JSON, or as the text that the model wrote in place of JSON."""
     value = part.get("input")
     if value is None:
-        value = part.get("rawInput")  # version 5, of an input that is no JSON
+        value = part.get("rawInput")  # version 5 has it for an input that is not JSON
     if value is None:
         return "{}"
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()

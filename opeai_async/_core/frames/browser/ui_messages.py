@@ -1,13 +1,18 @@
-"""Frames to the parts of Vercel's AI SDK: its UI message stream protocol, version 1, as versions 5 to 7 of it read it.
+"""Encode frames for Vercel's AI SDK: its UI message stream protocol, version 1, as its versions 5 to 7 read it.
 
-That protocol tells a message as a row of parts. A text or a piece of reasoning is opened, told in deltas, and closed; a
-tool call is opened with its name, told in deltas, and told once more, whole and parsed, when nothing more comes of it.
-Where a run of tools is told, what a tool returned is a part, too, and each round is a step.
+In that protocol a message is a sequence of parts:
 
-The SDK stops at a delta or a result of what was not opened, and its older releases refuse fields they do not know. So
-parts are opened one at a time; what is told of a call is told under the id it was announced with, whatever becomes of
-its id later; and of a call that the reader was never told, nothing is. What only some versions know depends on
-``ai_version``.
+    part                opened by         continued by      ended by
+    ------------------  ----------------  ----------------  -------------------------------------------------------
+    text                text-start        text-delta        text-end
+    reasoning           reasoning-start   reasoning-delta   reasoning-end
+    tool call           tool-input-start  tool-input-delta  tool-input-available, with the whole input; or -error
+    result of a tool                                        tool-output-available, -error or -denied
+    round of a run      start-step                          finish-step
+
+The SDK stops at a delta or a result of a part that was not opened, and its older releases refuse unknown fields. So one
+text is open at a time; a call keeps the id it was announced with, even if its id changes later; and a call whose
+beginning the reader missed is left out. What only some versions accept depends on ``ai_version``.
 
 See https://ai-sdk.dev/docs/ai-sdk-ui/stream-protocol
 """
@@ -60,24 +65,24 @@ _NEWEST = 10**9
 
 
 class UIMessageEncoder:
-    """Encodes the frames of one answer for ``useChat`` and its like: ``encode=`` of ``sse`` and of ``relay``.
+    """Encoder of the frames of one answer for ``useChat`` and its like: ``encode=`` of ``sse`` and of ``relay``.
 
     A frame becomes none, one or several messages, each the JSON of one part. ``sse`` adds the ``[DONE]`` that ends the
-    protocol; its response needs ``UI_MESSAGE_HEADERS``. What has no place in a UI message is left out: other choices
-    than *choice*, and spoken audio, of which the transcript is sent as text. Make one encoder for each response.
+    protocol; its response needs ``UI_MESSAGE_HEADERS``. A UI message has no place for choices other than *choice*,
+    which are left out, nor for spoken audio, whose transcript is sent as text. Make one encoder for each response.
 
     Args:
-        choice: The choice that is told.
-        metadata: Makes of the last frame the message's metadata, such as its token counts; None for no metadata.
-            What it returns is encoded as JSON.
-        message_id: The id of the message that begins. None sends none: a new message gets an id of the browser's, and
-            one that the browser goes on with (after an approval, or a tool that it ran itself) keeps its own.
-        ai_version: The version of the npm package ``ai`` that reads, such as ``"7"`` or ``"5.0.91"``; a part that is
+        choice: Index of the choice to send.
+        metadata: Function of the last frame that returns the message's metadata, such as its token counts, to be
+            encoded as JSON; None for no metadata.
+        message_id: Id of the message that begins. With None, none is sent: the browser gives a new message an id, and
+            a message that it continues (after an approval, or a tool that it ran itself) keeps its own.
+        ai_version: Version of the npm package ``ai`` in the browser, such as ``"7"`` or ``"5.0.91"``; a part that is
             left out stands for the newest. Releases up to 5.0.91 refuse a ``finishReason``, so they get none. Approvals
-            are known since 6: version 5 gets a part ``data-tool-approval`` with the ``toolCallId`` and ``toolName``.
+            exist since 6: version 5 gets a part ``data-tool-approval`` with the ``toolCallId`` and ``toolName``.
 
     Raises:
-        ConfigurationError: If *ai_version* is none of 5 or later.
+        ConfigurationError: If *ai_version* is not a version from 5 on.
     """
 
     sse_end = "[DONE]"
@@ -96,16 +101,21 @@ class UIMessageEncoder:
         self._message_id = message_id
         self._has_finish_reason = version > (5, 0, 91)
         self._has_approvals = version >= (6,)
-        self._open: tuple[Literal["text", "reasoning"], str] | None = None  # the text that is told in deltas
-        self._ids = 0  # of texts, made up
+        # Kind and id of the text that is open; None if none is.
+        self._open: tuple[Literal["text", "reasoning"], str] | None = None
+        # Numbers of texts and of sources so far, out of which their ids are made.
+        self._ids = 0
         self._sources = 0
         self._calls = CallIds()
-        self._told: dict[tuple[bool, int], _Call] = {}  # of all rounds: a result may come late
-        self._step: list[_Call] = []  # those of this round
+        # Calls of all rounds, since a result may come late, by (is it the old ``function_call``, index).
+        self._known: dict[tuple[bool, int], _Call] = {}
+        # Calls of this round, in order.
+        self._step: list[_Call] = []
+        # The parts ``start`` and ``start-step`` were sent.
         self._is_begun = False
 
     def __call__(self, frame: Frame) -> list[str] | None:
-        """The messages that tell *frame*; None if there is nothing to tell."""
+        """Return the messages for *frame*; None if there are none."""
         parts = self._parts_of(frame)
         return [msgspec.json.encode(part).decode() for part in parts] or None
 
@@ -129,21 +139,21 @@ class UIMessageEncoder:
         return self._content(frame)
 
     def _step_end(self) -> list[Part]:
-        """What was open is closed, and the calls are whole: nothing more comes of this answer of the model."""
+        """Close the open text and complete the calls: this answer of the model has ended."""
         parts = self._closed()
         for call in self._step:
             parts += call.whole()
         return parts
 
     def _run(self, frame: ToolFrame) -> list[Part]:
-        """A tool that runs has all of its input, and one that has run has an output."""
-        call = self._told.get((False, frame.index))
+        """Return the parts for a tool: its whole input when it runs, and its output when it has run."""
+        call = self._known.get((False, frame.index))
         if frame.resumed:
-            parts, call_id = [], frame.id  # it is in the message that the reader goes on with
+            parts, call_id = [], frame.id  # the call is in the message that the reader continues
         elif call is not None:
             parts, call_id = call.whole(), call.id
         else:
-            return []  # the reader has come in after it was told
+            return []  # the reader joined after the call began
         if isinstance(frame, ToolApprovalFrame):
             return [*parts, self._approval(frame, call_id)]
         if isinstance(frame, ToolStartedFrame) or (call is not None and call.has_failed):
@@ -164,7 +174,7 @@ class UIMessageEncoder:
         return {"type": "tool-output-available", "toolCallId": call_id, "output": output_value(frame)}
 
     def _content(self, frame: Frame) -> list[Part]:
-        """What a frame of the choice says; a reader that comes in later has not seen the frame that began it."""
+        """Return the parts for a frame of the choice, after ``start``: a late reader has missed the first frame."""
         begun = self._begun()
         if isinstance(frame, ReasoningFrame):
             return [*begun, *self._text("reasoning", frame.text)]
@@ -196,7 +206,7 @@ class UIMessageEncoder:
         return [*parts, {"type": f"{kind}-delta", "id": self._open[1], "delta": text}]
 
     def _closed(self) -> list[Part]:
-        """The end of the text that is open, if there is one."""
+        """Close the open text, if there is one."""
         if self._open is None:
             return []
         (kind, part_id), self._open = self._open, None
@@ -204,11 +214,11 @@ class UIMessageEncoder:
 
     def _call(self, frame: ToolCallFrame) -> list[Part]:
         key = (frame.kind == "function_call", frame.index)
-        call = self._told.get(key)
+        call = self._known.get(key)
         if call is None:
             if self._calls.is_missed(frame):
                 return []
-            call = self._told[key] = _Call(frame, self._calls)
+            call = self._known[key] = _Call(frame, self._calls)
             self._step.append(call)
         return call.add(frame)
 
@@ -244,11 +254,11 @@ class UIMessageEncoder:
 
 
 class _Call:
-    """What was told of one call. It is opened when its name is settled: where its arguments begin, or at the end.
+    """One call, opened when its name is settled: where its arguments begin, or at the end.
 
     Attributes:
-        id: Under which it is announced; empty until then.
-        has_failed: Whether it was told that the input is none.
+        id: Id that the reader knows it by; empty until it is opened.
+        has_failed: True if a ``tool-input-error`` was sent: the input is not a JSON object.
     """
 
     __slots__ = ("_arguments", "_ids", "_index", "_is_text", "_is_whole", "_name", "_server_id", "has_failed", "id")
@@ -258,37 +268,40 @@ class _Call:
         self.has_failed = False
         self._ids = ids
         self._index = frame.index
+        # The latest id and name from the server, until the call is opened.
         self._server_id: str | None = None
         self._name = ""
+        # A custom tool takes free text in place of JSON.
         self._is_text = frame.kind == "custom"
+        # The whole input was sent, and no arguments came since.
         self._is_whole = False
         self._arguments: list[str] = []
 
     def add(self, frame: ToolCallFrame) -> list[Part]:
-        """What *frame* adds. An id or a name that changes after it was told cannot be told again."""
+        """Return the parts for what *frame* adds; an id or a name cannot change once it was sent."""
         if frame.arguments:
             self._arguments.append(frame.arguments)
-            self._is_whole = False  # a call that was run early has gone on
+            self._is_whole = False  # the call was run early, and its arguments continue
         if self.id:
             return self._deltas(frame.arguments)
         self._server_id, self._name = frame.id or self._server_id, frame.name or self._name
         return self._opened() if self._name and self._arguments else []
 
     def whole(self) -> list[Part]:
-        """The call as it is when nothing more comes of it; told once."""
+        """Return the part with the whole input, once: an empty list if it was sent."""
         if self._is_whole:
             return []
         self._is_whole = True
         parts = [] if self.id else self._opened()
         text = "".join(self._arguments)
-        told: Part = {"toolCallId": self.id, "toolName": self._name}
+        named: Part = {"toolCallId": self.id, "toolName": self._name}
         if self._is_text:
-            return [*parts, {"type": "tool-input-available", **told, "input": text}]
+            return [*parts, {"type": "tool-input-available", **named, "input": text}]
         tool_input = json_object(text)
         self.has_failed = tool_input is None
         if tool_input is None:
-            return [*parts, {"type": "tool-input-error", **told, "input": text, "errorText": _NO_OBJECT}]
-        return [*parts, {"type": "tool-input-available", **told, "input": tool_input}]
+            return [*parts, {"type": "tool-input-error", **named, "input": text, "errorText": _NO_OBJECT}]
+        return [*parts, {"type": "tool-input-available", **named, "input": tool_input}]
 
     def _opened(self) -> list[Part]:
         self.id = self._ids.new(self._server_id, self._index)
@@ -300,7 +313,7 @@ class _Call:
 
 
 def json_object(text: str) -> dict[str, Any] | None:
-    """Return the arguments that *text* is, none if it is blank; None if it is no JSON object."""
+    """Parse *text* as the arguments of a call: ``{}`` if it is blank, None if it is not a JSON object."""
     if not text.strip():
         return {}
     try:
@@ -311,9 +324,9 @@ def json_object(text: str) -> dict[str, Any] | None:
 
 
 def output_value(frame: ToolFinishedFrame) -> Any:
-    """Return what a tool returned as a JSON value; None where that is not told.
+    """Return a tool's result as a JSON value; None if the frame has no result.
 
-    A text stays one, unless it is a JSON object or array: many tools encode those themselves.
+    Text stays text, unless it is a JSON object or array: many tools encode those themselves.
     """
     result = frame.result
     if not isinstance(result, str) or not (frame.is_json or result.lstrip()[:1] in ("{", "[")):
@@ -325,10 +338,10 @@ def output_value(frame: ToolFinishedFrame) -> Any:
 
 
 def error_text(frame: ToolFinishedFrame) -> str:
-    """Return why a call has no result: what the model was told of it, where the reader may know that."""
+    """Return why a call has no result: the message for the model if the frame has it, else a general text."""
     assert frame.error is not None
-    told = json_object(frame.result) if isinstance(frame.result, str) else None
-    text = (told or {}).get("error")
+    sent = json_object(frame.result) if isinstance(frame.result, str) else None
+    text = (sent or {}).get("error")
     return text if isinstance(text, str) and text else TOOL_ERRORS[frame.error]
 
 

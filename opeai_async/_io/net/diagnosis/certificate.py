@@ -1,7 +1,7 @@
-"""Who signed a certificate, and for how long: read from its DER form, which ssl does not take apart if it is untrusted.
+"""A reader of certificates: signer, subject and dates from the DER form, for the message of an error.
 
-Only what an error has to say is read; nothing here decides whom to trust. A certificate is nested values, each a tag, a
-length and a content (X.690), in this order (RFC 5280 4.1)::
+The ssl module does not take a certificate apart that it does not trust. Nothing here decides whom to trust. A
+certificate is nested values, each a tag, a length and a content (X.690), in this order (RFC 5280 4.1)::
 
     Certificate > TBSCertificate > [version], serial number, algorithm, issuer, validity, subject, ...
                                                                  |        |
@@ -25,12 +25,12 @@ _MAX_NAME = 100
 
 
 class Certificate(Struct, frozen=True):
-    """What a server shows of itself.
+    """The certificate that a server shows.
 
     Attributes:
-        issuer: Who signed it: common name, and organisation where that says more.
-        subject: Whom it is for.
-        not_before, not_after: When it begins and ends to hold.
+        issuer: The signer: common name, and organisation where that says more.
+        subject: The name that it is for, in the same form.
+        not_before, not_after: The first and the last moment at which it is valid.
     """
 
     issuer: str
@@ -40,7 +40,7 @@ class Certificate(Struct, frozen=True):
 
     @property
     def is_self_signed(self) -> bool:
-        """Whether the server seems to have signed it itself."""
+        """True if the server seems to have signed it itself."""
         return self.issuer == self.subject
 
 
@@ -48,7 +48,7 @@ def parse_certificate(der: bytes) -> Certificate:
     """Read a certificate.
 
     Raises:
-        ValueError: If *der* is none.
+        ValueError: If *der* is not a certificate.
     """
     try:
         _, outer = next(_values(der))
@@ -61,7 +61,7 @@ def parse_certificate(der: bytes) -> Certificate:
 
 
 def _values(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield tag and content of the values in *data*."""
+    """Yield the tag and the content of each value in *data*."""
     while data:
         tag, length, begin = data[0], data[1], 2
         if length & _LONG_LENGTH:
@@ -88,7 +88,7 @@ def _name(data: bytes) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return *text* so that it can stand in an error: what a stranger's server says is no more than a name."""
+    """Return *text* cut and cleaned for the message of an error: any server may have written it."""
     return "".join(char if char.isprintable() else "?" for char in text)[:_MAX_NAME].strip()
 
 

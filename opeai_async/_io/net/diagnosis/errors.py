@@ -1,6 +1,10 @@
-"""What aiohttp raises, in this package's own words: what happened, where, and whether the request was sent.
+"""Translation of aiohttp's errors into this package's: what happened, where, and what a retry may conclude.
 
-Nothing of aiohttp's own errors hangs on ours, because some show the headers, and with them the key.
+aiohttp's own errors are dropped, not chained, because some hold the headers, and with them the key. `error_and_cause`
+asks in this order, and takes the first that knows:
+
+    _unconnected   plain HTTP for TLS, TLS, loop, time for a connection, this machine's limits, proxy
+    _unanswered    odd first bytes, malformed HTTP, unsendable request, no connection, hang-up, any other break
 """
 
 from __future__ import annotations
@@ -48,12 +52,13 @@ _LOOP_HINT = (
 
 
 def is_silent_break(exc: Exception, sending: Sending) -> bool:
-    """Whether an existing connection broke without a byte of response."""
+    """Tell whether an existing connection broke without a byte of response."""
     is_break = isinstance(exc, (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError))
     return is_break and not isinstance(exc, aiohttp.ClientConnectorError) and not sending.has_answer()
 
 
 def why_broken(exc: Exception) -> str:
+    """Return why a body broke off, for the message of an error."""
     if isinstance(exc, aiohttp.ClientPayloadError):
         return "the body was cut before its end"  # aiohttp's own words hold a status 400 that nobody sent
     if isinstance(exc, HttpProcessingError):
@@ -62,7 +67,7 @@ def why_broken(exc: Exception) -> str:
 
 
 def error_and_cause(exc: Exception, sending: Sending, proxy: str | None) -> tuple[OpeAIError, Cause]:
-    """Return what the user is told of *exc*, and what a retry may conclude."""
+    """Return the error for the user in place of *exc*, and what a retry may conclude."""
     found = _unconnected(exc, sending, proxy) or _unanswered(exc, sending)
     if isinstance(found[0], APIConnectionError) and sending.transport is None:
         _add_hint(found[0], hints.unused_proxy(sending))
@@ -78,7 +83,7 @@ def untrusted_error(distrust: hints.Distrust, shown: Certificate | None, sending
     """Return the error for a certificate that is not trusted.
 
     Args:
-        shown: That certificate, where it could be had.
+        shown: That certificate; None if it could not be read.
     """
     found, hint = hints.untrusted(distrust, shown)
     text = f"certificate verify failed: {first_line(distrust.text).rstrip('.')}"
@@ -88,7 +93,7 @@ def untrusted_error(distrust: hints.Distrust, shown: Certificate | None, sending
 
 
 def _unconnected(exc: Exception, sending: Sending, proxy: str | None) -> tuple[OpeAIError, Cause] | None:
-    """The same, where *exc* is of a kind that comes before anything was sent, but for a late refusal of TLS."""
+    """Return the error if *exc* comes before anything was sent, or is a late refusal of TLS; else None."""
     place, connect_s = sending.place, sending.connect_s
     if sending.is_plain:
         message = f"no TLS connection to {place}: it does not answer to TLS, and answers to plain HTTP"
@@ -113,7 +118,7 @@ def _unconnected(exc: Exception, sending: Sending, proxy: str | None) -> tuple[O
 
 
 def _unanswered(exc: Exception, sending: Sending) -> tuple[OpeAIError, Cause]:
-    """The same for all others."""
+    """Return the error for any *exc* that `_unconnected` does not know."""
     where, place = sending.where, sending.place
     if found := hints.odd_beginning(sending.beginning()):  # whatever aiohttp made of it
         return InvalidResponseError(f"{where} {found[0]}", hint=found[1]), Cause.FINAL
@@ -140,7 +145,7 @@ def spoke_first(sending: Sending) -> InvalidResponseError:
 
 
 def _malformed(message: str, sending: Sending) -> InvalidResponseError:
-    """Return the error for what is no HTTP/1.1; *message* is aiohttp's."""
+    """Return the error for an answer that is not valid HTTP/1.1; *message* is aiohttp's."""
     for sign, what in _TOO_LARGE.items():
         if message.startswith(sign):
             limits = f"{MAX_HEAD_LINES} lines of {MAX_LINE_BYTES} bytes"
@@ -150,9 +155,9 @@ def _malformed(message: str, sending: Sending) -> InvalidResponseError:
 
 
 def unquoted(message: str) -> str:
-    """Return the first line of *message*, aiohttp's about malformed HTTP, without the piece of it that it quotes.
+    """Return the first line of aiohttp's *message* about malformed HTTP, without the bytes that it quotes.
 
-    That may be a cookie, or a key that a gateway has put into a header.
+    They may be a cookie, or a key that a gateway has put into a header.
     """
     return first_line(re.split(r":? (?:b|bytearray\(b)?['\"]", message)[0]).rstrip(":")
 

@@ -1,7 +1,7 @@
-"""What to do about a connection that failed, in words: each fault that operators meet says what it is.
+"""Hints for operators: what a failed connection means, and what to do about it.
 
-The facts come from the ssl module, from the first bytes of an answer, and from the environment; of that, the names of
-variables are told, and never what they hold.
+The facts come from the ssl module, from the first bytes of an answer, and from the environment. A hint names the
+variables of the environment, and never shows what they hold.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NOT_YET_VALID, _EXPIRED, _SELF_SIGNED = 9, 10, 18
 _UNKNOWN_SIGNER = frozenset({19, 20, 21})
 _OTHER_NAME = frozenset({62, 64})
 
-# What other programs read in the place of SSL_CERT_FILE.
+# Other programs read these in place of SSL_CERT_FILE.
 _VARIABLES_OF_OTHERS = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 
 _NO_TLS = re.compile("WRONG_VERSION_NUMBER|HTTP_REQUEST|RECORD_LAYER_FAILURE|UNKNOWN_PROTOCOL|HTTPS_PROXY_REQUEST")
@@ -46,11 +46,11 @@ _TRUST = f"set {FILE_VARIABLE}=/path/to/ca.pem, or pass ssl_context=ssl.create_d
 
 
 class Distrust(NamedTuple):
-    """Why a certificate is not trusted.
+    """The reason why a certificate is not trusted.
 
     Attributes:
-        code: OpenSSL's number of the reason.
-        text: The reason.
+        code: OpenSSL's number of it.
+        text: OpenSSL's words for it.
     """
 
     code: int
@@ -67,11 +67,12 @@ def distrust_of(error: BaseException | None) -> Distrust | None:
 def untrusted(
     distrust: Distrust, shown: Certificate | None, environment: Mapping[str, str] | None = None
 ) -> tuple[str, str]:
-    """Return what a certificate is that is not trusted, to go behind the reason, and what to do about it.
+    """Return two texts on an untrusted certificate: what was found, to follow the reason, and what to do about it.
 
     Args:
-        shown: What the server shows, where that could be had.
-        environment: That of the process, if None.
+        distrust: The reason.
+        shown: The certificate of the server; None if it could not be read.
+        environment: The variables to look at; None for those of the process.
     """
     environment = os.environ if environment is None else environment
     if distrust.code == _EXPIRED:
@@ -99,7 +100,7 @@ def untrusted(
 
 
 def handshake_hint(reason: str, sending: Sending, proxy: str | None) -> str | None:
-    """Return what to do about a handshake that failed for *reason*; None if the class of the error knows best."""
+    """Return what to do about a handshake that failed for *reason*; None to leave the default hint of the error."""
     if _NO_TLS.search(reason):
         if proxy is not None and proxy.startswith("https:"):
             return (
@@ -117,7 +118,7 @@ def handshake_hint(reason: str, sending: Sending, proxy: str | None) -> str | No
 
 
 def plain_hint() -> str:
-    """Return what to do where TLS was spoken to a port that speaks none."""
+    """Return what to do where TLS was spoken to a port that speaks plain HTTP."""
     return (
         "the port speaks plain HTTP: write http:// in base_url (with allow_insecure_http=True if it is another "
         "machine), or the port where the server speaks TLS"
@@ -136,12 +137,12 @@ def odd_beginning(beginning: bytes) -> tuple[str, str] | None:
 
 
 def _is_http_2(beginning: bytes) -> bool:
-    """Tell whether it is a frame of type SETTINGS or GOAWAY of the whole connection (RFC 9113 4.1)."""
+    """Tell whether *beginning* is a SETTINGS or GOAWAY frame of the whole connection (RFC 9113 4.1)."""
     return beginning[3:4] in (b"\x04", b"\x07") and beginning[5:9] == bytes(4) and beginning[:1] == b"\x00"
 
 
 def unused_proxy(sending: Sending, environment: Mapping[str, str] | None = None) -> str:
-    """Return that the environment has a proxy for *sending* which was not used; empty if it has none."""
+    """Return a hint that the environment names a proxy for *sending* which was not used; empty if it names none."""
     if sending.via_proxy:
         return ""
     found = environment_proxy(sending.url, os.environ if environment is None else environment)
@@ -151,7 +152,7 @@ def unused_proxy(sending: Sending, environment: Mapping[str, str] | None = None)
 
 
 def late(sending: Sending) -> tuple[str, str | None]:
-    """Return why *sending* has got no connection within its limit, and what to do; None if the class knows best."""
+    """Return why *sending* got no connection in time, and what to do; None to leave the default hint of the error."""
     if sending.waits_for is Wait.EXECUTOR:
         return (
             ": the lookup of its name has not begun, all threads of the event loop's default executor are busy",
@@ -163,7 +164,7 @@ def late(sending: Sending) -> tuple[str, str | None]:
 
 
 def _misleading(environment: Mapping[str, str]) -> str:
-    """Return what is wrong with the variables that are set."""
+    """Return what is wrong with the variables that are set; empty if nothing is."""
     for variable, is_there in ((FILE_VARIABLE, os.path.isfile), (FOLDER_VARIABLE, os.path.isdir)):
         if (path := environment.get(variable)) and not is_there(path):
             return f"; {variable} is set, but there is nothing at that path"

@@ -1,8 +1,8 @@
-"""Lookups of names, as aiohttp does them (with aiodns where it is installed, else in threads), and what became of them.
+"""Lookups of names, as aiohttp does them (with aiodns where it is installed, else in threads), and how far they are.
 
-A lookup in threads waits for one of the event loop's default executor, which blocking calls of the application may
-have filled (``asyncio.to_thread``). Such a wait looks like a server that does not answer. So an empty job is queued
-before each lookup: as long as that has not been done, the lookup has not begun.
+A lookup in threads waits for a thread of the event loop's default executor, which blocking calls of the application
+may have filled (``asyncio.to_thread``). Such a wait looks like a server that does not answer. So an empty job is queued
+before each lookup: until that job is done, the lookup has not begun.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NEEDED_DESCRIPTORS = 4
 
 
 class Lookups(AbstractResolver):
-    """Looks names up for a connector; needs nothing before the first one."""
+    """A resolver of names for a connector; it makes aiohttp's own when the first name is asked for."""
 
     def __init__(self) -> None:
         self._resolver: AbstractResolver | None = None
@@ -33,7 +33,7 @@ class Lookups(AbstractResolver):
         """Return the addresses of *host*; called by aiohttp.
 
         Raises:
-            OSError: If there are none; with ``errno.EMFILE`` if this process has no descriptor left to ask.
+            OSError: If it has no address; with ``errno.EMFILE`` if this process has no descriptor left to ask.
         """
         try:
             if self._resolver is None:
@@ -59,18 +59,18 @@ class Lookups(AbstractResolver):
             self._queued.discard(queued)
 
     def has_begun(self) -> bool:
-        """Tell whether no lookup waits for a thread."""
+        """Tell whether each lookup has got its thread."""
         return all(queued.done() for queued in self._queued)
 
     async def close(self) -> None:
-        """End what is being looked up."""
+        """End the lookups that are running."""
         resolver, self._resolver = self._resolver, None
         if resolver is not None:
             await resolver.close()
 
 
 def has_descriptors() -> bool:
-    """Tell whether this process could open what a lookup needs."""
+    """Tell whether this process can open the descriptors that a lookup needs."""
     opened: list[socket.socket] = []
     try:
         for _ in range(_NEEDED_DESCRIPTORS):
@@ -101,4 +101,4 @@ def _looks_up_in_executor() -> bool:
 
 
 def _nothing() -> None:
-    """Be done."""
+    """Do nothing, in a thread: that it was done shows that a thread was free."""

@@ -9,7 +9,7 @@ and only then, there is one more connection to the same address:
   and hangs up. Nothing but the handshake is sent there: no request, no key.
 - ``speaks_plain_http`` asks for ``/``. Nothing else is sent there.
 
-Both are bounded in time, and what they find is only told, never trusted. The alternative, a context of our own class
+Both are bounded in time, and what they find is only shown, never trusted. The alternative, a context of our own class
 for every connection (``SSLContext.sslobject_class``), would change an ``ssl_context`` that belongs to the caller.
 """
 
@@ -39,7 +39,7 @@ _PLAIN_ANSWER = re.compile(rb"HTTP/1\.[01] (?!400)[1-5][0-9][0-9] ")
 
 
 async def certificate_of(sending: Sending, proxy: str | None) -> Certificate | None:
-    """Return the certificate that the server of *sending* shows; None if it cannot be had.
+    """Return the certificate that the server of *sending* shows; None if it cannot be read.
 
     Args:
         sending: A request whose connection was refused here, because that certificate is not trusted.
@@ -69,9 +69,9 @@ async def speaks_plain_http(sending: Sending) -> bool:
 
 
 class Suspicion:
-    """``with Suspicion(sending, found):`` runs a block that makes a TLS connection.
+    """A watch on a block that makes a TLS connection: ``with Suspicion(sending, found):``.
 
-    Where that takes longer than ``SILENCE_S``, and the server turns out to speak plain HTTP, it calls *found*.
+    If the block takes longer than ``SILENCE_S``, and the server turns out to speak plain HTTP, it calls *found*.
     """
 
     def __init__(self, sending: Sending, found: Callable[[], None]) -> None:
@@ -102,7 +102,7 @@ class Suspicion:
 
 @contextlib.asynccontextmanager
 async def _connected(sending: Sending) -> AsyncGenerator[socket]:
-    """Connect to where *sending* tried last."""
+    """Connect to the address that *sending* tried last."""
     address = sending.address
     assert address is not None
     with new_socket(address) as sock:

@@ -1,4 +1,4 @@
-"""The body of a response, taken out of aiohttp at once.
+"""The body of a response, read all at once in place of chunk by chunk.
 
 aiohttp keeps a body as a queue of HTTP chunks, notes where each of them ends, and on the way out takes each by itself,
 looks whether to read on, and enters its parser: 1.1 us per HTTP chunk (seen on 3.14.5), where a server that flushes
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class Body(aiohttp.StreamReader):
-    """aiohttp's reader of a body, made for ``arrival()`` and ``read_nowait()``.
+    """aiohttp's reader of a body, reduced to ``arrival()`` and ``read_nowait()``.
 
-    No more than about ``_low_water`` bytes are held: what is read at once is decoded while it is in the processor's
-    cache.
+    It holds about ``_low_water`` bytes at most, so that what is read at once is still in the processor's cache when it
+    is decoded.
     """
 
     __slots__ = ()  # an object of aiohttp's becomes one of these, so nothing can be added
@@ -32,27 +32,34 @@ class Body(aiohttp.StreamReader):
     total_bytes: int
 
     def begin_http_chunk_receiving(self) -> None:
-        """Called by aiohttp's parser; where HTTP chunks begin matters to nobody."""
+        """Ignore where an HTTP chunk begins; called by aiohttp's parser."""
 
     def end_http_chunk_receiving(self) -> None:
-        """Called by aiohttp's parser; nor does it where they end."""
+        """Ignore where an HTTP chunk ends; called by aiohttp's parser."""
 
     def arrival(self) -> asyncio.Future[None] | None:
-        """Done when there is something to read, or to raise; None if there is. One task waits for it."""
+        """Return a future that is done when there is something to read or to raise; None if there is now.
+
+        One task waits for it.
+        """
         if self._buffer or self._eof or self._exception is not None:
             return None
         self._waiter = waiter = self._loop.create_future()
         return waiter
 
     def set_exception(self, exc: BaseException, *cause: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """It broke off; called by aiohttp. ``read_nowait`` raises that, and not what waits for it."""
+        """Note why the body broke off; called by aiohttp."""
+        # ``read_nowait`` raises it: a waiter that raised too would have to be caught by each caller.
         waiter, self._waiter = self._waiter, None
         super().set_exception(exc, *cause)
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
     def feed_data(self, data: bytes, size: int = 0) -> bool:
-        """Bytes came; called by aiohttp's parser. Answers that no more can be had of them without others."""
+        """Take bytes from aiohttp's parser; return False: nothing is held back.
+
+        The parser decompresses on only if it is told True, and a compressed body never becomes a `Body`.
+        """
         size = len(data)
         self._buffer.append(data)
         self.total_bytes += size
@@ -68,7 +75,7 @@ class Body(aiohttp.StreamReader):
         return False
 
     def read_nowait(self, n: int = -1) -> bytes:
-        """All there is, whatever *n* says."""
+        """Return all there is, whatever *n* says; empty if there is nothing."""
         if self._exception is not None:
             raise self._exception
         buffer = self._buffer
@@ -83,7 +90,8 @@ class Body(aiohttp.StreamReader):
 
 
 def take_over(message: RawResponseMessage, payload: Any) -> None:
-    """Make *payload*, of which nothing has come yet, a ``Body``, if that can be done."""
+    """Make *payload* a `Body`, if this aiohttp is known and nothing has come of it yet."""
+    # Exactly its own class: aiohttp has a shared empty reader for bodiless answers, which must stay what it is.
     if (
         is_known
         and type(payload) is aiohttp.StreamReader
@@ -96,7 +104,7 @@ def take_over(message: RawResponseMessage, payload: Any) -> None:
 
 
 class _Waiter:
-    """Stands in for a future in the self-test."""
+    """A stand-in for a future, in the self-test."""
 
     is_done = False
 
@@ -108,7 +116,7 @@ class _Waiter:
 
 
 class _Protocol:
-    """Stands in for a connection, and its loop, in the self-test."""
+    """A stand-in for a connection and its loop, in the self-test."""
 
     _reading_paused = False
 
@@ -123,7 +131,7 @@ class _Protocol:
 
 
 def _works() -> bool:
-    """Whether this aiohttp's reader can be made one of ours, then gives out all that it was fed, and tells its end."""
+    """Tell whether this aiohttp's reader, made a `Body`, hands out all that it was fed, pauses, and shows its end."""
     stand_in: Any = _Protocol()
     try:
         reader: Any = aiohttp.StreamReader(stand_in, 3, loop=stand_in)

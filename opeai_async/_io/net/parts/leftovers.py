@@ -1,6 +1,6 @@
-"""What has reached this machine on a connection, and its event loop will not hand out any more.
+"""Bytes that have reached this machine on a connection, but that its event loop will not hand out any more.
 
-A loop tells the end of a connection, and drops what lies between the wire and the protocol:
+When a connection ends, a loop drops what lies between the wire and the protocol:
 
     kernel's socket  ->  bytes not decrypted yet  ->  protocol
          (1)                     (2)
@@ -32,7 +32,7 @@ _UVLOOP_THAT_WRITES_AT_ONCE = (0, 23)
 
 
 def read_leftovers(transport: asyncio.BaseTransport, kept: socket.socket | None) -> bytes:
-    """Take some of what *transport*, whose connection has ended, has not handed out.
+    """Take some of the bytes that *transport*, whose connection has ended, has not handed out.
 
     Args:
         transport: Of the connection.
@@ -52,10 +52,10 @@ def read_leftovers(transport: asyncio.BaseTransport, kept: socket.socket | None)
 
 
 def keep_socket(transport: asyncio.BaseTransport) -> socket.socket | None:
-    """Keep what the kernel has received for *transport*, also after the loop has closed the connection.
+    """Keep the bytes that the kernel has received for *transport* readable after the loop has closed the connection.
 
     Returns:
-        To be closed; None where there is no descriptor left for it.
+        A socket, which the caller must close; None if this process has no descriptor left for it.
     """
     of_loop = transport.get_extra_info("socket")
     try:
@@ -68,7 +68,7 @@ def keep_socket(transport: asyncio.BaseTransport) -> socket.socket | None:
 
 
 def acknowledge_at_once(kept: socket.socket) -> None:
-    """Let the kernel not wait for more before it acknowledges what comes on *kept*, where it can be told.
+    """Make the kernel acknowledge at once what comes on *kept*, where the system can do that.
 
     A server's kernel may hold its answer until what it sent before is acknowledged (RFC 896; TLS 1.3 has just sent
     session tickets), and throws it away when the server then hangs up.
@@ -95,7 +95,7 @@ def _decrypted(tls: ssl.SSLObject) -> bytes:
 
 
 def _can_decrypt(transport: Any, encrypted: bytes) -> bool:
-    """Give *encrypted* to the TLS of *transport*, as the connection below it did."""
+    """Feed *encrypted* to the TLS of *transport*, as the connection below it did; return False if that is unknown."""
     protocol: Any = transport.get_extra_info("uvloop.sslproto") or getattr(transport, "_ssl_protocol", None)
     if not hasattr(protocol, "buffer_updated"):
         return False
@@ -109,7 +109,7 @@ def _can_decrypt(transport: Any, encrypted: bytes) -> bool:
 
 
 def write_at_once(transport: asyncio.BaseTransport) -> None:
-    """Make *transport* hand to the kernel what is written, in the very step in which it is written.
+    """Make *transport* hand to the kernel what is written in the same step of the loop.
 
     uvloop up to 0.22.1 collects what is written in a turn of the loop. What the server says meanwhile, unasked, would
     be taken for the answer.

@@ -1,4 +1,4 @@
-"""A request, written by hand on one of aiohttp's connections, and the head of what answers it.
+"""Requests written by hand on aiohttp's connections: the short way, for nearly all of them.
 
 aiohttp resolves, connects, secures, pools and parses. But its own way from a call to the bytes of a request, over a
 session, a request, a writer, a task that writes, and a response, costs more than all else of a short stream (260,000
@@ -6,7 +6,7 @@ of 987,000 instructions, seen on 3.14.5), and leaves twenty objects per open str
 is written with the body in the very step in which the connection was looked at, so that nothing can come in between.
 
 Not all that is used of a connection here is public. So a self-test looks once whether this aiohttp works as supposed.
-If it does not, and for what is not written here (``can_post``), ``aiohttp_session`` asks as aiohttp does.
+If it does not, and for what is not written here (``can_post``), ``session`` sends the request as aiohttp does.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _URL = type(aiohttp.ClientRequest.url)  # aiohttp depends on the library that th
 
 
 class Held(Protocol):
-    """What holds a connection while its answer is read."""
+    """The hold on a connection while its answer is read."""
 
     def release(self) -> object:
         """Give the connection back, for other requests."""
@@ -53,8 +53,9 @@ class Posted(NamedTuple):
     """An answer that has begun.
 
     Attributes:
+        head: Its status and headers.
         content: Its body.
-        held: To be ended with it.
+        held: The hold on its connection, which must be ended with it.
     """
 
     head: ResponseHead
@@ -63,7 +64,7 @@ class Posted(NamedTuple):
 
 
 class Poster:
-    """Sends requests over the connections of *connector*."""
+    """A sender of requests over the connections of *connector*."""
 
     def __init__(self, connector: Connector) -> None:
         self._connector = connector
@@ -71,7 +72,7 @@ class Poster:
         self._target_of = functools.lru_cache(_MAX_TARGETS)(functools.partial(_Target, asyncio.get_running_loop()))
 
     async def post(self, request: Request, sending: Sending) -> Posted:
-        """Send *request*, and wait for the head of the answer."""
+        """Send *request*, wait for the head of the answer, and return both head and body."""
         target = self._target_of(request.url)
         try:
             connection = await self._connector.connect(target.address, [], NO_CLOCKS)
@@ -98,16 +99,17 @@ class Poster:
 
 
 def can_post(request: Request) -> bool:
-    """Whether *request* is one of those that a ``Poster`` knows how to send."""
+    """Tell whether a ``Poster`` knows how to send *request*."""
     return is_known and request.method == "POST" and len(request.body) < BIG_BODY_BYTES
 
 
 class _Target:
-    """What is the same in all requests to one URL.
+    """The parts that are the same in all requests to one URL.
 
     Attributes:
-        address: What aiohttp finds or makes a connection by.
+        address: A request by which aiohttp finds or makes a connection; it is never sent.
         begin: The first bytes of the head.
+        host: The host of the URL.
     """
 
     __slots__ = ("address", "begin", "host")
@@ -142,7 +144,7 @@ def _expect_answer(protocol: ResponseHandler) -> None:
 
 
 def by_name(headers: Mapping[str, str]) -> dict[str, str]:
-    """*headers* by name in lower case; repeated ones joined (RFC 9110 5.3)."""
+    """Return *headers* by name in lower case; repeated ones are joined (RFC 9110 5.3)."""
     found: dict[str, str] = {}
     for name, value in headers.items():
         key = name.lower()
@@ -151,14 +153,14 @@ def by_name(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 class _Loop:
-    """Stands in for an event loop in the self-test."""
+    """A stand-in for an event loop, in the self-test."""
 
     def get_debug(self) -> bool:
         return False
 
 
 def _works() -> bool:
-    """Whether this aiohttp's connections can be asked for, and parse what they are given."""
+    """Tell whether this aiohttp's connections can be asked for, and parse what they are given."""
     try:
         return _finds(_Loop()) and _parses(_Loop())
     except Exception:  # noqa: BLE001 - whatever another version may do

@@ -1,4 +1,4 @@
-"""A look, once per kind of event loop, whether a connection on it does what the hand-written request and body need.
+"""A test, once per kind of event loop, that a connection on it does what the hand-written request and body need.
 
 The self-tests beside those two feed bytes to objects, and cannot see what differs between loops: when a write goes out,
 what is unsent after a handshake, what becomes of bytes that come while reading is paused, and of the end after them.
@@ -40,9 +40,9 @@ _known: set[tuple[type[asyncio.AbstractEventLoop], bool]] = set()
 
 
 async def learn(*, tls: bool) -> None:
-    """Test the running loop, if that was not done; where it fails, aiohttp's own requests and bodies are taken.
+    """Test the running loop, unless its kind was tested; if it fails, use aiohttp's own requests and bodies.
 
-    For all loops of this process: that there is another one which passes is rare, and costs only time.
+    A failure counts for all loops of this process: few programs run two kinds, and it costs them only time.
     """
     kind = (type(asyncio.get_running_loop()), tls)
     if kind in _known:
@@ -77,7 +77,7 @@ async def _behaves(*, tls: bool) -> bool:
 
 
 async def _is_answered(protocol: Handler, peer: _Peer, *, is_last: bool) -> bool:
-    """Whether a request goes out, and all of its answer comes in, at the end of the connection if it *is_last*."""
+    """Tell whether a request goes out and all of its answer comes in, ended by a hang-up if it *is_last*."""
     sending = Sending("http://localhost/", 1, _nothing, proxy=None)
     protocol.begin()
     sending.begin(protocol, reused=is_last)
@@ -139,39 +139,43 @@ async def _while_turning(peer: _Peer, doing: Coroutine[Any, Any, T]) -> T:
 
 
 class _TooManyTurns(Exception):
-    """The loop does not come to an end."""
+    """The loop took too many turns."""
 
 
 class _Peer:
-    """The other end: it does what can be done at once in each ``work``.
+    """The other end of the socket pair: each ``work`` does what can be done without waiting.
 
     Attributes:
-        received: What has come, decrypted.
+        received: The bytes that have come, decrypted.
     """
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext | None) -> None:
         sock.setblocking(False)
         self.received = bytearray()
         self._sock = sock
+        # Bytes for the wire, encrypted if there is TLS.
         self._unsent = bytearray()
+        # True from ``hang_up_after_all`` until the connection is shut down.
         self._is_leaving = False
+        # TLS in memory: encrypted bytes from the wire and for it; _tls is None without TLS.
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = None if context is None else context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        # True once the handshake is done.
         self._is_secure = False
 
     def send(self, data: bytes) -> None:
-        """Have *data* sent as the wire takes it."""
+        """Queue *data* for the wire."""
         if self._tls is None:
             self._unsent += data
         else:
             self._tls.write(data)
 
     def hang_up_after_all(self) -> None:
-        """Have the connection ended when all is sent, without the farewell of TLS."""
+        """End the connection when all is sent, without the farewell of TLS."""
         self._is_leaving = True
 
     def work(self) -> None:
-        """Receive and send what can be."""
+        """Receive and send as much as is possible without waiting."""
         with suppress(BlockingIOError):
             data = self._sock.recv(READ_BUFFER_BYTES)
             if self._tls is None:
@@ -195,7 +199,7 @@ class _Peer:
 
 @functools.cache
 def _contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """For the server, and for a client that trusts it; without the system's trust, which is slow to load."""
+    """Return a context for the server and one for a client that trusts only it: the system's trust is slow to load."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     descriptor, path = tempfile.mkstemp()
     try:
@@ -210,10 +214,10 @@ def _contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
 
 
 def _nothing() -> None:
-    """Is done when there is a connection."""
+    """Stand in for the callback of a connection."""
 
 
-# For localhost, from 2020 to 2120. They protect nothing, and no client trusts them but the one above.
+# For localhost, from 2020 to 2120. They protect nothing: only the client above trusts them.
 _KEY = """\
 -----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgACeHZCximCgiqcEg

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import pytest
 
 from opeai_async import AsyncOpeAI, Outcome
+from opeai_async._io.net import transport
+from opeai_async._io.net.diagnosis import peers
 from tests.support.clients import KEY
 from tests.support.loops.event_loops import LOOPS, run_on
 from tests.support.reading.chunks import BODY, COMPLETION, DONE, FINISH, event
@@ -118,6 +120,13 @@ ENDS = {"FIN": fin, "RST": rst, "close_notify": close_notify, "none": none}
 
 
 # --- the matrix ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """A busy machine takes its time for a handshake and for the last bytes of a body; neither is asked about here."""
+    monkeypatch.setattr(peers, "SILENCE_S", 30.0)
+    monkeypatch.setattr(transport, "DRAIN_S", 10.0)
 
 
 @pytest.fixture(scope="module", params=SECURITIES.values(), ids=SECURITIES)

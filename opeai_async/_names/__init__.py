@@ -1,0 +1,1 @@
+"""What things are called: here, in other clients, and by vendors."""

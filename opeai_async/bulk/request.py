@@ -1,0 +1,138 @@
+"""One request of a bulk run, out of what a user gives."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from typing import Any, TypeGuard
+
+import msgspec
+from msgspec import Struct
+
+from opeai_async._core.call.encode import as_builtin
+from opeai_async.errors import RequestValidationError
+
+ENDPOINT = "/v1/chat/completions"
+DIGEST_BYTES = 9
+DIGEST_CHARS = DIGEST_BYTES * 4 // 3
+KEY_CHARS = 2 * DIGEST_CHARS
+
+_BATCH_FIELDS = frozenset({"body", "custom_id", "method", "url"})
+# They do not change what is asked, and headers may hold a key.
+_NOT_ASKED = frozenset({"extra_headers", "timeouts", "max_retries"})
+_encode = msgspec.json.Encoder(order="deterministic", enc_hook=as_builtin).encode
+
+
+class Job(Struct, frozen=True, gc=False):
+    """A request that is to be run.
+
+    Attributes:
+        index: Its place in the input.
+        custom_id: Its name.
+        params: What is asked, with the defaults.
+        key: Digests of the name and of the request, ``KEY_CHARS`` of text; empty where nobody needs them.
+        size: Bytes of the request, where that is known; else 0.
+        note: What to say in its result.
+    """
+
+    index: int
+    custom_id: str
+    params: dict[str, Any]
+    key: str = ""
+    size: int = 0
+    note: str | None = None
+
+
+class RequestReader:
+    """Makes jobs of parameters, messages or Batch lines.
+
+    Args:
+        defaults: What all requests share; a request's own parameters go before them.
+        salt: What else the answers depend on.
+        has_keys: Whether jobs have a key and a size.
+        has_type: Whether the answers are of one Python type, so that no request may have a format of its own.
+    """
+
+    def __init__(
+        self, defaults: Mapping[str, Any], *, salt: bytes = b"", has_keys: bool = False, has_type: bool = False
+    ) -> None:
+        self._defaults = dict(defaults)
+        self._salt = salt
+        self._has_keys = has_keys
+        self._has_type = has_type
+
+    def read(self, item: object, index: int) -> Job:
+        """Return the job that *item* is.
+
+        Args:
+            item: Parameters of a call, with an optional ``custom_id``; or a line of the Batch format, decoded.
+            index: Its place in the input.
+
+        Raises:
+            RequestValidationError: If it is neither, or cannot be sent as JSON.
+        """
+        if not _is_mapping(item):
+            raise RequestValidationError(
+                f"request {index} is of the type {type(item).__name__}, expected a dict of parameters",
+                hint="give parameters such as {'messages': [...]}, or lines of the Batch format",
+            )
+        own: Mapping[Any, Any] = _body(item, index) if "body" in item else item
+        if not all(isinstance(name, str) for name in own):
+            raise RequestValidationError(f"request {index} has a name that is no text, expected names of parameters")
+        params: dict[str, Any] = {**self._defaults, **own}
+        if params.pop("stream", None):
+            raise RequestValidationError(
+                f"request {index}: stream is True, expected none: answers of a bulk run are awaited whole",
+                field="stream",
+            )
+        if self._has_type and "response_format" in own:
+            raise RequestValidationError(
+                f"request {index} has a response_format, and all requests were given one", field="response_format"
+            )
+        custom_id = params.pop("custom_id", None) if own is item else item.get("custom_id")
+        name = str(index) if custom_id is None else _name(custom_id, index)
+        if not self._has_keys:
+            return Job(index, name, params)
+        asked = params if not _NOT_ASKED & params.keys() else {n: v for n, v in params.items() if n not in _NOT_ASKED}
+        try:
+            body = _encode(asked)
+        except (TypeError, ValueError, RecursionError, OverflowError) as exc:
+            raise RequestValidationError(f"request {index} cannot be sent as JSON: {exc}") from None
+        return Job(
+            index, name, params, digest(name.encode("utf-8", "surrogatepass")) + digest(self._salt + body), len(body)
+        )
+
+
+def digest(data: bytes) -> str:
+    """Return 12 characters that stand for *data*."""
+    return base64.urlsafe_b64encode(hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()).decode("ascii")
+
+
+def _body(item: Mapping[Any, Any], index: int) -> Mapping[Any, Any]:
+    body = item["body"]
+    if not _is_mapping(body):
+        raise RequestValidationError(f"request {index}: body is of the type {type(body).__name__}, expected a dict")
+    if unknown := item.keys() - _BATCH_FIELDS:
+        raise RequestValidationError(
+            f"request {index} has {min(unknown)!r} beside its body, expected the Batch format: "
+            "custom_id, method, url, body"
+        )
+    method, url = item.get("method", "POST"), item.get("url", ENDPOINT)
+    if method != "POST" or url != ENDPOINT:
+        raise RequestValidationError(
+            f"request {index} is for {method} {url}, expected POST {ENDPOINT}", hint="only chat completions can be run"
+        )
+    return body
+
+
+def _name(custom_id: object, index: int) -> str:
+    if isinstance(custom_id, bool) or not isinstance(custom_id, (str, int)):
+        raise RequestValidationError(
+            f"request {index}: custom_id is of the type {type(custom_id).__name__}, expected text", field="custom_id"
+        )
+    return str(custom_id)
+
+
+def _is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    return isinstance(value, (dict, Mapping))

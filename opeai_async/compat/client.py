@@ -1,0 +1,59 @@
+"""openai's client whose chat completions run on ours."""
+
+# pyright: basic
+# (openai types its parameters so that a subclass can only forward them as Any)
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Self
+
+import openai
+
+from opeai_async._chat.client import AsyncOpeAI
+from opeai_async.compat.completions import Chat
+
+
+class AsyncOpenAI(openai.AsyncOpenAI):
+    """``openai.AsyncOpenAI``, with chat completions over `opeai_async`.
+
+    Its arguments are openai's. With an ``http_client`` of your own, all calls go over that, as they do in openai.
+
+    Attributes:
+        has_own_transport: Whether an ``http_client`` was given.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.has_own_transport: bool = options.get("http_client") is not None
+        self._shared: list[AsyncOpeAI] = []
+
+    @property
+    def engine(self) -> AsyncOpeAI:
+        """The client that sends, and its connections; made for the first call, and shared with copies."""
+        if not self._shared:
+            # The key is given with each call, as it may change. openai sends to any http:// address.
+            self._shared.append(AsyncOpeAI("-", base_url=str(self.base_url).rstrip("/"), allow_insecure_http=True))
+        engine = self._shared[0]
+        base_url = str(self.base_url).rstrip("/")
+        return engine if engine.base_url == base_url else engine.with_options(base_url=base_url)
+
+    @cached_property
+    def chat(self) -> Chat:
+        """Chat completions over this package."""
+        return Chat(self)
+
+    def copy(self, **options: Any) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Return a client with other options, as openai does; it shares the connections."""
+        other = super().copy(**options)
+        other.has_own_transport = self.has_own_transport or options.get("http_client") is not None
+        other._shared = self._shared
+        return other
+
+    with_options = copy
+
+    async def close(self) -> None:
+        """Close all connections, openai's and ours."""
+        if self._shared:
+            await self._shared[0].aclose()
+        await super().close()

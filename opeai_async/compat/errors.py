@@ -1,0 +1,50 @@
+"""Our errors as openai's, with a response, the request, and ours as the cause."""
+
+# pyright: basic
+# (openai types its parameters so that a subclass can only forward them as Any)
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+import openai
+
+from opeai_async.errors import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    InvalidResponseError,
+    OpeAIError,
+    StreamError,
+    StreamServerError,
+)
+
+
+def to_openai_error(error: OpeAIError, client: openai.AsyncOpenAI, request: httpx2.Request) -> openai.OpenAIError:
+    """Return what openai would have raised in the place of *error*."""
+    if isinstance(error, APIStatusError):
+        body = error.body if isinstance(error.body, dict) else {"error": {"message": error.message}}
+        headers = {name: value for name, value in _headers_of(error).items() if value}
+        response = httpx2.Response(error.status_code, headers=headers, json=body, request=request)
+        inner: Any = body.get("error", body)
+        return client._make_status_error(f"Error code: {error.status_code} - {body}", body=inner, response=response)
+    if isinstance(error, APITimeoutError):
+        made = openai.APITimeoutError(request=request)
+        made.message = error.message
+        made.args = (error.message,)
+        return made
+    if isinstance(error, StreamServerError):
+        body = {"message": error.message, "code": error.code, "type": error.type, "param": error.param}
+        return openai.APIError(error.message, request=request, body=body)
+    if isinstance(error, (APIConnectionError, StreamError)):
+        return openai.APIConnectionError(message=error.message, request=request)
+    if isinstance(error, InvalidResponseError):
+        response = httpx2.Response(error.status_code or 200, text=error.excerpt, request=request)
+        return openai.APIResponseValidationError(response=response, body=error.excerpt, message=error.message)
+    return openai.OpenAIError(f"{error.message} ({error.hint})" if error.hint else error.message)
+
+
+def _headers_of(error: APIStatusError) -> dict[str, str]:
+    retry_after = "" if error.retry_after_s is None else f"{error.retry_after_s:g}"
+    return {"x-request-id": error.request_id or "", "retry-after": retry_after, "content-type": "application/json"}
