@@ -20,8 +20,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from opeai_async._io.loops import running_loop
+from opeai_async.testing import certificates
 from opeai_async.testing.faults import fault_named
-from opeai_async.testing.server import certificates
 from opeai_async.testing.server.listening import stop_accepting
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocketDisconnect
 
 from opeai_async import SSE_HEADERS, AsyncOpeAI, drain_on_sigterm, sse
-from opeai_async.testing.server import certificates
+from opeai_async.testing import certificates
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 TRUST = ssl.create_default_context(cadata=certificates.LOCALHOST)

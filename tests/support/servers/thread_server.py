@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from opeai_async.testing.server import certificates
+from opeai_async.testing import certificates
 
 PATIENCE_S = 10.0
 

@@ -4,8 +4,7 @@ import asyncio
 import ssl
 import tempfile
 
-from opeai_async.testing import OpeAIServer
-from opeai_async.testing.server import certificates
+from opeai_async.testing import OpeAIServer, certificates
 from opeai_async.testing.server.connections import ConnectionLedger
 
 

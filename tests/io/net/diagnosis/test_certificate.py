@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opeai_async._io.net.diagnosis.certificate import parse_certificate
-from opeai_async.testing.server import certificates
+from opeai_async.testing import certificates
 from tests.support.servers.authority import NAME, ORGANISATION, new_authority
 
 SIGNED_BY_ITSELF = ssl.PEM_cert_to_DER_cert(certificates.LOCALHOST)

@@ -1,4 +1,4 @@
-"""A key and certificates for TLS faults. They protect nothing: the key is here for everybody to read."""
+"""A key and certificates for TLS in tests. They protect nothing: the key is here for everybody to read."""
 
 from __future__ import annotations
 
