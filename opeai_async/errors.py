@@ -42,7 +42,7 @@ A refusal is an answer, in ``message.refusal``, and not an error.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack
 
 from opeai_async._public import claim
 
@@ -179,9 +179,16 @@ class InvalidJSONError(OpeAIError, ValueError):
     default_hint = "models err: ask again, or make the server keep to JSON with response_format"
 
     def __init__(
-        self, message: str, *, offset: int = 0, line: int = 1, column: int = 1, expected: str = "", **facts: Any
+        self,
+        message: str,
+        *,
+        offset: int = 0,
+        line: int = 1,
+        column: int = 1,
+        expected: str = "",
+        hint: str | None = None,
     ) -> None:
-        super().__init__(message, **facts)
+        super().__init__(message, hint=hint)
         self.offset = offset
         self.line = line
         self.column = column
@@ -375,6 +382,19 @@ class InternalServerError(APIStatusError):
     default_hint = "repeat the call later; quote request_id to support if it persists"
 
 
+class _StreamFacts(TypedDict, total=False):
+    """The keywords of StreamError, which its subclasses take besides their own."""
+
+    partial: ChatCompletion | None
+    usage: CompletionUsage | None
+    finish_reason: str | None
+    request_id: str | None
+    attempts: tuple[AttemptRecord, ...]
+    events: int
+    bytes: int
+    hint: str | None
+
+
 class StreamError(OpeAIError):
     """Raised if a stream broke after it had begun; nothing that had arrived is lost.
 
@@ -434,26 +454,12 @@ class StreamTimeoutError(StreamError, APITimeoutError):
         *,
         phase: str = "total",
         timeout_s: float | None = None,
-        partial: ChatCompletion | None = None,
-        usage: CompletionUsage | None = None,
-        finish_reason: str | None = None,
-        request_id: str | None = None,
-        attempts: tuple[AttemptRecord, ...] = (),
-        events: int = 0,
-        bytes: int = 0,
-        hint: str | None = None,
+        **facts: Unpack[_StreamFacts],
     ) -> None:
-        # Of its two bases, each takes keywords that the other refuses, so neither's __init__ is called.
-        OpeAIError.__init__(self, message, hint=hint)
+        # StreamError passes on to APITimeoutError what that knows, which sets both to its defaults.
+        super().__init__(message, **facts)
         self.phase = phase
         self.timeout_s = timeout_s
-        self.attempts = attempts
-        self.partial = partial
-        self.usage = usage
-        self.finish_reason = finish_reason
-        self.request_id = request_id
-        self.events = events
-        self.bytes = bytes
 
 
 class StreamDecodeError(StreamError):
@@ -466,7 +472,9 @@ class StreamDecodeError(StreamError):
 
     default_hint = "`excerpt` shows the event; the server, or a proxy before it, sends malformed data"
 
-    def __init__(self, message: str, *, excerpt: str = "", rule: str | None = None, **facts: Any) -> None:
+    def __init__(
+        self, message: str, *, excerpt: str = "", rule: str | None = None, **facts: Unpack[_StreamFacts]
+    ) -> None:
         super().__init__(message, **facts)
         self.excerpt = excerpt
         self.rule = rule
@@ -482,7 +490,9 @@ class StreamTooLargeError(StreamError):
 
     default_hint = "raise the limit named in `limit` if such a stream is legitimate"
 
-    def __init__(self, message: str, *, limit: str = "", pending: tuple[Any, ...] = (), **facts: Any) -> None:
+    def __init__(
+        self, message: str, *, limit: str = "", pending: tuple[Any, ...] = (), **facts: Unpack[_StreamFacts]
+    ) -> None:
         super().__init__(message, **facts)
         # They are complete: a reader hands them out before it raises the error.
         self.limit = limit
@@ -509,7 +519,7 @@ class StreamServerError(StreamError):
         type: str | None = None,
         param: str | None = None,
         body: object = None,
-        **facts: Any,
+        **facts: Unpack[_StreamFacts],
     ) -> None:
         super().__init__(message, **facts)
         self.status_code = status_code
