@@ -34,6 +34,14 @@ if TYPE_CHECKING:
     from opeai_async._core.frames.browser.ui_messages import UIMessageEncoder
     from opeai_async._core.frames.encoders import FrameEncoder, encode_json
     from opeai_async._core.partial.reader import PartialJSON
+    from opeai_async._core.policy.endpoints.endpoint import (
+        Capabilities,
+        Endpoint,
+        EndpointPolicy,
+        Endpoints,
+        Hedge,
+        RateLimit,
+    )
     from opeai_async._core.policy.unknown_params import (
         UnknownParameterWarning,
     )
@@ -125,6 +133,7 @@ if TYPE_CHECKING:
         ChunkEvent,
         ContentDeltaEvent,
         ContentDoneEvent,
+        ContinuedEvent,
         CustomInputDeltaEvent,
         CustomInputDoneEvent,
         FinishEvent,
@@ -167,7 +176,7 @@ if TYPE_CHECKING:
         ToolFinishedFrame,
         ToolStartedFrame,
     )
-    from opeai_async.types.meta import AttemptRecord, ResponseMeta, StreamTiming
+    from opeai_async.types.meta import AttemptRecord, ContinuedRecord, ResponseMeta, StreamTiming
     from opeai_async.types.parsed import ParsedChatCompletion, ParsedChatCompletionMessage, ParsedChoice
     from opeai_async.types.records import (
         AttemptEnded,
@@ -245,15 +254,16 @@ __all__ = [
     "AGUIEncoder", "APIConnectionError", "APIStatusError", "APITimeoutError", "Accumulator", "AllowedTools",
     "AllowedToolsChoice", "Annotation", "AnnotationsFrame", "ApproximateLocation", "AssistantMessage", "AsyncOpeAI",
     "AttemptEnded", "AttemptRecord", "AttemptStarted", "Audio", "AudioDelta", "AudioFrame", "AudioOptions",
-    "AuthenticationError", "BadRequestError", "CallRecord", "CallStarted", "ChatCompletion", "ChatCompletionChunk",
-    "ChatCompletionMessage", "ChatCompletionRequest", "ChatCompletionStream", "Choice", "ChoiceDelta", "ChoiceLogprobs",
-    "ChunkChoice", "ChunkEvent", "ClientClosedError", "CompletionParams", "CompletionTokensDetails", "CompletionUsage",
-    "ConcurrentReadError", "ConfigurationError", "ConflictError", "ContentDeltaEvent", "ContentDoneEvent",
-    "ContentFrame", "ContentPart", "ContentPartParam", "Conversation", "CustomCall", "CustomCallDelta",
-    "CustomInputDeltaEvent", "CustomInputDoneEvent", "CustomTool", "CustomToolDefinition", "CustomToolName",
-    "DeveloperMessage", "DoneFrame", "ErrorFrame", "FileData", "FilePart", "FinishEvent", "FinishKind", "FirstContent",
+    "AuthenticationError", "BadRequestError", "CallRecord", "CallStarted", "Capabilities", "ChatCompletion",
+    "ChatCompletionChunk", "ChatCompletionMessage", "ChatCompletionRequest", "ChatCompletionStream", "Choice",
+    "ChoiceDelta", "ChoiceLogprobs", "ChunkChoice", "ChunkEvent", "ClientClosedError", "CompletionParams",
+    "CompletionTokensDetails", "CompletionUsage", "ConcurrentReadError", "ConfigurationError", "ConflictError",
+    "ContentDeltaEvent", "ContentDoneEvent", "ContentFrame", "ContentPart", "ContentPartParam", "ContinuedEvent",
+    "ContinuedRecord", "Conversation", "CustomCall", "CustomCallDelta", "CustomInputDeltaEvent", "CustomInputDoneEvent",
+    "CustomTool", "CustomToolDefinition", "CustomToolName", "DeveloperMessage", "DoneFrame", "Endpoint",
+    "EndpointPolicy", "Endpoints", "ErrorFrame", "FileData", "FilePart", "FinishEvent", "FinishKind", "FirstContent",
     "Frame", "FrameEncoder", "FrameSource", "FunctionArgumentsDeltaEvent", "FunctionArgumentsDoneEvent", "FunctionCall",
-    "FunctionCallDelta", "FunctionDefinition", "FunctionMessage", "FunctionName", "FunctionTool", "ImagePart",
+    "FunctionCallDelta", "FunctionDefinition", "FunctionMessage", "FunctionName", "FunctionTool", "Hedge", "ImagePart",
     "ImageURL", "ImagesFrame", "InputAudio", "InputAudioPart", "InternalServerError", "InvalidJSONError",
     "InvalidOutputError", "InvalidResponseError", "JSONObjectFormat", "JSONSchema", "JSONSchemaFormat",
     "LocalResourceError", "LogprobsContentDeltaEvent", "LogprobsContentDoneEvent", "LogprobsRefusalDeltaEvent",
@@ -263,21 +273,22 @@ __all__ = [
     "OpeAIError", "Outcome", "OutputFilteredError", "OutputTruncatedError", "ParsedChatCompletion",
     "ParsedChatCompletionMessage", "ParsedChatCompletionStream", "ParsedChoice", "PartialJSON", "PauseBegun",
     "PermissionDeniedError", "PingFrame", "PoolTimeoutError", "PredictedContent", "Prompt", "PromptCacheBreakpoint",
-    "PromptCacheOptions", "PromptTokensDetails", "QuotaExceededError", "RateLimitError", "ReasoningDeltaEvent",
-    "ReasoningDoneEvent", "ReasoningFrame", "RefusalDeltaEvent", "RefusalDoneEvent", "RefusalFrame", "RefusalPart",
-    "RelayOptions", "RelayRecord", "RelayResult", "RelayTiming", "RequestValidationError", "Response",
-    "ResponseFormatParam", "ResponseMeta", "RetryPolicy", "RetryScheduled", "RoundFinishedEvent", "RoundFrame",
-    "RoundStartedEvent", "Run", "RunEvent", "RunFrames", "RunReason", "RunRecord", "RunResult", "RunStarted", "RunTool",
-    "SSEDecoder", "SSE_HEADERS", "ServerSentEvent", "SessionLog", "SessionRecord", "SessionStore", "StartFrame",
-    "StreamDecodeError", "StreamError", "StreamEvent", "StreamFrames", "StreamInterruptedError", "StreamOptions",
-    "StreamServerError", "StreamSession", "StreamTimeoutError", "StreamTiming", "StreamTooLargeError",
-    "StreamTruncatedError", "Subscription", "SystemMessage", "TLSError", "TextFormat", "TextPart", "Timeouts",
-    "TokenLogprob", "Tool", "ToolApprovalEvent", "ToolApprovalFrame", "ToolCall", "ToolCallDelta", "ToolCallFrame",
-    "ToolChoiceParam", "ToolError", "ToolFinishedEvent", "ToolFinishedFrame", "ToolMessage", "ToolParam", "ToolRecord",
-    "ToolStarted", "ToolStartedEvent", "ToolStartedFrame", "TopLogprob", "Transport", "UIConversation",
-    "UIMessageEncoder", "UI_MESSAGE_HEADERS", "UnknownParameterWarning", "UnprocessableEntityError", "UrlCitation",
-    "UsageEvent", "UserLocation", "UserMessage", "VoiceName", "Waits", "WebSearchOptions", "WireStruct", "__version__",
-    "decode_chunk", "drain", "drain_on_sigterm", "encode_json", "messages_from_ui", "race", "sse", "sse_chunks", "tool",
+    "PromptCacheOptions", "PromptTokensDetails", "QuotaExceededError", "RateLimit", "RateLimitError",
+    "ReasoningDeltaEvent", "ReasoningDoneEvent", "ReasoningFrame", "RefusalDeltaEvent", "RefusalDoneEvent",
+    "RefusalFrame", "RefusalPart", "RelayOptions", "RelayRecord", "RelayResult", "RelayTiming",
+    "RequestValidationError", "Response", "ResponseFormatParam", "ResponseMeta", "RetryPolicy", "RetryScheduled",
+    "RoundFinishedEvent", "RoundFrame", "RoundStartedEvent", "Run", "RunEvent", "RunFrames", "RunReason", "RunRecord",
+    "RunResult", "RunStarted", "RunTool", "SSEDecoder", "SSE_HEADERS", "ServerSentEvent", "SessionLog", "SessionRecord",
+    "SessionStore", "StartFrame", "StreamDecodeError", "StreamError", "StreamEvent", "StreamFrames",
+    "StreamInterruptedError", "StreamOptions", "StreamServerError", "StreamSession", "StreamTimeoutError",
+    "StreamTiming", "StreamTooLargeError", "StreamTruncatedError", "Subscription", "SystemMessage", "TLSError",
+    "TextFormat", "TextPart", "Timeouts", "TokenLogprob", "Tool", "ToolApprovalEvent", "ToolApprovalFrame", "ToolCall",
+    "ToolCallDelta", "ToolCallFrame", "ToolChoiceParam", "ToolError", "ToolFinishedEvent", "ToolFinishedFrame",
+    "ToolMessage", "ToolParam", "ToolRecord", "ToolStarted", "ToolStartedEvent", "ToolStartedFrame", "TopLogprob",
+    "Transport", "UIConversation", "UIMessageEncoder", "UI_MESSAGE_HEADERS", "UnknownParameterWarning",
+    "UnprocessableEntityError", "UrlCitation", "UsageEvent", "UserLocation", "UserMessage", "VoiceName", "Waits",
+    "WebSearchOptions", "WireStruct", "__version__", "decode_chunk", "drain", "drain_on_sigterm", "encode_json",
+    "messages_from_ui", "race", "sse", "sse_chunks", "tool",
 ]
 # fmt: on
 

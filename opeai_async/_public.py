@@ -18,6 +18,7 @@ PUBLIC = {
     "_core.call.retry": "RetryPolicy",
     "_core.call.timeouts": "Timeouts",
     "_core.decode.decoder": "decode_chunk",
+    "_core.policy.endpoints.endpoint": "Capabilities Endpoint EndpointPolicy Endpoints Hedge RateLimit",
     "_core.frames.browser.ag_ui": "AGUIEncoder",
     "_core.frames.browser.ui_history": "UIConversation messages_from_ui",
     "_core.frames.browser.ui_messages": "UIMessageEncoder",
@@ -59,7 +60,8 @@ PUBLIC = {
         "Audio ChatCompletion ChatCompletionMessage Choice CustomCall FunctionCall Model ModelList ToolCall"
     ),
     "types.events": (
-        "ChunkEvent ContentDeltaEvent ContentDoneEvent CustomInputDeltaEvent CustomInputDoneEvent FinishEvent "
+        "ChunkEvent ContentDeltaEvent ContentDoneEvent ContinuedEvent CustomInputDeltaEvent CustomInputDoneEvent "
+        "FinishEvent "
         "FunctionArgumentsDeltaEvent FunctionArgumentsDoneEvent LogprobsContentDeltaEvent LogprobsContentDoneEvent "
         "LogprobsRefusalDeltaEvent LogprobsRefusalDoneEvent ReasoningDeltaEvent ReasoningDoneEvent RefusalDeltaEvent "
         "RefusalDoneEvent RoundFinishedEvent RoundStartedEvent RunEvent RunReason StreamEvent ToolApprovalEvent "
@@ -70,7 +72,7 @@ PUBLIC = {
         "AnnotationsFrame AudioFrame ContentFrame DoneFrame ErrorFrame Frame ImagesFrame PingFrame ReasoningFrame "
         "RefusalFrame RoundFrame StartFrame ToolApprovalFrame ToolCallFrame ToolFinishedFrame ToolStartedFrame"
     ),
-    "types.meta": "AttemptRecord ResponseMeta StreamTiming",
+    "types.meta": "AttemptRecord ContinuedRecord ResponseMeta StreamTiming",
     "types.parsed": "ParsedChatCompletion ParsedChatCompletionMessage ParsedChoice",
     "types.records": (
         "AttemptEnded AttemptStarted CallRecord CallStarted FirstContent PauseBegun Prompt RelayRecord RetryScheduled "

@@ -6,7 +6,7 @@ import os
 import ssl
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Never, Self, Unpack, cast
+from typing import TYPE_CHECKING, Any, Never, Self, Unpack, cast
 
 import msgspec
 
@@ -26,14 +26,15 @@ from opeai_async._core.call.settings import (
     checked_count,
     checked_kind,
     checked_text,
-    endpoint,
     merged_headers,
     parse_base_url,
     parse_proxy,
     unexpected_keyword,
 )
+from opeai_async._core.call.settings import endpoint as endpoint_url
 from opeai_async._core.call.timeouts import Timeouts, TimeoutsLike, chosen_timeouts
 from opeai_async._core.limits import DEFAULT_MAX_EVENT_BYTES
+from opeai_async._io.endpoints import close_pool, pool_of
 from opeai_async._io.exchange import Wiring
 from opeai_async._io.net.lazy import LazyTransport
 from opeai_async._io.net.lifetime import Origin
@@ -56,6 +57,9 @@ from opeai_async.types.options import (
 from opeai_async.types.records import ObserversParam
 
 OTHER_KEY_VARIABLE = "OPENAI_API_KEY"
+
+if TYPE_CHECKING:  # what few programs need is loaded when it is first used
+    from opeai_async._core.policy.endpoints.endpoint import Endpoint, Endpoints
 
 
 @with_former_names(CLIENT)
@@ -88,6 +92,7 @@ class AsyncOpeAI:
             the content begins with ``<think>``; ``"open"`` if it begins inside the thinking, without that tag. Either
             lasts up to ``</think>``.
         max_event_bytes: Bound on one event of a stream.
+        endpoints: Servers among which each call is given to one, in place of *base_url* and *api_key*.
         observers: Who is told what its calls do: objects with methods of ``Observer``, or ``"otel"`` and
             ``"prometheus"``, alone or in a list. ``OPEAI_OTEL=1`` in the environment adds ``"otel"``.
         transport: How requests are sent; for tests.
@@ -117,6 +122,7 @@ class AsyncOpeAI:
         on_truncated: OnTruncated = "raise",
         reasoning_tags: ReasoningTags = "none",
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
+        endpoints: Endpoints | None = None,
         observers: ObserversParam = (),
         transport: Transport | None = None,
         **unknown: Never,
@@ -138,9 +144,14 @@ class AsyncOpeAI:
         )
         self._default_headers: Mapping[str, str] = hidden_values(default_headers or {})
         self._default_query = default_query
+        self._endpoints = endpoints
+        self._allow_insecure_http = allow_insecure_http
+        if endpoints is not None:
+            first = _first(endpoints, api_key, base_url)
+            base_url, api_key = first.base_url, first.key()
+            allow_insecure_http = allow_insecure_http or first.allow_insecure_http
         self._secret: Secret | None
         self._secret, ask_for_key = _secret(api_key)
-        self._allow_insecure_http = allow_insecure_http
         self.base_url: str = _base_url(base_url, allow_insecure_http)
         if max_connections is not None:
             checked_count("max_connections", max_connections, 1)
@@ -186,8 +197,8 @@ class AsyncOpeAI:
         """Work out what all requests have in common."""
         headers = _base_headers(self._secret, check_headers(self._default_headers, "default_headers"))
         defaults = CallDefaults(
-            url=endpoint(self.base_url, "chat/completions", self._default_query),
-            models_url=endpoint(self.base_url, "models", self._default_query),
+            url=endpoint_url(self.base_url, "chat/completions", self._default_query),
+            models_url=endpoint_url(self.base_url, "models", self._default_query),
             headers=headers,
             secrets=secrets_in(headers[True]),
             timeouts=self.timeouts,
@@ -199,8 +210,27 @@ class AsyncOpeAI:
                 max_event_bytes=self.max_event_bytes,
             ),
         )
+        if self._endpoints is not None:
+            pool = pool_of(self._endpoints, lambda endpoint: self._defaults_of(endpoint, defaults))
+            self._wiring = msgspec.structs.replace(self._wiring, pool=pool)
+            defaults = self._defaults_of(self._endpoints.endpoints[0], defaults)
         self.chat: Chat = Chat(Completions(defaults, self._wiring))
         self.models: Models = Models(defaults, self._wiring)
+
+    def _defaults_of(self, endpoint: Endpoint, defaults: CallDefaults) -> CallDefaults:
+        """Return *defaults* with the address and the key of *endpoint*."""
+        key, _ = _secret(endpoint.key())
+        own = check_headers(endpoint.headers, f"the headers of {endpoint.label}")
+        headers = _base_headers(key, merged_headers(check_headers(self._default_headers, "default_headers"), own))
+        base_url = _base_url(endpoint.base_url, self._allow_insecure_http or endpoint.allow_insecure_http)
+        return msgspec.structs.replace(
+            defaults,
+            url=endpoint_url(base_url, "chat/completions", self._default_query),
+            models_url=endpoint_url(base_url, "models", self._default_query),
+            headers=headers,
+            secrets=secrets_in(headers[True]),
+            model=endpoint.model,
+        )
 
     def with_options(self, **options: Unpack[ClientOptions]) -> Self:
         """Return a client with other defaults, which shares the connections of this one.
@@ -218,13 +248,19 @@ class AsyncOpeAI:
             if name not in ClientOptions.__annotations__:
                 raise unexpected_keyword("with_options", name, ClientOptions.__annotations__, OPTIONS)
         given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+        if self._endpoints is not None and (fixed := given.keys() & {"api_key", "base_url"}):
+            raise ConfigurationError(
+                f"with_options got {', '.join(sorted(fixed))}, but this client has endpoints",
+                hint="each Endpoint has its own base_url and api_key; make another client for other ones",
+            )
         other = object.__new__(type(self))
         vars(other).update(vars(self))
         other.owns_pool = False
         headers = given.pop("default_headers", {})
         other._default_headers = merged_headers(self._default_headers, check_headers(headers, "default_headers"))
         other._default_query = {**(self._default_query or {}), **given.pop("default_query", {})}
-        other.base_url = _base_url(given.pop("base_url", self.base_url), self._allow_insecure_http)
+        if (base_url := given.pop("base_url", None)) is not None:
+            other.base_url = _base_url(base_url, self._allow_insecure_http)
         if (api_key := given.pop("api_key", None)) is not None:
             other._secret, ask_for_key = _secret(api_key)
             other._wiring = msgspec.structs.replace(self._wiring, secret=other._secret, ask_for_key=ask_for_key)
@@ -243,6 +279,7 @@ class AsyncOpeAI:
         self._wiring.pauses.end()
         self._wiring.gates.open_all()
         await self._wiring.transport.aclose()
+        await close_pool(self._wiring)
 
     @property
     def open_answers(self) -> int:
@@ -274,6 +311,16 @@ class Chat:
 
     def __init__(self, completions: Completions) -> None:
         self.completions: Completions = completions
+
+
+def _first(endpoints: Endpoints, api_key: object, base_url: str | None) -> Endpoint:
+    """Return the endpoint that stands for all where one is enough, as in ``base_url``."""
+    if api_key is not None or base_url is not None:
+        raise ConfigurationError(
+            "both endpoints= and base_url= or api_key= are given, expected one of them",
+            hint="give each Endpoint its own base_url and api_key",
+        )
+    return endpoints.endpoints[0]
 
 
 def _base_headers(secret: Secret | None, more: Mapping[str, str]) -> dict[bool, dict[str, str]]:

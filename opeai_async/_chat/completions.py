@@ -18,9 +18,10 @@ from opeai_async._core.call.params import (
     hidden_params,
     split_run_params,
 )
-from opeai_async._core.call.prepare import CallDefaults, prepare, retry_policy
+from opeai_async._core.call.prepare import CallDefaults, PreparedCall, prepare, retry_policy
 from opeai_async._io.complete import complete
-from opeai_async._io.exchange import Exchange, Wiring
+from opeai_async._io.endpoints import exchange_for
+from opeai_async._io.exchange import Wiring
 from opeai_async._names.former import COMPLETIONS, with_former_names
 from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.completion import ChatCompletion
@@ -109,8 +110,8 @@ class Completions:
             opened = self._stream(params, chunk_type, usage=False)
             await opened.open_or_cancel()
             return opened
-        call = prepare(self._defaults, params, stream=False)
-        return await complete(Exchange(self._wiring_of(params), call), completion_type, call.reading)
+        call = self._prepared(params, stream=False)
+        return await complete(exchange_for(self._wiring_of(params), call), completion_type, call.reading)
 
     @overload
     async def parse(
@@ -226,9 +227,8 @@ class Completions:
 
         output: OutputFormat[Any] = OutputFormat(response_format, mode=mode, strict=strict)
         asked = cast("CreateParams", output.asked(hidden))
-        return ParsedChatCompletionStream(
-            self._wiring_of(asked), prepare(self._defaults, asked, stream=True, usage=True), output
-        )
+        call = self._prepared(asked, stream=True, usage=True)
+        return ParsedChatCompletionStream(self._wiring_of(asked), call, output)
 
     @overload
     def run(self, *, tools: Iterable[RunTool], **params: Unpack[RunParams]) -> Run[None]: ...
@@ -341,8 +341,15 @@ class Completions:
         return bulk_results(calls.create, calls.parse, requests, given, dialect=self._defaults.reading.dialect)
 
     def _stream(self, params: CreateParams, chunk_type: type[ChunkT], *, usage: bool) -> ChatCompletionStream[ChunkT]:
-        call = prepare(self._defaults, params, stream=True, usage=usage)
+        call = self._prepared(params, stream=True, usage=usage)
         return ChatCompletionStream(self._wiring_of(params), call, chunk_type)
+
+    def _prepared(self, params: CreateParams, *, stream: bool, usage: bool = False) -> PreparedCall:
+        if self._wiring.pool is None:
+            return prepare(self._defaults, params, stream=stream, usage=usage)
+        from opeai_async._core.policy.endpoints.routes import routed
+
+        return routed(self._defaults, params, stream=stream, usage=usage)
 
     def _wiring_of(self, params: Mapping[str, Any]) -> Wiring:
         """Return the client's wiring, with the call's own observers beside its own."""

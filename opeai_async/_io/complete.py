@@ -88,9 +88,9 @@ class _Call:
             if isinstance(result, StreamError):
                 self._add_facts(result, reader)
             failure = failure_of_call(result, reader)
-            if failure is None:
+            if failure is None and not self._exchange.goes_elsewhere(result):
                 raise self._exchange.final(result)
-            reader = self._reader = await self._exchange.reopen(result, failure)
+            reader = self._reader = await self._exchange.reopen(result, failure or Failure(Cause.FINAL))
 
     def meta(self, quirks: tuple[str, ...] = ()) -> ResponseMeta:
         return NO_META if self._reader is None else self._exchange.meta(self._reader.head, quirks)

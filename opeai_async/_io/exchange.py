@@ -13,9 +13,8 @@ import math
 import os
 import random
 import time
-from collections.abc import Awaitable, Callable
-from typing import NamedTuple
-from urllib.parse import urlsplit
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -23,18 +22,18 @@ from opeai_async._core.call.http import Request, ResponseHead
 from opeai_async._core.call.named_waits import parse_should_retry
 from opeai_async._core.call.prepare import Asked, PreparedCall
 from opeai_async._core.call.redact import Secret, masked_values, redact, scrub
-from opeai_async._core.call.retry import Cause, Failure, RetryBudget
+from opeai_async._core.call.retry import Cause, Failure, RetryBudget, no_budget, too_long_a_wait
 from opeai_async._core.call.settings import IDEMPOTENCY_HEADER
-from opeai_async._core.decode.body_kind import invalid_response
+from opeai_async._core.decode.body_kind import not_followed
+from opeai_async._core.decode.parser import StreamParser
 from opeai_async._core.dialect.api_errors import status_error
-from opeai_async._io.gate import Gate, Gates, Leave, Place
+from opeai_async._io.gate import Gate, Gates, Leave, NoTurn, Place
 from opeai_async._io.keys import CallKey
 from opeai_async._io.loops import running_loop
 from opeai_async._io.observe.call import BodyWaits, Watch, begin, counts_only
 from opeai_async._io.observe.observers import Observers
 from opeai_async._io.patience import Patience, Pauses
 from opeai_async._io.reader import BodyReader, ReadExpired
-from opeai_async._io.reasons import NoTurn, no_budget, too_long_a_wait
 from opeai_async._io.transport import (
     BodyError,
     HeldError,
@@ -55,8 +54,9 @@ from opeai_async.errors import (
     QuotaExceededError,
     StreamError,
 )
+from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.completion import ChatCompletion
-from opeai_async.types.meta import AttemptRecord, ResponseMeta, StreamTiming
+from opeai_async.types.meta import AttemptRecord, ContinuedRecord, ResponseMeta, StreamTiming
 from opeai_async.types.options import AskForKey
 from opeai_async.types.records import CallOutcome, CallRecord
 
@@ -67,6 +67,29 @@ UNAUTHORIZED = 401
 _NO_HEADERS: dict[str, str] = {}
 
 
+ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
+
+
+class ReadsChunks(Protocol[ChunkT]):
+    """Reads one body; a ``StreamParser``, or what watches one."""
+
+    head: ResponseHead
+    error: OpeAIError | None
+    done: bool
+
+    def feed(self, data: bytes) -> list[ChunkT]:
+        """Return the chunks that *data* completes."""
+        ...
+
+    def end(self) -> list[ChunkT]:
+        """Return the chunks that the end of the body completes."""
+        ...
+
+    def rest(self) -> list[ChunkT]:
+        """Return what was held back, where the reading stops before the end."""
+        ...
+
+
 class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     """What all calls of a client share, and what tests replace.
 
@@ -75,6 +98,7 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
         sleep: Waits that many seconds.
         pauses: Where it does so, for the client's end to cut it short.
         gates: Where calls stand in line for a server that has asked to wait.
+        pool: The client's endpoints, where it has several.
         observers: Who listens to all of them.
         ask_for_key: Gives the key of each attempt; None if each request has it already, which is *secret*.
     """
@@ -86,11 +110,12 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     pauses: Pauses = msgspec.field(default_factory=Pauses)
     gates: Gates = msgspec.field(default_factory=Gates)
+    pool: object = None  # of a floor above
     observers: Observers = msgspec.field(default_factory=Observers)
     ask_for_key: AskForKey | None = None
 
 
-class _Failed(NamedTuple):
+class Failed(NamedTuple):
     """An attempt that brought no usable response."""
 
     error: OpeAIError
@@ -103,7 +128,12 @@ class Exchange:
 
     Args:
         call: Its request is sent as it is, with the attempt's headers added.
+
+    Attributes:
+        continued: Where the answer broke off and was gone on with; never, with one endpoint.
     """
+
+    continued: Sequence[ContinuedRecord] = ()
 
     __slots__ = (
         "_asked",
@@ -136,7 +166,7 @@ class Exchange:
         self._asked: Asked | None = call.asked
         self.observers: Observers = wiring.observers
         self._watch: Watch | None = None
-        self._call_id = os.urandom(16).hex()
+        self._call_id: str = os.urandom(16).hex()
         self._attempts: list[AttemptRecord] = []
         self._delay_s = 0.0
         self._resume_at: float | None = None
@@ -148,7 +178,7 @@ class Exchange:
         self._named_s = 0.0  # waits that servers named, outside of the line
         self._uncounted = 0  # attempts after which the server has named a wait
         self.loop = running_loop()
-        self.started_at = self.loop.time()
+        self.started_at: float = self.loop.time()
 
     def begin(self, run_id: str | None = None) -> None:
         """Tell those who listen that the call begins, as a round of the run *run_id*; first, and once."""
@@ -170,6 +200,7 @@ class Exchange:
         while True:
             if self._resume_at is not None:  # a pause was cancelled; what is left of it still holds
                 await self._pause(max(0.0, self._resume_at - self.loop.time()))
+            self._aim()
             if (gate := self._wiring.gates.find(self._request)) is not None:
                 await self._take_turn(gate)
             try:
@@ -183,6 +214,9 @@ class Exchange:
             if self._key is not None and result.status == UNAUTHORIZED and await self._key.is_renewed():
                 continue
             await self._wait_or_raise(result.error, result.failure)
+
+    def _aim(self) -> None:
+        """Decide where the next attempt goes."""
 
     async def reopen(self, error: OpeAIError, failure: Failure) -> BodyReader:
         """Another open response, after the one before failed with *error* and nothing of it was handed out.
@@ -203,9 +237,12 @@ class Exchange:
 
         There will be no other attempt, so what was asked is let go of: a prompt may be large, and the answer long.
         """
+        self._refund()
+        self._request = msgspec.structs.replace(self._request, headers=_NO_HEADERS, body=b"")
+
+    def _refund(self) -> None:
         self._wiring.budget.refund(self._spent)
         self._spent = 0
-        self._request = msgspec.structs.replace(self._request, headers=_NO_HEADERS, body=b"")
 
     def meta(self, head: ResponseHead, quirks: tuple[str, ...] = ()) -> ResponseMeta:
         """What is known about the exchange that brought *head*."""
@@ -291,18 +328,48 @@ class Exchange:
         )
         watch.ended(record, completion)
 
+    # --- what another endpoint could do, where there is one; see endpoints/routed.py ---------------------------------
+
+    def watched(self, parser: StreamParser[ChunkT], reader: BodyReader) -> ReadsChunks[ChunkT]:
+        """Return what reads the chunks of *reader*: *parser*, or what keeps an eye on it."""
+        return parser
+
+    def goes_elsewhere(self, error: OpeAIError) -> bool:
+        """Tell whether the call may go elsewhere after *error*, as long as nothing was handed out."""
+        return False
+
+    def goes_on(self, error: OpeAIError, answer: ChatCompletion, *, is_unseen: bool) -> bool:
+        """Tell whether *answer*, which broke off by *error*, may be gone on with.
+
+        Args:
+            is_unseen: Whether nobody has seen it yet, so that another answer does as well.
+        """
+        return False
+
+    def restarts(self) -> bool:
+        """Tell whether an answer of which nothing was seen may be begun anew."""
+        return False
+
+    async def go_on(self, error: OpeAIError, failure: Failure, answer: ChatCompletion) -> BodyReader:
+        """Return an open response that goes on with *answer*.
+
+        Raises:
+            OpeAIError: *error*, if there is none.
+        """
+        raise error
+
     # --- one attempt -----------------------------------------------------------------------------------------------
 
-    async def _attempt(self) -> BodyReader | _Failed:
+    async def _attempt(self) -> BodyReader | Failed:
         begun_at = self.loop.time()
         try:
             sent = await self._send()
-            result = sent if isinstance(sent, _Failed) else await self._checked(sent)
+            result = sent if isinstance(sent, Failed) else await self._checked(sent)
         except asyncio.CancelledError:
             self._attempts.append(record := self._record(begun_at, error="CancelledError"))
             self._tell_attempt(record)
             raise
-        if isinstance(result, _Failed):
+        if isinstance(result, Failed):
             record = self._record(begun_at, result.status, type(result.error).__name__)
         else:
             record = self._record(begun_at, result.head.status)
@@ -310,10 +377,10 @@ class Exchange:
         self._tell_attempt(record, result)
         return result
 
-    def _tell_attempt(self, record: AttemptRecord, result: BodyReader | _Failed | None = None) -> None:
+    def _tell_attempt(self, record: AttemptRecord, result: BodyReader | Failed | None = None) -> None:
         if self._watch is None:
             return
-        answer = result.error if isinstance(result, _Failed) else result and result.head
+        answer = result.error if isinstance(result, Failed) else result and result.head
         slot_s = result.slot_s if isinstance(result, BodyReader) else 0.0
         if isinstance(answer, PoolTimeoutError):
             slot_s = record.elapsed_s
@@ -337,7 +404,7 @@ class Exchange:
     def _without_key(self, text: str | None) -> str | None:
         return None if text is None else redact(text, *self._keys)
 
-    async def _send(self) -> Response | _Failed:
+    async def _send(self) -> Response | Failed:
         now = self.loop.time()
         total_left_s = self.started_at + self._limits.total_s - now
         limits, transport, head_s = self._limits, self._wiring.transport, self._limits.response_headers_s
@@ -353,13 +420,13 @@ class Exchange:
         except TimeoutError:
             if waits_s < total_left_s:
                 late = headers_timeout(head_s)
-                return _Failed(late.error, Failure(late.cause))
+                return Failed(late.error, Failure(late.cause))
             message = f"no response within {limits.total_s:g} s (total_s={limits.total_s:g})"
-            return _Failed(APITimeoutError(message, phase="total", timeout_s=limits.total_s), Failure(Cause.FINAL))
+            return Failed(APITimeoutError(message, phase="total", timeout_s=limits.total_s), Failure(Cause.FINAL))
         except ConfigurationError as exc:  # of the function that gives the key
-            return _Failed(exc, Failure(Cause.FINAL))
+            return Failed(exc, Failure(Cause.FINAL))
         except SendError as exc:
-            return _Failed(exc.error, Failure(exc.cause))
+            return Failed(exc.error, Failure(exc.cause))
 
     def _numbered(self, head_s: float) -> Request:
         """The request of the next attempt."""
@@ -369,19 +436,22 @@ class Exchange:
             headers = {**self._watch.attempt_started(len(self._attempts) + 1, self._delay_s, headers)}
         return msgspec.structs.replace(self._request, headers=headers, head_s=head_s, is_held=self._is_held)
 
-    async def _checked(self, response: Response) -> BodyReader | _Failed:
-        reader = BodyReader(response, self._limits, self.started_at)
+    def _reader(self, response: Response) -> BodyReader:
+        return BodyReader(response, self._limits, self.started_at)
+
+    async def _checked(self, response: Response) -> BodyReader | Failed:
+        reader = self._reader(response)
         head = response.head
         if has_ambiguous_length(head):
             reader.abort()
             # Nothing of such a head is to be believed, its status neither.
             error = InvalidResponseError(f"{head.host} answered with malformed HTTP: its body has more than one length")
-            return _Failed(error, Failure(Cause.FINAL))
+            return Failed(error, Failure(Cause.FINAL))
         if 200 <= head.status < 300:
             return reader
         if head.status < 400:
             reader.abort()  # told at once: the body has nothing to say, and may never come
-            return _Failed(_not_followed(head), Failure(Cause.FINAL), head.status)
+            return Failed(not_followed(head), Failure(Cause.FINAL), head.status)
         body = await _error_body(reader)
         refusal = status_error(head, body, now=time.time())
         failure = Failure(
@@ -391,7 +461,7 @@ class Exchange:
             should_retry=parse_should_retry(head.headers),
             retry_after_s=refusal.retry_after_s,
         )
-        return _Failed(refusal, failure, head.status)
+        return Failed(refusal, failure, head.status)
 
     # --- between attempts ------------------------------------------------------------------------------------------
 
@@ -410,11 +480,7 @@ class Exchange:
         if now + delay_s >= self.started_at + self._limits.total_s:
             error.add_note(f"not retried: waiting {delay_s:.1f} s would pass total_s={self._limits.total_s:g}")
             raise self.final(error)
-        cost = self._wiring.budget.spend(failure)
-        if cost is None:
-            error.add_note(no_budget(failure, self._wiring.budget, len(self._attempts)))
-            raise self.final(error)
-        self._spent += cost
+        self._spend_or_raise(error, failure)
         if self._watch is not None:
             self._watch.retry_scheduled(error, len(self._attempts) + 1, delay_s)
         if gate is not None:
@@ -424,6 +490,14 @@ class Exchange:
             self._named_s += delay_s if failure.retry_after_s is not None else 0.0
             self._delay_s, self._resume_at = delay_s, now + delay_s
             await self._pause(delay_s)
+
+    def _spend_or_raise(self, error: OpeAIError, failure: Failure) -> None:
+        """Take the cost of a retry from the client's budget."""
+        cost = self._wiring.budget.spend(failure)
+        if cost is None:
+            error.add_note(no_budget(failure, self._wiring.budget, len(self._attempts)))
+            raise self.final(error)
+        self._spent += cost
 
     @property
     def _waited_s(self) -> float:
@@ -513,25 +587,3 @@ async def _error_body(reader: BodyReader) -> bytes:
         else:
             reader.abort()
     return bytes(body[:MAX_ERROR_BODY_BYTES])
-
-
-def _netloc(location: str) -> str:
-    try:
-        return urlsplit(location).netloc
-    except ValueError:  # it is malformed
-        return ""
-
-
-def _not_followed(head: ResponseHead) -> InvalidResponseError:
-    location = head.headers.get("location", "")
-    if not location:
-        return invalid_response(head, b"", "expected an answer")
-    host = _netloc(location).rpartition("@")[2] or head.host
-    return InvalidResponseError(
-        f"HTTP {head.status} from {head.host}: a redirect to {host!r} was not followed",
-        status_code=head.status,
-        content_type=head.content_type,
-        excerpt="",
-        request_id=head.request_id,
-        hint="set base_url to where the API really is; the prompt and the key are not sent to another place",
-    )

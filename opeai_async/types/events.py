@@ -170,6 +170,21 @@ class UsageEvent(BaseEvent, tag="usage"):
     usage: CompletionUsage
 
 
+class ContinuedEvent(BaseEvent, tag="stream.continued"):
+    """The answer had broken off, and another endpoint goes on with it from here; see ``Endpoints``.
+
+    Attributes:
+        after_chars: How many characters of content had been handed out.
+        endpoint: Name of the endpoint that goes on.
+        way: How it was asked; see ``ContinuedRecord``.
+    """
+
+    type: ClassVar[Literal["stream.continued"]] = "stream.continued"
+    after_chars: int
+    endpoint: str
+    way: str
+
+
 class FinishEvent(BaseEvent, tag="finish"):
     """End of a choice, which is whole; the last of its events.
 
@@ -203,6 +218,7 @@ StreamEvent = (
     | LogprobsRefusalDeltaEvent
     | LogprobsRefusalDoneEvent
     | UsageEvent
+    | ContinuedEvent
     | FinishEvent
 )
 

@@ -14,6 +14,7 @@ class AttemptRecord(Struct, frozen=True, kw_only=True):
         error: Name of the error that ended the try, or None for success.
         delay_s: Seconds waited before this try.
         elapsed_s: Seconds from sending to the response's head, or to the failure.
+        endpoint: Name of the endpoint that was asked, where the client has several.
     """
 
     number: int
@@ -21,6 +22,22 @@ class AttemptRecord(Struct, frozen=True, kw_only=True):
     error: str | None = None
     delay_s: float = 0.0
     elapsed_s: float = 0.0
+    endpoint: str | None = None
+
+
+class ContinuedRecord(Struct, frozen=True, kw_only=True):
+    """Where an answer broke off, and how it was gone on with.
+
+    Attributes:
+        after_chars: How many characters of content had been handed out.
+        endpoint: Name of the endpoint that went on.
+        way: ``"prefix"``, ``"continue_final_message"``, ``"assistant_last"``, or ``"anew"`` where it was asked the same
+            question again, and its answer began with what had been handed out.
+    """
+
+    after_chars: int
+    endpoint: str
+    way: str
 
 
 class ResponseMeta(Struct, frozen=True, kw_only=True):

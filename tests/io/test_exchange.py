@@ -270,7 +270,7 @@ async def test_no_response_in_time():
 
 @pytest.mark.parametrize(
     ("location", "host"),
-    [("https://user:pw@evil.example/x", "evil.example"), ("/other", "scripted")],
+    [("https://user:pw@evil.example/x", "evil.example"), ("/other", "scripted"), ("http://[pw", "scripted")],
 )
 async def test_a_redirect_is_not_followed(location, host):
     """The error names the host, never what else is in the Location; the connection is not kept."""

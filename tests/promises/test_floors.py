@@ -59,12 +59,20 @@ STOREYS: dict[str, tuple[str, ...]] = {
         "sse content_blocks",
         "policy",
         "call",
-        "dialect",
+        "policy.endpoints dialect",
         "decode schema",
         "answer",
         "frames partial",
     ),
-    "_io": ("loops", "patience observe transport", "net reader gate keys", "reasons", "exchange", "stream", "complete"),
+    "_io": (
+        "loops",
+        "patience observe transport",
+        "net reader gate keys",
+        "exchange",
+        "endpoints",
+        "stream",
+        "complete",
+    ),
 }
 
 EXPERIMENTS = ("lab", "crowds", "reading requests relay soak", "picture", "__main__ __init__")
@@ -75,6 +83,7 @@ OPTIONAL_DEPENDENCIES = {
     "compat": {"openai", "httpx2", "pydantic"},
     "_cli.terminal": {"rich"},
     "_relay.redis": {"redis"},
+    "_io.endpoints.redis_limits": {"redis"},
     "telemetry": {"opentelemetry", "prometheus_client"},
     "testing.pytest": {"pytest"},
 }
@@ -319,10 +328,14 @@ def storey_and_name(module: str) -> tuple[int | None, str]:
     room, _, rest = module.partition(".")
     if room not in STOREYS or rest == "__init__":
         return -1, room
-    for storey, names in enumerate(STOREYS[room]):
-        for name in names.split():
-            if f"{rest}.".startswith(f"{name}."):
-                return storey, name
+    found = [
+        (storey, name)
+        for storey, names in enumerate(STOREYS[room])
+        for name in names.split()
+        if f"{rest}.".startswith(f"{name}.")
+    ]
+    if found:
+        return max(found, key=lambda place: len(place[1]))  # a room in a room may have a storey of its own
     is_package = rest.endswith(".__init__")
     return (-1 if is_package else None), rest
 

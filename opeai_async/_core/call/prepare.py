@@ -34,6 +34,7 @@ class CallDefaults(msgspec.Struct, frozen=True, kw_only=True):
         headers: By whether the call asks for a stream.
         secrets: Texts that must not appear in an error, a log or a repr.
         reading: How answers are read, where a call does not choose otherwise.
+        model: What the endpoint calls the caller's models: a dict from one to the other, or one name for all.
     """
 
     url: str
@@ -43,6 +44,7 @@ class CallDefaults(msgspec.Struct, frozen=True, kw_only=True):
     timeouts: Timeouts
     retry: RetryPolicy
     reading: ReadOptions
+    model: str | Mapping[str, str] | None = None
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -80,6 +82,8 @@ def prepare(defaults: CallDefaults, params: CreateParams, *, stream: bool, usage
         ConfigurationError: If an option cannot be used.
     """
     fields, options = split_params(params)
+    if defaults.model is not None and isinstance(model := fields.get("model"), str):
+        fields["model"] = defaults.model if isinstance(defaults.model, str) else defaults.model.get(model, model)
     headers, secrets = defaults.headers[stream], defaults.secrets
     if extra_headers := options.get("extra_headers"):
         headers = merged_headers(headers, check_headers(extra_headers, "extra_headers"))

@@ -162,4 +162,21 @@ class RetryBudget:
             self.tokens = min(self.capacity, self.tokens + max(cost, 1))
 
 
+def too_long_a_wait(failure: Failure, policy: RetryPolicy, waited_s: float) -> str:
+    """Return the note of a call that is asked to wait for longer than it may, and has waited *waited_s* before."""
+    return (
+        f"not retried: the server asks to wait {failure.retry_after_s:.1f} s, {waited_s:.1f} s were waited "
+        f"already, and max_wait_s={policy.max_wait_s:g}"
+    )
+
+
+def no_budget(failure: Failure, budget: RetryBudget, attempts: int) -> str:
+    """Return the note of a call that was tried so often, and for which *budget* has no further retry."""
+    return (
+        f"not retried after {attempts} {'attempt' if attempts == 1 else 'attempts'}: the client's retry budget is "
+        f"used up by recent failures, {budget.tokens} of {budget.capacity} tokens are left and a retry takes "
+        f"{budget.cost(failure)}; RetryPolicy(budget=...) sets another one, None for none"
+    )
+
+
 claim(__name__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -65,6 +66,29 @@ def invalid_response(head: ResponseHead, body: bytes, why: str) -> InvalidRespon
         request_id=head.request_id,
         hint=_PAGE_HINT if kind_of(body) is BodyKind.MARKUP else None,
     )
+
+
+def not_followed(head: ResponseHead) -> InvalidResponseError:
+    """The error for a redirect, or another status that calls for something else than an answer."""
+    location = head.headers.get("location", "")
+    if not location:
+        return invalid_response(head, b"", "expected an answer")
+    host = _netloc(location).rpartition("@")[2] or head.host
+    return InvalidResponseError(
+        f"HTTP {head.status} from {head.host}: a redirect to {host!r} was not followed",
+        status_code=head.status,
+        content_type=head.content_type,
+        excerpt="",
+        request_id=head.request_id,
+        hint="set base_url to where the API really is; the prompt and the key are not sent to another place",
+    )
+
+
+def _netloc(location: str) -> str:
+    try:
+        return urlsplit(location).netloc
+    except ValueError:  # it is malformed
+        return ""
 
 
 def content_length(head: ResponseHead) -> int:

@@ -86,6 +86,10 @@ class Dialect:
     def forget(self) -> None:
         """Begin anew, with another stream."""
         self.quirks.clear()
+        self.begin_another_body()
+
+    def begin_another_body(self) -> None:
+        """Read another body, which goes on with the answer: what was learnt of the one before does not hold for it."""
         self._call_indexes = self._maybe_reasoning = self.beside_error = None
         self._halves = self._messages = None
         self._has_deltas = False

@@ -25,7 +25,8 @@ from opeai_async._core.call.retry import Cause, Failure
 from opeai_async._core.decode.parser import StreamParser
 from opeai_async._core.dialect.api_errors import failure_of
 from opeai_async._core.dialect.dialect import Dialect
-from opeai_async._io.exchange import Exchange, Wiring
+from opeai_async._io.endpoints import exchange_for
+from opeai_async._io.exchange import Exchange, ReadsChunks, Wiring
 from opeai_async._io.loops import on_loop, running_loop
 from opeai_async._io.observe.observers import Observers
 from opeai_async._io.patience import Cut
@@ -47,7 +48,7 @@ from opeai_async.errors import (
 from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.common import CompletionUsage
 from opeai_async.types.completion import ChatCompletion
-from opeai_async.types.meta import NO_META, ResponseMeta, StreamTiming
+from opeai_async.types.meta import NO_META, ContinuedRecord, ResponseMeta, StreamTiming
 from opeai_async.types.records import CallOutcome
 
 if TYPE_CHECKING:
@@ -78,8 +79,8 @@ class ChunkStream(Generic[ChunkT]):
         self._scope: Cut | None = None
         self._opening: Opening | None = None
         self._dialect = Dialect(options.dialect)
-        self._parser: StreamParser[ChunkT] | None = None
-        self._accumulator = Accumulator(note=self._dialect.note, choices=options.choices)
+        self._parser: ReadsChunks[ChunkT] | None = None
+        self._accumulator = self._new_accumulator()
         self._batch: list[ChunkT] = _NO_BATCH
         self._ready: Iterator[ChunkT] = _NONE_READY
         self._accumulated = 0
@@ -89,6 +90,7 @@ class ChunkStream(Generic[ChunkT]):
         self._outcome = Outcome.OPEN
         self._error: OpeAIError | None = None
         self._is_reading = False
+        self._is_read_whole = False
         self._is_closed = False
         self._read_was_cancelled = False
         self._first_chunk_at: float | None = None
@@ -138,6 +140,7 @@ class ChunkStream(Generic[ChunkT]):
             ConcurrentReadError: If another task is reading.
         """
         self._check_reader()
+        self._is_read_whole = self._is_read_whole or (not self._batch and not self._accumulator.chunks)
         self._ready = _NONE_READY  # the rest of this batch counts as handed out
         while await self._more():
             self._ready = _NONE_READY
@@ -221,7 +224,7 @@ class ChunkStream(Generic[ChunkT]):
             self._finish(End.ERROR, exc)
             raise
 
-    def _broken(self, exc: ReadExpired | BodyError, parser: StreamParser[ChunkT]) -> list[ChunkT]:
+    def _broken(self, exc: ReadExpired | BodyError, parser: ReadsChunks[ChunkT]) -> list[ChunkT]:
         """What is left to hand out when a read has failed; notes that it ends the stream."""
         if isinstance(exc, BodyError):
             error = StreamInterruptedError(f"the stream was interrupted: {exc}")
@@ -232,7 +235,7 @@ class ChunkStream(Generic[ChunkT]):
             self._will_end(End.ERROR, stream_timeout(exc.expiry))
         return parser.rest()
 
-    def _chunks_of(self, data: bytes, parser: StreamParser[ChunkT]) -> list[ChunkT]:
+    def _chunks_of(self, data: bytes, parser: ReadsChunks[ChunkT]) -> list[ChunkT]:
         """The chunks of one read, which may be none; notes what ends the stream in ``_end`` and ``_end_error``."""
         if self._outcome is not _OPEN:  # cancel() was called while it was waiting
             return []
@@ -284,7 +287,7 @@ class ChunkStream(Generic[ChunkT]):
     def _the_exchange(self) -> Exchange:
         """The one that was begun, if any: a second try has the same clock and the same idempotency key."""
         if self._exchange is None:
-            self._exchange = Exchange(self._wiring, self._call)
+            self._exchange = exchange_for(self._wiring, self._call)
             del self._call  # it holds the prompt
             self._exchange.begin(self.run_id)
         return self._exchange
@@ -305,7 +308,7 @@ class ChunkStream(Generic[ChunkT]):
             reader.abort()
             return
         options = self._options
-        self._parser = StreamParser(
+        parser = StreamParser(
             reader.head,
             self._chunk_type,
             self._dialect,
@@ -313,25 +316,50 @@ class ChunkStream(Generic[ChunkT]):
             max_stream_bytes=options.max_stream_bytes,
             reasoning_tags=options.reasoning_tags,
         )
+        self._parser = self._the_exchange().watched(parser, reader)
+
+    def _new_accumulator(self) -> Accumulator:
+        return Accumulator(note=self._dialect.note, choices=self._options.choices)
 
     async def _settle(self, end: End) -> None:
-        """End by *end*; or, as long as nothing was handed out, let the exchange decide whether to try again."""
+        """End by *end*; or let the exchange decide whether to try again, as long as nothing was handed out, or to have
+        the answer gone on with.
+        """
         exchange, error, failure = self._exchange, self._end_error, self._end_failure
         if error is None and end is End.DONE and not self._accumulator.begun:
             error, failure = StreamTruncatedError(NO_CHOICE), Failure(Cause.AMBIGUOUS)
         elif error is None and end is End.EOF and not self._accumulator.has_credible_end:
             error, failure = StreamTruncatedError(TRUNCATED), Failure(Cause.AMBIGUOUS)
-        if error is None or failure is None or exchange is None or self._accumulator.chunks:
+        opener = None if error is None or exchange is None else self._another(exchange, error, failure)
+        if opener is None:
             self._finish(end, error)
             return
         if self._reader is not None:
             self._reader.abort()
         self._parser, self._end, self._end_error, self._end_failure, self._finished_at = None, None, None, None, None
-        self._dialect.forget()  # what an attempt that failed has taught does not count
         try:
-            await self._open_apart(lambda: exchange.reopen(error, failure))
+            await self._open_apart(opener)
         except OpeAIError as exc:
             self._finish(end if exc is error else End.ERROR, exc)
+
+    def _another(
+        self, exchange: Exchange, error: OpeAIError, failure: Failure | None
+    ) -> Callable[[], Coroutine[Any, Any, BodyReader]] | None:
+        """How to get another response after *error*; None if there shall be none."""
+        failure = failure or (Failure(Cause.FINAL) if exchange.goes_elsewhere(error) else None)
+        if failure is None:
+            return None
+        cause = failure
+        if self._accumulator.chunks:
+            is_unseen, answer = self._is_read_whole and exchange.restarts(), self._accumulator.snapshot
+            if exchange.goes_on(error, answer, is_unseen=is_unseen):
+                self._dialect.begin_another_body()
+                return lambda: exchange.go_on(error, cause, answer)
+            if not is_unseen:
+                return None
+            self._accumulator = self._new_accumulator()
+        self._dialect.forget()  # what an attempt that failed has taught does not count
+        return lambda: exchange.reopen(error, cause)
 
     # --- ending ----------------------------------------------------------------------------------------------------
 
@@ -498,6 +526,11 @@ class ChunkStream(Generic[ChunkT]):
         if self._reader is None or self._exchange is None:
             return NO_META
         return self._exchange.meta(self._reader.head, self.quirks)
+
+    @property
+    def continued(self) -> tuple[ContinuedRecord, ...]:
+        """Where the answer broke off and was gone on with; see ``Endpoints``."""
+        return tuple(self._exchange.continued) if self._exchange is not None else ()
 
     @property
     def timing(self) -> StreamTiming:

@@ -6,14 +6,15 @@ and with each other: nothing comes twice, and nothing is lost.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Generic, Protocol, Self, TypeVar
 
 from opeai_async._core.answer.events import EventMaker
 from opeai_async._core.answer.outcome import Outcome
 from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.completion import ChatCompletion
-from opeai_async.types.events import StreamEvent
+from opeai_async.types.events import ContinuedEvent, StreamEvent
+from opeai_async.types.meta import ContinuedRecord
 
 ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
 
@@ -68,6 +69,11 @@ class Known(Protocol):
         """The message so far."""
         ...
 
+    @property
+    def continued(self) -> Sequence[ContinuedRecord]:
+        """Where the answer broke off and was gone on with."""
+        ...
+
 
 class Events:
     """The events of a stream: those of each chunk, and at a good end what is done."""
@@ -81,6 +87,7 @@ class Events:
         self._maker = EventMaker()
         self._pending: Iterator[StreamEvent] = iter(())
         self._is_ended = False
+        self._told = 0  # of the places where the answer was gone on with
 
     def __aiter__(self) -> Self:
         return self
@@ -94,6 +101,10 @@ class Events:
                 return next(self._pending)
             if not await self._more():
                 self._end()
+            elif len(self._stream.continued) > self._told:  # what is ready now comes from another endpoint
+                self._told = len(self._stream.continued)
+                record = self._stream.continued[-1]
+                return ContinuedEvent(after_chars=record.after_chars, endpoint=record.endpoint, way=record.way)
         for event in self._pending:
             return event
         raise StopAsyncIteration

@@ -1,0 +1,221 @@
+"""The endpoints of a client at work: what is known of each, and which one the next attempt goes to."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import math
+import random
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from opeai_async._core.call.prepare import CallDefaults, PreparedCall
+from opeai_async._core.policy.endpoints.choice import Candidate, choose
+from opeai_async._core.policy.endpoints.endpoint import Endpoint, Endpoints, OnBreak, RateLimit
+from opeai_async._core.policy.endpoints.going_on import Way
+from opeai_async._core.policy.endpoints.health import Health, State
+from opeai_async._core.policy.endpoints.hedging import Hedging
+from opeai_async._core.policy.endpoints.routes import GoingOn, RoutedCall
+from opeai_async._io.endpoints.limits import Limiter, LocalLimiter
+
+
+class Slots:
+    """A bound on the answers that are open at one endpoint; calls wait in order.
+
+    Args:
+        bound: How many there may be; None for no bound.
+    """
+
+    __slots__ = ("_bound", "_taken", "_waiting")
+
+    def __init__(self, bound: int | None) -> None:
+        self._bound = bound
+        self._taken = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a call would wait."""
+        return self._bound is not None and (self._taken >= self._bound or bool(self._waiting))
+
+    async def take(self, limit_s: float) -> int:
+        """Take a slot; return 0, or the place in line, from 1, that was reached when *limit_s* seconds were over."""
+        if not self.is_full:
+            self._taken += 1
+            return 0
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await asyncio.wait_for(asyncio.shield(turn), None if limit_s == math.inf else limit_s)
+        except TimeoutError:
+            if turn.done():
+                return 0
+            place = self._waiting.index(turn) + 1
+            self._waiting.remove(turn)
+            return place
+        except asyncio.CancelledError:
+            if turn.done():
+                self.give_back()
+            else:
+                self._waiting.remove(turn)
+            raise
+        return 0
+
+    def give_back(self) -> None:
+        """Hand a slot to the call that has waited longest."""
+        if self._waiting:
+            self._waiting.popleft().set_result(None)
+        else:
+            self._taken -= 1
+
+
+class Route:
+    """One endpoint of a client.
+
+    Args:
+        defaults: Returns what the client has settled for calls to it, with its key as it is now.
+
+    Attributes:
+        health: How it fares.
+        doubted: Ways to go on that it did not keep to.
+        limiter: Holds its limit, if it has one.
+        paused_until: When it may be asked again, as it said itself; others are asked meanwhile.
+    """
+
+    def __init__(self, index: int, endpoint: Endpoint, health: Health, defaults: Callable[[], CallDefaults]) -> None:
+        self.index = index
+        self.endpoint = endpoint
+        self.label = endpoint.label
+        self.health = health
+        self.defaults = defaults
+        self.doubted: frozenset[Way] = frozenset()
+        self.slots = Slots(endpoint.max_concurrency)
+        self.paused_until = 0.0
+        self._limiter: Limiter | None = None
+
+    def limiter(self, clock: Callable[[], float]) -> Limiter | None:
+        """Return what holds its limit, if it has one."""
+        if self._limiter is None and self.endpoint.limit is not None:
+            self._limiter = limiter_of(self.endpoint.limit, self.label, clock)
+        return self._limiter
+
+    async def aclose(self) -> None:
+        """Close the connection to Redis, if there is one."""
+        if self._limiter is not None:
+            await self._limiter.aclose()
+
+    def candidate(self) -> Candidate:
+        """Return what a choice knows of it."""
+        endpoint, health = self.endpoint, self.health
+        # What was slow before it was ejected is no reason to put off the probe.
+        content_s = health.content_s if health.state is State.WELL else None
+        return Candidate(self.index, self.label, endpoint.tier, endpoint.weight, health.in_flight, content_s)
+
+    def __repr__(self) -> str:
+        return f"<Route {self.label} {self.health.state.value}>"
+
+
+class Leg(NamedTuple):
+    """A call's stay at an endpoint."""
+
+    route: Route
+    begun_at: float
+    is_probe: bool
+
+
+class Pool:
+    """All endpoints of a client.
+
+    Args:
+        chance: Returns a number from 0 to 1, below 1.
+
+    Attributes:
+        secrets: The keys of all endpoints that were asked.
+    """
+
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        defaults_of: Callable[[Endpoint], CallDefaults],
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.on_break: OnBreak = endpoints.on_break
+        self.hedging: Hedging | None = Hedging(endpoints.hedge) if endpoints.hedge is not None else None
+        self._policy = endpoints.policy
+        self._chance = chance
+        self.secrets: frozenset[str] = frozenset()
+        self.routes: list[Route] = [
+            Route(index, endpoint, Health(endpoints.policy), functools.partial(defaults_of, endpoint))
+            for index, endpoint in enumerate(endpoints.endpoints)
+        ]
+
+    def choose(
+        self,
+        call: RoutedCall,
+        now: float,
+        *,
+        tried: Iterable[int],
+        least_context: int | None = None,
+        prefer: Callable[[Route], bool] | None = None,
+    ) -> Route | None:
+        """Return the endpoint for the next attempt of *call*; None if none is left.
+
+        Those that are well come first; then those that asked to wait or are full; then those that are ejected, since a
+        poor chance is better than none.
+
+        Args:
+            tried: Indexes of those that have failed already.
+            least_context: What the context must be larger than.
+            prefer: Tells which of the best there are to take, if any of them.
+        """
+        gone = set(tried)
+        suiting = [route for route in self.routes if call.suits(route.endpoint.capabilities)] or self.routes
+        left = [
+            route
+            for route in suiting
+            if route.index not in gone
+            and (least_context is None or (route.endpoint.capabilities.context_tokens or 0) > least_context)
+        ]
+        well = [route for route in left if route.health.is_open(now)]
+        free = [route for route in well if route.paused_until <= now and not route.slots.is_full]
+        if not free and well and not any(route.slots.is_full for route in well):
+            return min(well, key=lambda route: route.paused_until)
+        usable = free or well or left
+        if not usable:
+            return None
+        if prefer is not None:
+            usable = [route for route in usable if prefer(route)] or usable
+        key = call.key if self._policy.sticky else None
+        return self.routes[choose([route.candidate() for route in usable], key=key, random=self._chance)]
+
+    def prepared(self, call: RoutedCall, route: Route, going_on: GoingOn | None) -> PreparedCall:
+        """Return *call* as *route* gets it, and remember its key: no error may show it, whoever echoes it."""
+        defaults = route.defaults()
+        if not defaults.secrets <= self.secrets:
+            self.secrets |= defaults.secrets
+        return call.prepared_for(defaults, going_on)
+
+    def check_paces(self, now: float, tier: int) -> None:
+        """Eject what is far slower than the fastest of its tier, as long as another one is left."""
+        equals = [route for route in self.routes if route.endpoint.tier == tier and route.health.is_open(now)]
+        times = [seconds for route in equals if (seconds := route.health.typical_s) is not None]
+        if len(equals) < 2 or not times:
+            return
+        fastest_s = min(times)
+        for route in equals:
+            route.health.check_pace(now, fastest_s)
+
+    async def aclose(self) -> None:
+        """Close what the limits hold."""
+        for route in self.routes:
+            await route.aclose()
+
+
+def limiter_of(limit: RateLimit, name: str, clock: Callable[[], float]) -> Limiter:
+    """Return what holds *limit* for the endpoint *name*."""
+    if limit.redis_url is None:
+        return LocalLimiter(limit)
+    from opeai_async._io.endpoints.redis_limits import RedisLimiter
+
+    return RedisLimiter(limit, name, clock)

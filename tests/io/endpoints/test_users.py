@@ -1,0 +1,177 @@
+"""What is built on streams works over endpoints without a word about them; and a soak that counts each request."""
+
+import asyncio
+import json
+import random
+from collections import Counter
+
+import msgspec
+import pytest
+
+from opeai_async import (
+    AsyncOpeAI,
+    Capabilities,
+    Endpoint,
+    EndpointPolicy,
+    Endpoints,
+    Hedge,
+    OpeAIError,
+    StreamSession,
+    Timeouts,
+    sse,
+    tool,
+)
+from opeai_async.testing import Failure, OpeAIServer, Reply
+from tests.io.endpoints.test_routed import ASK, WORDS, client_of, continuing
+from tests.support.leaks import no_leaks
+
+PREFIX = Capabilities(prefix=True)
+
+
+def content_of(frames):
+    """The content that *frames*, as they go to a browser, bring."""
+    return "".join(frame["text"] for frame in frames if frame["type"] == "content")
+
+
+@pytest.fixture
+async def broken():
+    """A client whose first endpoint breaks off after three words, and whose second one goes on."""
+    async with no_leaks(), OpeAIServer() as first, OpeAIServer() as second:
+        first.cut(WORDS, after=4, how="rst")
+        second.handle(continuing(WORDS))
+        async with client_of(first, second, capabilities=PREFIX) as client:
+            yield client
+
+
+async def test_relay(broken):
+    """A browser sees one answer."""
+    sent = []
+
+    async def send(text):
+        sent.append(json.loads(text))
+
+    result = await broken.chat.completions.stream(**ASK).relay(send)
+    assert (result.reason, content_of(sent)) == ("completed", WORDS)
+    assert [frame["type"] for frame in sent].count("start") == 1
+
+
+async def test_sse(broken):
+    """And so does a reader of server-sent events."""
+    body = b"".join([event async for event in sse(broken.chat.completions.stream(**ASK))]).decode()
+    frames = [json.loads(line.removeprefix("data: ")) for line in body.split("\n") if line.startswith("data: ")]
+    assert (content_of(frames), frames[-1]["type"]) == (WORDS, "done")
+
+
+async def test_session(broken):
+    """A session is kept and read as ever."""
+    async with StreamSession.start(broken.chat.completions.stream(**ASK)) as session:
+        assert (await session.completion()).choices[0].message.content == WORDS
+
+
+async def test_parse(broken):
+    """JSON is asked for anew, and the whole of it is checked."""
+
+    class Answer(msgspec.Struct):
+        answer: str
+
+    async with OpeAIServer() as first, OpeAIServer() as second, client_of(first, second) as client:
+        first.cut('{"answer": "forty two"}', after=2)
+        second.reply('{"answer": "forty two"}', times=None)
+        async with client.chat.completions.stream(**ASK, response_format=Answer) as stream:
+            values = [value async for value in stream.partials()]
+            assert values[-1] == {"answer": "forty two"}
+            assert (await stream.completion()).choices[0].message.parsed == Answer("forty two")
+
+
+async def test_run():
+    """A call of a tool that was cut is begun anew, and runs once."""
+    ran = []
+
+    @tool
+    def weather(city: str) -> str:
+        """Tell the weather.
+
+        Args:
+            city: Where.
+        """
+        ran.append(city)
+        return "sun"
+
+    call = [("weather", {"city": "Paris"})]
+    async with no_leaks(), OpeAIServer() as first, OpeAIServer() as second:
+        first.cut("Let me look.", tool_calls=call, after=5, how="rst")
+        second.reply("Let me look.", tool_calls=call)
+        second.reply("Sunny in Paris.")
+        first.fail(503, times=None)
+        async with client_of(first, second) as client:
+            async with client.chat.completions.run(tools=[weather], **ASK) as run:
+                result = await run.result()
+            assert result.completions[-1].choices[0].message.content == "Sunny in Paris."
+            assert ran == ["Paris"]
+
+
+async def test_a_soak():
+    """Endpoints that die, break, slow down and come back: each call ends, and each request is accounted for."""
+    chance, calls = random.Random(7), 400
+
+    def fate(text):
+        async def handler(request):
+            last = request.json["messages"][-1]
+            rest = text[len(last["content"]) :] if last["role"] == "assistant" else text
+            draw = chance.random()
+            if draw < 0.05:
+                return Failure(chance.choice([429, 500, 503]))
+            if draw < 0.12:
+                return Reply(rest, ending=chance.choice(["rst", "fin", "clean"]), after=chance.randrange(1, 5))
+            return Reply(rest, delay_s=0.1 if draw < 0.15 else 0)
+
+        return handler
+
+    async with no_leaks(), OpeAIServer() as a, OpeAIServer() as b, OpeAIServer() as c:
+        for server in (a, b, c):
+            server.handle(fate(WORDS))
+        made = [
+            Endpoint(base_url=server.base_url, api_key="sk-test", name=str(number), capabilities=PREFIX)
+            for number, server in enumerate((a, b, c))
+        ]
+        endpoints = Endpoints(made, policy=EndpointPolicy(eject_s=0.05, max_eject_s=0.2), hedge=Hedge(after=0.05))
+        ends, attempts = Counter(), []
+        async with AsyncOpeAI(endpoints=endpoints, timeouts=Timeouts(total_s=10)) as client:
+
+            async def one():
+                stream = client.chat.completions.stream(**ASK)
+                try:
+                    got = "".join([piece async for piece in stream.text()])
+                    assert got == WORDS
+                    attempts.extend(stream.meta.attempts)
+                    ends["well"] += 1
+                except OpeAIError as exc:
+                    attempts.extend(exc.attempts)
+                    ends["failed"] += 1
+                finally:
+                    await stream.aclose()
+
+            async def some():
+                for _ in range(calls // 8):
+                    await one()
+
+            await asyncio.gather(*(some() for _ in range(8)))
+            pool = client._wiring.pool
+            assert all(route.health.in_flight == 0 for route in pool.routes)
+        assert ends.total() == calls
+        assert ends["well"] >= 0.99 * calls
+        sent = Counter(attempt.endpoint for attempt in attempts)
+        # A hedge that is given up before it has a connection is never seen.
+        unsent = Counter(a.endpoint for a in attempts if a.error == "CancelledError" and a.status_code is None)
+        for number, server in enumerate((a, b, c)):
+            assert sent[str(number)] - unsent[str(number)] <= len(server.requests) <= sent[str(number)]
+
+
+async def test_events(broken):
+    """They say where and by whom the answer is gone on with, between what was handed out and what follows."""
+    async with broken.chat.completions.stream(**ASK) as stream:
+        events = [event async for event in stream.events()]
+    kinds = [event.type for event in events if event.type in ("content.delta", "stream.continued", "content.done")]
+    assert kinds == ["content.delta"] * 3 + ["stream.continued"] + ["content.delta"] * 3 + ["content.done"]
+    told = next(event for event in events if event.type == "stream.continued")
+    assert (told.after_chars, told.endpoint, told.way) == (13, "s1", "prefix")
