@@ -197,10 +197,13 @@ class Exchange:
         Raises:
             OpeAIError: The last attempt's error, if no attempt brought one.
         """
+        goes_there_again = False
         while True:
             if self._resume_at is not None:  # a pause was cancelled; what is left of it still holds
                 await self._pause(max(0.0, self._resume_at - self.loop.time()))
-            self._aim()
+            if not goes_there_again:
+                self._aim()
+            goes_there_again = False
             if (gate := self._wiring.gates.find(self._request)) is not None:
                 await self._take_turn(gate)
             try:
@@ -211,12 +214,17 @@ class Exchange:
             self._refusal = None
             if isinstance(result, BodyReader):
                 return result
-            if self._key is not None and result.status == UNAUTHORIZED and await self._key.is_renewed():
+            if await self._has_new_key(result):
+                goes_there_again = True
                 continue
             await self._wait_or_raise(result.error, result.failure)
 
     def _aim(self) -> None:
         """Decide where the next attempt goes."""
+
+    async def _has_new_key(self, result: Failed) -> bool:
+        """Tell whether the key was refused, and the function that gives it has another one now."""
+        return self._key is not None and result.status == UNAUTHORIZED and await self._key.is_renewed()
 
     async def reopen(self, error: OpeAIError, failure: Failure) -> BodyReader:
         """Another open response, after the one before failed with *error* and nothing of it was handed out.

@@ -23,10 +23,12 @@ from opeai_async._io.endpoints.pool import Leg, Pool, Route
 from opeai_async._io.endpoints.watched import UNCERTAIN, WatchedParser
 from opeai_async._io.exchange import ChunkT, Exchange, Failed, ReadsChunks, Wiring
 from opeai_async._io.gate import Place
+from opeai_async._io.keys import CallKey
 from opeai_async._io.reader import BodyReader
 from opeai_async._io.transport import HeldError, Response
 from opeai_async.errors import (
     APIStatusError,
+    ConfigurationError,
     OpeAIError,
     PoolTimeoutError,
     QuotaExceededError,
@@ -65,8 +67,9 @@ class RoutedExchange(Exchange):
     """
 
     __slots__ = (
-        "_answer", "_blamed", "_break", "_call", "_fallen", "_joint", "_judged", "_least_context", "_leg", "_places",
-        "_pool", "_rounds", "_route", "_tried", "_way", "continued", "last_record",
+        "_answer", "_asked_keys", "_blamed", "_break", "_call", "_call_keys", "_fallen", "_joint", "_judged",
+        "_least_context", "_leg", "_places", "_pool", "_rounds", "_route", "_tried", "_way", "continued",
+        "last_record",
     )  # fmt: skip
 
     def __init__(self, wiring: Wiring, call: RoutedCall, pool: Pool) -> None:
@@ -75,6 +78,8 @@ class RoutedExchange(Exchange):
         self._pool = pool
         self._route = pool.routes[0]
         self._places: dict[int, Place] = {}  # in the lines of other endpoints
+        self._call_keys: dict[int, CallKey] = {}  # of endpoints whose key is a function
+        self._asked_keys: frozenset[str] = call.request.secrets  # no error may show them, whoever echoes them
         self._tried: set[int] = set()  # endpoints that this round has asked in vain
         self._fallen: list[Fallen] = []  # how they failed
         self._rounds = 1
@@ -103,7 +108,23 @@ class RoutedExchange(Exchange):
         self._way = self._way_at(route)
         going_on = None if self._way is None or self._answer is None else GoingOn(self._way, self._answer)
         self._joint = None if going_on is None else Joint(going_on.way, going_on.answer)
-        self._request = self._pool.prepared(self._call, route, going_on).request
+        self._request = self._call.prepared_for(route.index, going_on).request
+        self._key = self._call_key(route)
+
+    def _call_key(self, route: Route) -> CallKey | None:
+        """Return what asks for the key of *route*, where that is a function: one for all attempts there."""
+        ask = route.endpoint.api_key
+        if isinstance(ask, str):
+            return None
+        if route.index not in self._call_keys:
+            self._call_keys[route.index] = CallKey(ask)
+        return self._call_keys[route.index]
+
+    async def _has_new_key(self, result: Failed) -> bool:
+        try:
+            return await super()._has_new_key(result)
+        except ConfigurationError:  # the refusal stands, and another endpoint has another key
+            return False
 
     async def _attempt(self) -> BodyReader | Failed:
         self._leg = None
@@ -116,6 +137,8 @@ class RoutedExchange(Exchange):
         except BaseException:
             self._leave(leg)
             raise
+        finally:
+            self._asked_keys |= self._request.secrets
         self.last_record = self._attempts[-1]
         if isinstance(result, Failed):
             self._leave(leg)
@@ -145,6 +168,8 @@ class RoutedExchange(Exchange):
         self._aim()
         try:
             result = await self._attempt()
+            if isinstance(result, Failed) and await self._has_new_key(result):
+                result = await self._attempt()
         except HeldError:
             held = RateLimitError("not sent: the endpoint has asked for a pause", status_code=429)
             return Failed(held, Failure(Cause.NOT_SENT))
@@ -230,7 +255,7 @@ class RoutedExchange(Exchange):
 
     @property
     def _keys(self) -> set[str]:
-        return super()._keys | self._pool.secrets
+        return super()._keys | self._asked_keys
 
     # --- what became of it -----------------------------------------------------------------------------------------
 
