@@ -67,9 +67,9 @@ class RoutedExchange(Exchange):
     """
 
     __slots__ = (
-        "_answer", "_asked_keys", "_blamed", "_break", "_call", "_call_keys", "_fallen", "_joint", "_judged",
-        "_least_context", "_leg", "_places", "_pool", "_rounds", "_route", "_tried", "_way", "continued",
-        "last_record",
+        "_answer", "_asked_keys", "_beside", "_blamed", "_break", "_call", "_call_keys", "_fallen", "_is_trying",
+        "_joint", "_judged", "_least_context", "_leg", "_numbers", "_partner", "_places", "_pool", "_rounds",
+        "_route", "_tried", "_way", "continued", "last_record",
     )  # fmt: skip
 
     def __init__(self, wiring: Wiring, call: RoutedCall, pool: Pool) -> None:
@@ -91,6 +91,10 @@ class RoutedExchange(Exchange):
         self._answer: ChatCompletion | None = None  # what was handed out, if it broke off
         self._way: Way | None = None  # how the last attempt was asked to go on with it
         self._joint: Joint | None = None
+        self._numbers: set[int] = set()  # of the attempts that this one made
+        self._beside: set[int] = set()  # of those that were made meanwhile, in vain
+        self._partner: RoutedExchange | None = None  # an attempt of the same call beside this one
+        self._is_trying = False
         self.continued: Sequence[ContinuedRecord] = ()
         self.last_record: AttemptRecord | None = None  # of the last attempt
 
@@ -132,12 +136,14 @@ class RoutedExchange(Exchange):
             return not_sent
         route, now = self._route, self.loop.time()
         self._leg = leg = Leg(route, now, route.health.begin(now))
+        self._is_trying = True
         try:
             result = await super()._attempt()
         except BaseException:
             self._leave(leg)
             raise
         finally:
+            self._is_trying = False
             self._asked_keys |= self._request.secrets
         self.last_record = self._attempts[-1]
         if isinstance(result, Failed):
@@ -153,15 +159,44 @@ class RoutedExchange(Exchange):
 
     def share_with(self, other: RoutedExchange, tried: set[int]) -> None:
         """Be an attempt of the call of *other*, at an endpoint that is not among *tried*."""
+        self._delay_s = self.loop.time() - other.started_at
         self._attempts = other._attempts
         self._call_id = other._call_id
+        self._watch = other._watch
         self.started_at = other.started_at
         self._tried = tried
+        self._partner, other._partner = other, self
 
     def take_over(self, other: RoutedExchange) -> None:
         """Go on with the attempt of *other*."""
+        if self._place is not None:
+            self._places[self._route.index] = self._place
+        self._route, self._place, self._key = other._route, other._place, other._key
+        self._call_keys |= other._call_keys
         self._leg, self._judged, self._blamed = other._leg, other._judged, other._blamed
+        self._numbers, other._numbers = other._numbers, self._numbers
         self._request, self.last_record = other._request, other.last_record
+
+    def was_beside(self, other: RoutedExchange) -> None:
+        """Take note that the attempts of *other* were made while this one's were."""
+        self._beside |= other._numbers
+
+    def part(self) -> None:
+        """Be alone again; what the other one was answered may hold its keys."""
+        if (other := self._partner) is not None:
+            self._asked_keys |= other._asked_keys
+            self._partner = other._partner = None
+
+    def _in_turn(self) -> Sequence[AttemptRecord]:
+        return [attempt for attempt in self._attempts if attempt.number not in self._beside]
+
+    def _next_number(self) -> int:
+        is_beside = self._partner is not None and self._partner._is_trying
+        return super()._next_number() + is_beside
+
+    @property
+    def endpoint(self) -> str:
+        return self._route.label
 
     async def attempt_once(self) -> BodyReader | Failed:
         """Make one attempt; tell the endpoint's health if it fails."""
@@ -251,6 +286,7 @@ class RoutedExchange(Exchange):
 
     def _record(self, begun_at: float, status: int | None = None, error: str | None = None) -> AttemptRecord:
         record = super()._record(begun_at, status, error)
+        self._numbers.add(record.number)
         return record if self._leg is None else msgspec.structs.replace(record, endpoint=self._leg.route.label)
 
     @property

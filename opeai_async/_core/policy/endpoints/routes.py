@@ -81,12 +81,13 @@ def routed(defaults: CallDefaults, params: CreateParams, *, stream: bool, usage:
         if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping, list)):
             kept[name] = list(cast("Iterable[object]", value))
     call = prepare(defaults, cast("CreateParams", kept), stream=stream, usage=usage)
+    asked = msgspec.structs.replace(call.asked, params={**call.asked.params, "model": kept.get("model")})
     return RoutedCall(
         call.request,
         call.limits,
         call.policy,
         call.reading,
-        call.asked,
+        asked,  # by the caller's name of the model, since each endpoint may have its own
         routes=defaults.routes,
         params=kept,
         wants_stream=stream,
