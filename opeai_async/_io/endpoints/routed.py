@@ -7,7 +7,7 @@ outage of all does not multiply the load.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -67,9 +67,9 @@ class RoutedExchange(Exchange):
     """
 
     __slots__ = (
-        "_answer", "_asked_keys", "_beside", "_blamed", "_break", "_call", "_call_keys", "_fallen", "_is_trying",
-        "_joint", "_judged", "_least_context", "_leg", "_numbers", "_partner", "_places", "_pool", "_rounds",
-        "_route", "_tried", "_way", "continued", "last_record",
+        "_answer", "_asked_keys", "_beside", "_blamed", "_break", "_call", "_call_keys", "_calls_cut", "_fallen",
+        "_is_trying", "_joint", "_judged", "_least_context", "_leg", "_numbers", "_partner", "_places", "_pool",
+        "_rounds", "_route", "_tried", "_watched", "_way", "continued", "last_record",
     )  # fmt: skip
 
     def __init__(self, wiring: Wiring, call: RoutedCall, pool: Pool) -> None:
@@ -91,6 +91,8 @@ class RoutedExchange(Exchange):
         self._answer: ChatCompletion | None = None  # what was handed out, if it broke off
         self._way: Way | None = None  # how the last attempt was asked to go on with it
         self._joint: Joint | None = None
+        self._watched: Callable[[], tuple[str, ...]] | None = None  # tells which calls its body has begun
+        self._calls_cut: tuple[str, ...] = ()
         self._numbers: set[int] = set()  # of the attempts that this one made
         self._beside: set[int] = set()  # of those that were made meanwhile, in vain
         self._partner: RoutedExchange | None = None  # an attempt of the same call beside this one
@@ -364,6 +366,8 @@ class RoutedExchange(Exchange):
         self._blame(error)
         if not is_uncertain(error) or self._break is None:
             self._break = error
+        if self._watched is not None and (cut := self._watched()):
+            self._calls_cut = cut
         self._answer, broken_off = answer, self._break
         try:
             await self._wait_or_raise(error, failure)
@@ -378,18 +382,23 @@ class RoutedExchange(Exchange):
     def _note_continued(self, answer: ChatCompletion) -> None:
         if self._leg is not None and self._way is not None:
             chars = sum(len(choice.message.content or "") for choice in answer.choices)
-            record = ContinuedRecord(after_chars=chars, endpoint=self._leg.route.label, way=self._way.value)
+            record = ContinuedRecord(
+                after_chars=chars, endpoint=self._leg.route.label, way=self._way.value, calls_anew=self._calls_cut
+            )
+            self._calls_cut = ()
             # One before it that brought nothing is not worth telling.
             self.continued = (*(told for told in self.continued if told.after_chars < chars), record)
 
     def watched(self, parser: StreamParser[ChunkT], reader: BodyReader) -> ReadsChunks[ChunkT]:
-        return WatchedParser(
+        watched = WatchedParser(
             parser,
             joint=self._joint,
             holds_calls=self._pool.on_break == "continue",
             may_leave=self._may_leave,
             on_progress=reader.saw_content,
         )
+        self._watched = watched.held_calls
+        return watched
 
     def _may_leave(self) -> bool:
         """Whether there is an endpoint that was not asked in this round."""
