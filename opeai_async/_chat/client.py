@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Never, Self, Unpack, cast
 
@@ -148,7 +148,7 @@ class AsyncOpeAI:
         self._allow_insecure_http = allow_insecure_http
         if endpoints is not None:
             first = _first(endpoints, api_key, base_url)
-            base_url, api_key = first.base_url, first.key()
+            base_url, api_key = first.base_url, first.api_key or None
             allow_insecure_http = allow_insecure_http or first.allow_insecure_http
         self._secret: Secret | None
         self._secret, ask_for_key = _secret(api_key)
@@ -156,13 +156,14 @@ class AsyncOpeAI:
         if max_connections is not None:
             checked_count("max_connections", max_connections, 1)
         if proxy is not None:
-            proxy = parse_proxy(checked_text("proxy", proxy), self.base_url, os.environ)
+            proxy = _proxy(proxy, [self.base_url] if endpoints is None else [e.base_url for e in endpoints.endpoints])
         self._wiring = Wiring(
             transport=transport or LazyTransport(max_connections, ssl_context, proxy, Origin(repr(self))),
             secret=self._secret,
             budget=RetryBudget(self.retry.budget),
             ask_for_key=ask_for_key,
             observers=_observers(observers),
+            pool=None if endpoints is None else pool_of(endpoints),
         )
         self.owns_pool: bool = True  # False of those that with_options makes
         self._address()
@@ -211,18 +212,24 @@ class AsyncOpeAI:
             ),
         )
         if self._endpoints is not None:
-            pool = pool_of(self._endpoints, lambda endpoint: self._defaults_of(endpoint, defaults))
-            self._wiring = msgspec.structs.replace(self._wiring, pool=pool)
-            defaults = self._defaults_of(self._endpoints.endpoints[0], defaults)
+            defaults = self._routed(self._endpoints, defaults)
         self.chat: Chat = Chat(Completions(defaults, self._wiring))
         self.models: Models = Models(defaults, self._wiring)
 
+    def _routed(self, endpoints: Endpoints, defaults: CallDefaults) -> CallDefaults:
+        """Return *defaults* for the first of *endpoints*, with those for all; no error shows the key of any."""
+        own = [self._defaults_of(endpoint, defaults) for endpoint in endpoints.endpoints]
+        secrets = frozenset[str]().union(*(route.secrets for route in own))
+        routes = tuple(msgspec.structs.replace(route, secrets=secrets) for route in own)
+        return msgspec.structs.replace(routes[0], routes=routes)
+
     def _defaults_of(self, endpoint: Endpoint, defaults: CallDefaults) -> CallDefaults:
         """Return *defaults* with the address and the key of *endpoint*."""
-        key, _ = _secret(endpoint.key())
+        key, _ = _secret(endpoint.api_key or None)
         own = check_headers(endpoint.headers, f"the headers of {endpoint.label}")
         headers = _base_headers(key, merged_headers(check_headers(self._default_headers, "default_headers"), own))
-        base_url = _base_url(endpoint.base_url, self._allow_insecure_http or endpoint.allow_insecure_http)
+        allow_insecure_http = self._allow_insecure_http or endpoint.allow_insecure_http
+        base_url = _base_url(endpoint.base_url, allow_insecure_http, f"endpoint {endpoint.label}")
         return msgspec.structs.replace(
             defaults,
             url=endpoint_url(base_url, "chat/completions", self._default_query),
@@ -363,8 +370,19 @@ def _observers(given: ObserversParam) -> Observers:
     return Observers(found)
 
 
-def _base_url(base_url: object, allow_insecure_http: bool) -> str:
-    source = "base_url" if base_url is not None else BASE_URL_VARIABLE
+def _proxy(proxy: object, base_urls: Sequence[str]) -> str | None:
+    """Return the proxy for all of *base_urls*, which share the connections of one client."""
+    found = {parse_proxy(checked_text("proxy", proxy), base_url, os.environ) for base_url in base_urls}
+    if len(found) > 1:
+        raise ConfigurationError(
+            "the environment names a proxy for some of the endpoints, and another one, or none, for others",
+            hint="give the proxy's URL as proxy=, or use a client for each",
+        )
+    return found.pop()
+
+
+def _base_url(base_url: object, allow_insecure_http: bool, name: str = "base_url") -> str:
+    source = name if base_url is not None else BASE_URL_VARIABLE
     url = base_url if base_url is not None else os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
     return parse_base_url(checked_text("base_url", url), allow_insecure_http=allow_insecure_http, source=source)
 

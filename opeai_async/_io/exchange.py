@@ -30,12 +30,11 @@ from opeai_async._core.dialect.api_errors import status_error
 from opeai_async._io.gate import Gate, Gates, Leave, NoTurn, Place
 from opeai_async._io.keys import CallKey
 from opeai_async._io.loops import running_loop
-from opeai_async._io.observe.call import BodyWaits, Watch, begin, counts_only
+from opeai_async._io.observe.call import BodyWaits, Watch, begin, counts_only, plain_url
 from opeai_async._io.observe.observers import Observers
 from opeai_async._io.patience import Patience, Pauses
-from opeai_async._io.reader import BodyReader, ReadExpired
+from opeai_async._io.reader import BodyReader, error_body
 from opeai_async._io.transport import (
-    BodyError,
     HeldError,
     Response,
     SendError,
@@ -60,8 +59,6 @@ from opeai_async.types.meta import AttemptRecord, ContinuedRecord, ResponseMeta,
 from opeai_async.types.options import AskForKey
 from opeai_async.types.records import CallOutcome, CallRecord
 
-MAX_ERROR_BODY_BYTES = 64 * 1024
-ERROR_BODY_S = 10.0
 ATTEMPT_HEADER = "X-Opeai-Attempt"
 UNAUTHORIZED = 401
 _NO_HEADERS: dict[str, str] = {}
@@ -143,6 +140,7 @@ class Exchange:
         "_key",
         "_limits",
         "_named_s",
+        "_number",
         "_place",
         "_policy",
         "_refusal",
@@ -168,6 +166,7 @@ class Exchange:
         self._watch: Watch | None = None
         self._call_id: str = os.urandom(16).hex()
         self._attempts: list[AttemptRecord] = []
+        self._number = 0  # of the attempt that is under way
         self._delay_s = 0.0
         self._resume_at: float | None = None
         self._spent = 0
@@ -197,10 +196,13 @@ class Exchange:
         Raises:
             OpeAIError: The last attempt's error, if no attempt brought one.
         """
+        goes_there_again = False
         while True:
             if self._resume_at is not None:  # a pause was cancelled; what is left of it still holds
                 await self._pause(max(0.0, self._resume_at - self.loop.time()))
-            self._aim()
+            if not goes_there_again:
+                self._aim()
+            goes_there_again = False
             if (gate := self._wiring.gates.find(self._request)) is not None:
                 await self._take_turn(gate)
             try:
@@ -211,12 +213,17 @@ class Exchange:
             self._refusal = None
             if isinstance(result, BodyReader):
                 return result
-            if self._key is not None and result.status == UNAUTHORIZED and await self._key.is_renewed():
+            if await self._has_new_key(result):
+                goes_there_again = True
                 continue
             await self._wait_or_raise(result.error, result.failure)
 
     def _aim(self) -> None:
         """Decide where the next attempt goes."""
+
+    async def _has_new_key(self, result: Failed) -> bool:
+        """Tell whether the key was refused, and the function that gives it has another one now."""
+        return self._key is not None and result.status == UNAUTHORIZED and await self._key.is_renewed()
 
     async def reopen(self, error: OpeAIError, failure: Failure) -> BodyReader:
         """Another open response, after the one before failed with *error* and nothing of it was handed out.
@@ -265,6 +272,11 @@ class Exchange:
         for key in self._keys:
             scrub(error, key)
         return error
+
+    @property
+    def endpoint(self) -> str | None:
+        """Name of the endpoint that is asked, where there are several."""
+        return None
 
     @property
     def watch(self) -> Watch | None:
@@ -319,14 +331,21 @@ class Exchange:
             usage=counts_only(answer.usage),
             timing=timing,
             first_chunk_s=None if first_chunk_at is None else first_chunk_at - self.started_at,
-            waits=watch.waits(self._attempts, body, now),
+            waits=watch.waits(self._in_turn(), body, now),
             duration_s=now - self.started_at,
             attempts=tuple(self._attempts),
             quirks=quirks,
             chunks=chunks,
             bytes_read=0 if reader is None else reader.bytes_read,
+            endpoint=self.endpoint,
+            url=None if self.endpoint is None else plain_url(self._request.url),
+            continued=tuple(self.continued),
         )
         watch.ended(record, completion)
+
+    def _in_turn(self) -> Sequence[AttemptRecord]:
+        """Return the attempts that were made one after the other."""
+        return self._attempts
 
     # --- what another endpoint could do, where there is one; see endpoints/routed.py ---------------------------------
 
@@ -389,7 +408,7 @@ class Exchange:
     def _record(self, begun_at: float, status: int | None = None, error: str | None = None) -> AttemptRecord:
         delay_s, self._delay_s = self._delay_s, 0.0
         return AttemptRecord(
-            number=len(self._attempts) + 1,
+            number=self._number,
             status_code=status,
             error=error,
             delay_s=delay_s,
@@ -428,12 +447,16 @@ class Exchange:
         except SendError as exc:
             return Failed(exc.error, Failure(exc.cause))
 
+    def _next_number(self) -> int:
+        return len(self._attempts) + 1
+
     def _numbered(self, head_s: float) -> Request:
         """The request of the next attempt."""
-        headers = {**self._request.headers, ATTEMPT_HEADER: str(len(self._attempts) + 1)}
+        number = self._number = self._next_number()
+        headers = {**self._request.headers, ATTEMPT_HEADER: str(number)}
         headers.setdefault(IDEMPOTENCY_HEADER, self._call_id)
         if self._watch is not None:
-            headers = {**self._watch.attempt_started(len(self._attempts) + 1, self._delay_s, headers)}
+            headers = {**self._watch.attempt_started(number, self._delay_s, headers, self.endpoint)}
         return msgspec.structs.replace(self._request, headers=headers, head_s=head_s, is_held=self._is_held)
 
     def _reader(self, response: Response) -> BodyReader:
@@ -452,7 +475,7 @@ class Exchange:
         if head.status < 400:
             reader.abort()  # told at once: the body has nothing to say, and may never come
             return Failed(not_followed(head), Failure(Cause.FINAL), head.status)
-        body = await _error_body(reader)
+        body = await error_body(reader)
         refusal = status_error(head, body, now=time.time())
         failure = Failure(
             Cause.STATUS,
@@ -566,24 +589,3 @@ class Exchange:
         """Wait for the time of the next attempt."""
         await self._wiring.pauses.make(self._wiring.sleep(seconds))
         self._resume_at = None
-
-
-async def _error_body(reader: BodyReader) -> bytes:
-    """The beginning of an error's body, within bounds of size and time; what arrived, if it broke off.
-
-    The connection is kept only if it was the API that answered, not something in between.
-    """
-    body, keeps = bytearray(), False
-    try:
-        async with asyncio.timeout(ERROR_BODY_S):
-            while len(body) < MAX_ERROR_BODY_BYTES and (data := await reader.read()):
-                body += data
-        keeps = "json" in (reader.head.content_type or "")
-    except (TimeoutError, BodyError, ReadExpired):
-        pass
-    finally:
-        if keeps:
-            reader.release()
-        else:
-            reader.abort()
-    return bytes(body[:MAX_ERROR_BODY_BYTES])

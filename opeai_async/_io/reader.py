@@ -25,6 +25,8 @@ from opeai_async._io.transport import BodyError, Response
 
 # A compressed body, asked for or not, unpacks without end from bytes that have arrived, and no read of it waits.
 MAX_BYTES_AT_ONCE = 256 * 1024
+MAX_ERROR_BODY_BYTES = 64 * 1024
+ERROR_BODY_S = 10.0
 
 
 class ReadExpired(Exception):
@@ -218,3 +220,24 @@ class BodyReader:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+async def error_body(reader: BodyReader) -> bytes:
+    """The beginning of an error's body, within bounds of size and time; what arrived, if it broke off.
+
+    The connection is kept only if it was the API that answered, not something in between.
+    """
+    body, keeps = bytearray(), False
+    try:
+        async with asyncio.timeout(ERROR_BODY_S):
+            while len(body) < MAX_ERROR_BODY_BYTES and (data := await reader.read()):
+                body += data
+        keeps = "json" in (reader.head.content_type or "")
+    except (TimeoutError, BodyError, ReadExpired):
+        pass
+    finally:
+        if keeps:
+            reader.release()
+        else:
+            reader.abort()
+    return bytes(body[:MAX_ERROR_BODY_BYTES])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias, cast
+from urllib.parse import urlsplit
 
 from opeai_async.telemetry import conventions as names
 from opeai_async.types.common import CompletionTokensDetails, CompletionUsage, PromptTokensDetails
@@ -18,13 +19,20 @@ _NO_COMPLETION_DETAILS = CompletionTokensDetails()
 
 def at_start(call: CallStarted) -> Attributes:
     """Return what samplers may decide by."""
-    return {
-        names.OPERATION: call.operation,
-        names.PROVIDER: names.provider_of(call.host),
-        names.REQUEST_MODEL: call.model,
-        names.SERVER_ADDRESS: call.host,
-        names.SERVER_PORT: call.port,
-    }
+    return {names.OPERATION: call.operation, names.REQUEST_MODEL: call.model, **of_server(call.host, call.port)}
+
+
+def of_server(host: str, port: int) -> Attributes:
+    """Return which server it is, and whose."""
+    return {names.PROVIDER: names.provider_of(host), names.SERVER_ADDRESS: host, names.SERVER_PORT: port}
+
+
+def place_of(record: CallRecord) -> tuple[str, int]:
+    """Return host and port of the server that brought the answer, or was asked last."""
+    if record.url is None:
+        return record.call.host, record.call.port
+    url = urlsplit(record.url)
+    return url.hostname or "", url.port or {"https": 443, "http": 80}.get(url.scheme, 0)
 
 
 def of_request(call: CallStarted) -> Attributes:
@@ -75,7 +83,11 @@ def of_answer(record: CallRecord) -> Attributes:
         names.STATUS: record.attempts[-1].status_code if record.attempts else None,
         names.REQUEST_ID: record.request_id,
         names.QUIRKS: record.quirks or None,
+        names.ENDPOINT: record.endpoint,
+        names.CONTINUED: len(record.continued) or None,
     }
+    if record.url is not None:
+        found.update(of_server(*place_of(record)))
     found.update((name, value) for name, value in optional.items() if value is not None)
     found.update(of_usage(record.usage))
     found.update((names.WAIT + part, seconds) for part, seconds in waits(record.waits) if seconds > 0)
@@ -159,9 +171,16 @@ def by_modality(usage: CompletionUsage | None) -> Iterator[tuple[str, str, int]]
 def of_metric(record: CallRecord) -> Attributes:
     """Return the labels of a call's metrics, all of which a handful of values is known for."""
     found = at_start(record.call)
+    if record.endpoint is not None:
+        found.update({**of_server(*place_of(record)), names.ENDPOINT: record.endpoint})
     if record.response_model is not None:
         found[names.RESPONSE_MODEL] = record.response_model
     return found
+
+
+def of_tries(record: CallRecord) -> Attributes:
+    """Return the labels of tries, each of which adds its own endpoint."""
+    return {names.OPERATION: record.call.operation, names.REQUEST_MODEL: record.call.model}
 
 
 def time_per_chunk(record: CallRecord) -> float | None:

@@ -135,6 +135,8 @@ class OpenTelemetryObserver(Observer):
             told[names.STATUS] = attempt.status_code
         if attempt.error is not None:
             told[names.ERROR_TYPE] = attempt.error
+        if attempt.endpoint is not None:
+            told[names.ENDPOINT] = attempt.endpoint
         if ended.request_id is not None:
             told[names.REQUEST_ID] = ended.request_id
         call.span.add_event(names.ATTEMPT_EVENT, told)

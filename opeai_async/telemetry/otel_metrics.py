@@ -56,6 +56,7 @@ _LONG = {
     "wait_for": names.OWN_WAIT_FOR,
     "status": names.STATUS,
     "error": names.ERROR_TYPE,
+    "endpoint": names.ENDPOINT,
 }
 
 
@@ -90,9 +91,12 @@ class Instruments:
             self._per_chunk.record(between_s, labels, context)
         for name, modality, count in attributes.by_modality(record.usage):
             self._usage[name].add(count, labels, modality=modality)
+        tried = labels if record.endpoint is None else attributes.of_tries(record)
         for attempt in record.attempts:
             told = {"status": attempt.status_code, "error": attempt.error}
-            self._attempts.add(1, labels, **{name: value for name, value in told.items() if value is not None})
+            if attempt.endpoint is not None:  # which need not be the one that answered
+                told["endpoint"] = attempt.endpoint
+            self._attempts.add(1, tried, **{name: value for name, value in told.items() if value is not None})
         for part, waited_s in attributes.waits(record.waits):
             if waited_s > 0:
                 self._wait.add(waited_s, labels, wait_for=part)

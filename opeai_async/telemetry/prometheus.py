@@ -64,6 +64,8 @@ class PrometheusObserver(Observer):
         attempt, where = ended.attempt, self._calls.get(ended.call.call_id)
         if where is not None:
             status = str(attempt.status_code) if attempt.status_code is not None else ""
+            if attempt.endpoint is not None:
+                where = where[0], self._endpoints.label(attempt.endpoint)
             self._metrics.attempts.labels(*where, status, attempt.error or _NO_ERROR).inc()
 
     def retry_scheduled(self, retry: RetryScheduled) -> None:
@@ -77,6 +79,8 @@ class PrometheusObserver(Observer):
         if where is None:
             return
         metrics.under_way.labels(*where).dec()
+        if record.endpoint is not None:  # it began before anybody knew which one would answer
+            where = where[0], self._endpoints.label(record.endpoint)
         metrics.calls.labels(*where, record.outcome, record.error or _NO_ERROR).inc()
         metrics.duration.labels(*where).observe(record.duration_s)
         if (first_s := record.timing.first_content_s) is not None:

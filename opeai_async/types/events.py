@@ -177,12 +177,15 @@ class ContinuedEvent(BaseEvent, tag="stream.continued"):
         after_chars: How many characters of content had been handed out.
         endpoint: Name of the endpoint that goes on.
         way: How it was asked; see ``ContinuedRecord``.
+        calls_anew: Names of the tools whose calls were cut, in order: nothing of them was handed out, and they are
+            begun anew.
     """
 
     type: ClassVar[Literal["stream.continued"]] = "stream.continued"
     after_chars: int
     endpoint: str
     way: str
+    calls_anew: tuple[str, ...] = ()
 
 
 class FinishEvent(BaseEvent, tag="finish"):

@@ -33,11 +33,14 @@ class ContinuedRecord(Struct, frozen=True, kw_only=True):
         endpoint: Name of the endpoint that went on.
         way: ``"prefix"``, ``"continue_final_message"``, ``"assistant_last"``, or ``"anew"`` where it was asked the same
             question again, and its answer began with what had been handed out.
+        calls_anew: Names of the tools whose calls were cut, in order: nothing of them was handed out, and they are
+            begun anew. Arguments are never joined.
     """
 
     after_chars: int
     endpoint: str
     way: str
+    calls_anew: tuple[str, ...] = ()
 
 
 class ResponseMeta(Struct, frozen=True, kw_only=True):

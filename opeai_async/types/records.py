@@ -3,7 +3,7 @@
 In the order in which a call makes them, where every one has the same ``call``::
 
     CallStarted
-        AttemptStarted            once per try
+        AttemptStarted            once per try; the two of a hedge overlap
         AttemptEnded              the head of a response has come, or the try has failed
         RetryScheduled            only where another try follows, after ``delay_s``
         PauseBegun                only where the server has asked for a wait, which holds for other calls too
@@ -22,7 +22,7 @@ from msgspec import Struct
 from opeai_async._public import claim
 from opeai_async.types.common import CompletionUsage
 from opeai_async.types.completion import ChatCompletion
-from opeai_async.types.meta import AttemptRecord, StreamTiming
+from opeai_async.types.meta import AttemptRecord, ContinuedRecord, StreamTiming
 
 ObserverName = Literal["otel", "prometheus"]
 ObserversParam: TypeAlias = ObserverName | Iterable[object]
@@ -53,7 +53,7 @@ class CallStarted(Struct, frozen=True, kw_only=True):
     Attributes:
         call_id: Names the call in all of its records.
         model: The model that is asked for.
-        url: Of the endpoint, without query and user.
+        url: Of the endpoint, without query and user; of the first one, where the client has several.
         host: Its host.
         port: Its port.
         stream: Whether a stream was asked for.
@@ -108,11 +108,13 @@ class AttemptStarted(Struct, frozen=True, kw_only=True):
         call: The call that it belongs to.
         number: 1 for the first.
         delay_s: Seconds waited before it.
+        endpoint: Name of the endpoint that is asked, where the client has several.
     """
 
     call: CallStarted
     number: int
     delay_s: float = 0.0
+    endpoint: str | None = None
 
 
 class AttemptEnded(Struct, frozen=True, kw_only=True):
@@ -221,6 +223,9 @@ class CallRecord(Struct, frozen=True, kw_only=True):
         chunks: How many chunks a stream has handed out.
         bytes_read: Length of the last response's body, as far as it was read.
         completion: The answer, as far as it was read; only for an observer whose ``wants_content`` is true.
+        endpoint: Name of the endpoint that brought the answer, or was asked last, where the client has several.
+        url: Its URL, without query and user, in place of the call's; None with one endpoint.
+        continued: Where the answer broke off and was gone on with.
     """
 
     call: CallStarted
@@ -243,6 +248,9 @@ class CallRecord(Struct, frozen=True, kw_only=True):
     chunks: int = 0
     bytes_read: int = 0
     completion: ChatCompletion | None = None
+    endpoint: str | None = None
+    url: str | None = None
+    continued: tuple[ContinuedRecord, ...] = ()
 
     @property
     def call_id(self) -> str:

@@ -16,7 +16,7 @@ from opeai_async import (
     RetryPolicy,
     Timeouts,
 )
-from opeai_async._io.exchange import MAX_ERROR_BODY_BYTES
+from opeai_async._io.reader import MAX_ERROR_BODY_BYTES
 from opeai_async.testing import Break, Pause
 from tests.support.clients import KEY, rewire, scripted, wiring_of
 from tests.support.instant_time import instant_time

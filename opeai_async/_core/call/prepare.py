@@ -35,6 +35,7 @@ class CallDefaults(msgspec.Struct, frozen=True, kw_only=True):
         secrets: Texts that must not appear in an error, a log or a repr.
         reading: How answers are read, where a call does not choose otherwise.
         model: What the endpoint calls the caller's models: a dict from one to the other, or one name for all.
+        routes: The same for each of the client's endpoints, where it has several.
     """
 
     url: str
@@ -45,6 +46,7 @@ class CallDefaults(msgspec.Struct, frozen=True, kw_only=True):
     retry: RetryPolicy
     reading: ReadOptions
     model: str | Mapping[str, str] | None = None
+    routes: tuple[CallDefaults, ...] = ()
 
 
 class Asked(msgspec.Struct, frozen=True):

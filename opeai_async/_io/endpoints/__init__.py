@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from opeai_async._core.call.prepare import CallDefaults, PreparedCall
+from opeai_async._core.call.prepare import PreparedCall
 from opeai_async._io.exchange import Exchange, Wiring
 
 if TYPE_CHECKING:
-    from opeai_async._core.policy.endpoints.endpoint import Endpoint, Endpoints
+    from opeai_async._core.policy.endpoints.endpoint import Endpoints
 
 
 def exchange_for(wiring: Wiring, call: PreparedCall) -> Exchange:
@@ -29,14 +28,14 @@ def exchange_for(wiring: Wiring, call: PreparedCall) -> Exchange:
     return RoutedExchange(wiring, call, wiring.pool)
 
 
-def pool_of(endpoints: Endpoints, defaults_of: Callable[[Endpoint], CallDefaults]) -> object:
+def pool_of(endpoints: Endpoints) -> object:
     """Return the pool of *endpoints*; None for a lone one that is like any base URL, and costs what that costs."""
     is_lone = len(endpoints.endpoints) == 1 and endpoints.endpoints[0].is_plain
     if is_lone and endpoints.hedge is None and endpoints.on_break == "raise":
         return None
     from opeai_async._io.endpoints.pool import Pool
 
-    return Pool(endpoints, defaults_of)
+    return Pool(endpoints)
 
 
 async def close_pool(wiring: Wiring) -> None:

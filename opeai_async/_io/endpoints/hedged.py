@@ -71,17 +71,23 @@ class HedgedExchange(RoutedExchange):
                 for task in losers:
                     _give_up(task)
                 await asyncio.wait(losers)  # so that what became of them is on record
-        except BaseException:
+        except BaseException as exc:
             for task in tasks:
                 _give_up(task)
+            if isinstance(exc, asyncio.CancelledError):
+                await asyncio.wait(tasks)
             raise
+        finally:
+            self.part()
+        if twin is not None:
+            if winner is not first:
+                self.take_over(twin)
+            self.was_beside(twin)
         try:
             heard = winner.result()
         except OpeAIError as exc:  # which was raised before all was on record
             raise self.final(exc) from None
         assert heard is not None
-        if winner is not first and twin is not None:
-            self._adopt(twin)
         self._settle_records(heard)
         if heard.has_spoken:
             hedging.saw(self.loop.time() - begun_at)
@@ -107,10 +113,6 @@ class HedgedExchange(RoutedExchange):
         twin.share_with(self, {other.index for other in self._pool.routes if other is not route})
         self._tried.add(route.index)  # should the first one fail, it need not go there, too
         return twin
-
-    def _adopt(self, twin: RoutedExchange) -> None:
-        """Go on as *twin*, which was the first to speak."""
-        self.take_over(twin)
 
     def _settle_records(self, heard: Heard) -> None:
         """Put the attempt that brings the answer last, and say of the other that it was closed."""

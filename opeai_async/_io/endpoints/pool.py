@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import math
 import random
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from opeai_async._core.call.prepare import CallDefaults, PreparedCall
 from opeai_async._core.policy.endpoints.choice import Candidate, choose
 from opeai_async._core.policy.endpoints.endpoint import Endpoint, Endpoints, OnBreak, RateLimit
 from opeai_async._core.policy.endpoints.going_on import Way
 from opeai_async._core.policy.endpoints.health import Health, State
 from opeai_async._core.policy.endpoints.hedging import Hedging
-from opeai_async._core.policy.endpoints.routes import GoingOn, RoutedCall
+from opeai_async._core.policy.endpoints.routes import RoutedCall
 from opeai_async._io.endpoints.limits import Limiter, LocalLimiter
 
 
@@ -73,9 +71,6 @@ class Slots:
 class Route:
     """One endpoint of a client.
 
-    Args:
-        defaults: Returns what the client has settled for calls to it, with its key as it is now.
-
     Attributes:
         health: How it fares.
         doubted: Ways to go on that it did not keep to.
@@ -83,12 +78,11 @@ class Route:
         paused_until: When it may be asked again, as it said itself; others are asked meanwhile.
     """
 
-    def __init__(self, index: int, endpoint: Endpoint, health: Health, defaults: Callable[[], CallDefaults]) -> None:
+    def __init__(self, index: int, endpoint: Endpoint, health: Health) -> None:
         self.index = index
         self.endpoint = endpoint
         self.label = endpoint.label
         self.health = health
-        self.defaults = defaults
         self.doubted: frozenset[Way] = frozenset()
         self.slots = Slots(endpoint.max_concurrency)
         self.paused_until = 0.0
@@ -125,29 +119,19 @@ class Leg(NamedTuple):
 
 
 class Pool:
-    """All endpoints of a client.
+    """All endpoints of a client, and of those that ``with_options`` makes of it: they see the same servers.
 
     Args:
         chance: Returns a number from 0 to 1, below 1.
-
-    Attributes:
-        secrets: The keys of all endpoints that were asked.
     """
 
-    def __init__(
-        self,
-        endpoints: Endpoints,
-        defaults_of: Callable[[Endpoint], CallDefaults],
-        chance: Callable[[], float] = random.random,
-    ) -> None:
+    def __init__(self, endpoints: Endpoints, chance: Callable[[], float] = random.random) -> None:
         self.on_break: OnBreak = endpoints.on_break
         self.hedging: Hedging | None = Hedging(endpoints.hedge) if endpoints.hedge is not None else None
         self._policy = endpoints.policy
         self._chance = chance
-        self.secrets: frozenset[str] = frozenset()
         self.routes: list[Route] = [
-            Route(index, endpoint, Health(endpoints.policy), functools.partial(defaults_of, endpoint))
-            for index, endpoint in enumerate(endpoints.endpoints)
+            Route(index, endpoint, Health(endpoints.policy)) for index, endpoint in enumerate(endpoints.endpoints)
         ]
 
     def choose(
@@ -188,13 +172,6 @@ class Pool:
             usable = [route for route in usable if prefer(route)] or usable
         key = call.key if self._policy.sticky else None
         return self.routes[choose([route.candidate() for route in usable], key=key, random=self._chance)]
-
-    def prepared(self, call: RoutedCall, route: Route, going_on: GoingOn | None) -> PreparedCall:
-        """Return *call* as *route* gets it, and remember its key: no error may show it, whoever echoes it."""
-        defaults = route.defaults()
-        if not defaults.secrets <= self.secrets:
-            self.secrets |= defaults.secrets
-        return call.prepared_for(defaults, going_on)
 
     def check_paces(self, now: float, tier: int) -> None:
         """Eject what is far slower than the fastest of its tier, as long as another one is left."""

@@ -7,7 +7,7 @@ outage of all does not multiply the load.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -23,10 +23,12 @@ from opeai_async._io.endpoints.pool import Leg, Pool, Route
 from opeai_async._io.endpoints.watched import UNCERTAIN, WatchedParser
 from opeai_async._io.exchange import ChunkT, Exchange, Failed, ReadsChunks, Wiring
 from opeai_async._io.gate import Place
+from opeai_async._io.keys import CallKey
 from opeai_async._io.reader import BodyReader
 from opeai_async._io.transport import HeldError, Response
 from opeai_async.errors import (
     APIStatusError,
+    ConfigurationError,
     OpeAIError,
     PoolTimeoutError,
     QuotaExceededError,
@@ -65,8 +67,9 @@ class RoutedExchange(Exchange):
     """
 
     __slots__ = (
-        "_answer", "_blamed", "_break", "_call", "_fallen", "_joint", "_judged", "_least_context", "_leg", "_places",
-        "_pool", "_rounds", "_route", "_tried", "_way", "continued", "last_record",
+        "_answer", "_asked_keys", "_beside", "_blamed", "_break", "_call", "_call_keys", "_calls_cut", "_fallen",
+        "_is_trying", "_joint", "_judged", "_least_context", "_leg", "_numbers", "_partner", "_places", "_pool",
+        "_rounds", "_route", "_tried", "_watched", "_way", "continued", "last_record",
     )  # fmt: skip
 
     def __init__(self, wiring: Wiring, call: RoutedCall, pool: Pool) -> None:
@@ -75,6 +78,8 @@ class RoutedExchange(Exchange):
         self._pool = pool
         self._route = pool.routes[0]
         self._places: dict[int, Place] = {}  # in the lines of other endpoints
+        self._call_keys: dict[int, CallKey] = {}  # of endpoints whose key is a function
+        self._asked_keys: frozenset[str] = call.request.secrets  # no error may show them, whoever echoes them
         self._tried: set[int] = set()  # endpoints that this round has asked in vain
         self._fallen: list[Fallen] = []  # how they failed
         self._rounds = 1
@@ -86,6 +91,12 @@ class RoutedExchange(Exchange):
         self._answer: ChatCompletion | None = None  # what was handed out, if it broke off
         self._way: Way | None = None  # how the last attempt was asked to go on with it
         self._joint: Joint | None = None
+        self._watched: Callable[[], tuple[str, ...]] | None = None  # tells which calls its body has begun
+        self._calls_cut: tuple[str, ...] = ()
+        self._numbers: set[int] = set()  # of the attempts that this one made
+        self._beside: set[int] = set()  # of those that were made meanwhile, in vain
+        self._partner: RoutedExchange | None = None  # an attempt of the same call beside this one
+        self._is_trying = False
         self.continued: Sequence[ContinuedRecord] = ()
         self.last_record: AttemptRecord | None = None  # of the last attempt
 
@@ -103,7 +114,23 @@ class RoutedExchange(Exchange):
         self._way = self._way_at(route)
         going_on = None if self._way is None or self._answer is None else GoingOn(self._way, self._answer)
         self._joint = None if going_on is None else Joint(going_on.way, going_on.answer)
-        self._request = self._pool.prepared(self._call, route, going_on).request
+        self._request = self._call.prepared_for(route.index, going_on).request
+        self._key = self._call_key(route)
+
+    def _call_key(self, route: Route) -> CallKey | None:
+        """Return what asks for the key of *route*, where that is a function: one for all attempts there."""
+        ask = route.endpoint.api_key
+        if isinstance(ask, str):
+            return None
+        if route.index not in self._call_keys:
+            self._call_keys[route.index] = CallKey(ask)
+        return self._call_keys[route.index]
+
+    async def _has_new_key(self, result: Failed) -> bool:
+        try:
+            return await super()._has_new_key(result)
+        except ConfigurationError:  # the refusal stands, and another endpoint has another key
+            return False
 
     async def _attempt(self) -> BodyReader | Failed:
         self._leg = None
@@ -111,11 +138,15 @@ class RoutedExchange(Exchange):
             return not_sent
         route, now = self._route, self.loop.time()
         self._leg = leg = Leg(route, now, route.health.begin(now))
+        self._is_trying = True
         try:
             result = await super()._attempt()
         except BaseException:
             self._leave(leg)
             raise
+        finally:
+            self._is_trying = False
+            self._asked_keys |= self._request.secrets
         self.last_record = self._attempts[-1]
         if isinstance(result, Failed):
             self._leave(leg)
@@ -130,21 +161,52 @@ class RoutedExchange(Exchange):
 
     def share_with(self, other: RoutedExchange, tried: set[int]) -> None:
         """Be an attempt of the call of *other*, at an endpoint that is not among *tried*."""
+        self._delay_s = self.loop.time() - other.started_at
         self._attempts = other._attempts
         self._call_id = other._call_id
+        self._watch = other._watch
         self.started_at = other.started_at
         self._tried = tried
+        self._partner, other._partner = other, self
 
     def take_over(self, other: RoutedExchange) -> None:
         """Go on with the attempt of *other*."""
+        if self._place is not None:
+            self._places[self._route.index] = self._place
+        self._route, self._place, self._key = other._route, other._place, other._key
+        self._call_keys |= other._call_keys
         self._leg, self._judged, self._blamed = other._leg, other._judged, other._blamed
+        self._numbers, other._numbers = other._numbers, self._numbers
         self._request, self.last_record = other._request, other.last_record
+
+    def was_beside(self, other: RoutedExchange) -> None:
+        """Take note that the attempts of *other* were made while this one's were."""
+        self._beside |= other._numbers
+
+    def part(self) -> None:
+        """Be alone again; what the other one was answered may hold its keys."""
+        if (other := self._partner) is not None:
+            self._asked_keys |= other._asked_keys
+            self._partner = other._partner = None
+
+    def _in_turn(self) -> Sequence[AttemptRecord]:
+        return [attempt for attempt in self._attempts if attempt.number not in self._beside]
+
+    def _next_number(self) -> int:
+        is_beside = self._partner is not None and self._partner._is_trying
+        return super()._next_number() + is_beside
+
+    @property
+    def endpoint(self) -> str:
+        return self._route.label
 
     async def attempt_once(self) -> BodyReader | Failed:
         """Make one attempt; tell the endpoint's health if it fails."""
         self._aim()
         try:
             result = await self._attempt()
+            if isinstance(result, Failed) and await self._has_new_key(result):
+                result = await self._attempt()
         except HeldError:
             held = RateLimitError("not sent: the endpoint has asked for a pause", status_code=429)
             return Failed(held, Failure(Cause.NOT_SENT))
@@ -226,11 +288,12 @@ class RoutedExchange(Exchange):
 
     def _record(self, begun_at: float, status: int | None = None, error: str | None = None) -> AttemptRecord:
         record = super()._record(begun_at, status, error)
+        self._numbers.add(record.number)
         return record if self._leg is None else msgspec.structs.replace(record, endpoint=self._leg.route.label)
 
     @property
     def _keys(self) -> set[str]:
-        return super()._keys | self._pool.secrets
+        return super()._keys | self._asked_keys
 
     # --- what became of it -----------------------------------------------------------------------------------------
 
@@ -303,6 +366,8 @@ class RoutedExchange(Exchange):
         self._blame(error)
         if not is_uncertain(error) or self._break is None:
             self._break = error
+        if self._watched is not None and (cut := self._watched()):
+            self._calls_cut = cut
         self._answer, broken_off = answer, self._break
         try:
             await self._wait_or_raise(error, failure)
@@ -317,18 +382,23 @@ class RoutedExchange(Exchange):
     def _note_continued(self, answer: ChatCompletion) -> None:
         if self._leg is not None and self._way is not None:
             chars = sum(len(choice.message.content or "") for choice in answer.choices)
-            record = ContinuedRecord(after_chars=chars, endpoint=self._leg.route.label, way=self._way.value)
+            record = ContinuedRecord(
+                after_chars=chars, endpoint=self._leg.route.label, way=self._way.value, calls_anew=self._calls_cut
+            )
+            self._calls_cut = ()
             # One before it that brought nothing is not worth telling.
             self.continued = (*(told for told in self.continued if told.after_chars < chars), record)
 
     def watched(self, parser: StreamParser[ChunkT], reader: BodyReader) -> ReadsChunks[ChunkT]:
-        return WatchedParser(
+        watched = WatchedParser(
             parser,
             joint=self._joint,
             holds_calls=self._pool.on_break == "continue",
             may_leave=self._may_leave,
             on_progress=reader.saw_content,
         )
+        self._watched = watched.held_calls
+        return watched
 
     def _may_leave(self) -> bool:
         """Whether there is an endpoint that was not asked in this round."""

@@ -70,6 +70,15 @@ class WatchedParser(Generic[ChunkT]):
         self.error: OpeAIError | None = None
         self.done = False
 
+    def held_calls(self) -> tuple[str, ...]:
+        """Return the names of the tools whose calls are held back, in the order in which they were begun."""
+        names: dict[tuple[int, int], str] = {}
+        for choice, calls in self._calls.items():
+            for call in calls:
+                part = call.function or call.custom
+                names[choice, call.index] = names.get((choice, call.index), "") or (part and part.name) or ""
+        return tuple(names.values())
+
     def feed(self, data: bytes) -> list[ChunkT]:
         """Return the chunks that *data* completes."""
         return self._watched(self._parser.feed(data))

@@ -58,9 +58,11 @@ class Watch:
             with_content = msgspec.structs.replace(call, prompt=_prompt_of(request.body))
         observers.tell("call_started", call, with_content)
 
-    def attempt_started(self, number: int, delay_s: float, headers: Mapping[str, str]) -> Mapping[str, str]:
+    def attempt_started(
+        self, number: int, delay_s: float, headers: Mapping[str, str], endpoint: str | None
+    ) -> Mapping[str, str]:
         """Tell that a try begins; returns its *headers* with those that observers add."""
-        started = AttemptStarted(call=self.call, number=number, delay_s=delay_s)
+        started = AttemptStarted(call=self.call, number=number, delay_s=delay_s, endpoint=endpoint)
         added = self._observers.ask("attempt_started", started, _checked_headers)
         if not added:
             return headers
@@ -140,6 +142,12 @@ def begin(observers: Observers, asked: Asked, request: Request, call_id: str, ru
     return Watch(observers, _call(asked, request, call_id, run_id), request)
 
 
+def plain_url(url: str) -> str:
+    """Return *url* without query and user, either of which may hold a key."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
 def counts_only(usage: CompletionUsage | None) -> CompletionUsage | None:
     """Return *usage* with no vendor fields but counts of tokens: in any other, a server may echo the key."""
     if usage is None:
@@ -166,7 +174,7 @@ def _call(asked: Asked, request: Request, call_id: str, run_id: str | None) -> C
     return CallStarted(
         call_id=call_id,
         model=str(params.get("model", "")),
-        url=urlunsplit((url.scheme, url.netloc.rpartition("@")[2], url.path, "", "")),
+        url=plain_url(request.url),
         host=url.hostname or "",
         port=url.port or _DEFAULT_PORTS.get(url.scheme, 0),
         stream=request.wants_stream,

@@ -51,7 +51,7 @@ class LogListener(Observer):
     def attempt_ended(self, ended: AttemptEnded) -> None:
         """Write that a try brought a response's head, or failed."""
         attempt = ended.attempt
-        fields = _call_fields(ended.call)
+        fields = _call_fields(ended.call, attempt.endpoint)
         fields.update(
             attempt=attempt.number,
             status=attempt.status_code,
@@ -64,7 +64,7 @@ class LogListener(Observer):
         _LOGGER.info(
             "attempt: number=%d method=POST host=%s status=%s request_id=%s error=%s elapsed_s=%.3f",
             attempt.number,
-            _host(ended.call),
+            attempt.endpoint or _host(ended.call),
             _or_dash(attempt.status_code),
             _or_dash(ended.request_id),
             _or_dash(attempt.error),
@@ -100,7 +100,7 @@ class LogListener(Observer):
             "first_byte_s=%s first_content_s=%s total_s=%s",
             "stream" if record.call.stream else "completion",
             record.outcome,
-            _host(record.call),
+            record.endpoint or _host(record.call),
             _or_dash(record.status_code),
             _or_dash(record.request_id),
             len(record.attempts),
@@ -117,14 +117,19 @@ class LogListener(Observer):
 LISTENER = LogListener()
 
 
-def _call_fields(call: CallStarted) -> dict[str, object]:
-    return {"call_id": call.call_id, "model": call.model, "endpoint": call.url, "conversation_id": call.conversation_id}
+def _call_fields(call: CallStarted, endpoint: str | None = None) -> dict[str, object]:
+    return {
+        "call_id": call.call_id,
+        "model": call.model,
+        "endpoint": endpoint or call.url,
+        "conversation_id": call.conversation_id,
+    }
 
 
 def _answer_fields(record: CallRecord) -> dict[str, object]:
     usage, timing = record.usage, record.timing
     return {
-        **_call_fields(record.call),
+        **_call_fields(record.call, record.endpoint),
         "outcome": record.outcome,
         "error": record.error,
         "status": record.status_code,

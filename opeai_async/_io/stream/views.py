@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Generic, Protocol, Self, TypeVar
 
+import msgspec
+
 from opeai_async._core.answer.events import EventMaker
 from opeai_async._core.answer.outcome import Outcome
 from opeai_async.types.chunk import ChatCompletionChunk
@@ -104,7 +106,7 @@ class Events:
             elif len(self._stream.continued) > self._told:  # what is ready now comes from another endpoint
                 self._told = len(self._stream.continued)
                 record = self._stream.continued[-1]
-                return ContinuedEvent(after_chars=record.after_chars, endpoint=record.endpoint, way=record.way)
+                return ContinuedEvent(**msgspec.structs.asdict(record))
         for event in self._pending:
             return event
         raise StopAsyncIteration

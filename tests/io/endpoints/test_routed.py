@@ -192,6 +192,64 @@ async def test_each_endpoint_gets_its_own_model_key_and_headers():
             assert secret not in repr((made, client, Endpoints(made)))
 
 
+async def test_a_key_that_has_ended_is_asked_for_again():
+    """At the same endpoint, once, by a coroutine function too; nobody else is asked."""
+    keys = iter(["sk-old-0123456789abcdef", KEYS[1], KEYS[1]])
+
+    async def key():
+        await asyncio.sleep(0)
+        return next(keys)
+
+    async with no_leaks(), OpeAIServer(api_key=KEYS[1]) as first, OpeAIServer() as second:
+        made = [
+            Endpoint(base_url=first.base_url, api_key=key, name="first"),
+            Endpoint(base_url=second.base_url, api_key="sk-test", name="second", tier=1),
+        ]
+        async with AsyncOpeAI(endpoints=Endpoints(made)) as client:
+            for errors in (["AuthenticationError", None], [None]):
+                completion = await ask(client)
+                assert tries(completion.meta) == [("first", error) for error in errors]
+
+
+@pytest.mark.parametrize("fails_at", [1, 2])
+async def test_where_there_is_no_key_another_endpoint_answers(fails_at):
+    """Whether the function fails at first, or when it is asked again after a 401; its error is shown to nobody."""
+    asked = []
+
+    def key():
+        asked.append(1)
+        if len(asked) == fails_at:
+            raise OSError("no vault")
+        return "sk-old-0123456789abcdef"
+
+    async with no_leaks(), OpeAIServer(api_key=KEYS[1]) as first, OpeAIServer() as second:
+        made = [
+            Endpoint(base_url=first.base_url, api_key=key, name="first"),
+            Endpoint(base_url=second.base_url, api_key="sk-test", name="second", tier=1),
+        ]
+        async with AsyncOpeAI(endpoints=Endpoints(made)) as client:
+            completion = await ask(client)
+        error = {1: "ConfigurationError", 2: "AuthenticationError"}[fails_at]
+        assert tries(completion.meta) == [("first", error), ("second", None)]
+        assert len(asked) == fails_at
+
+
+async def test_what_with_options_makes_sees_the_same_servers():
+    """An endpoint that is ejected is so for all; bounds are shared; closing one of them closes nothing."""
+    policy = EndpointPolicy(failures_in_row=1, eject_s=60)
+    async with no_leaks(), OpeAIServer() as first, OpeAIServer() as second:
+        first.fail(503, times=None)
+        async with client_of(first, second, policy=policy) as client:
+            await ask(client)
+            other = client.with_options(max_retries=0, default_headers={"X-Team": "b"})
+            async with other:
+                completion = await ask(other)
+            assert tries(completion.meta) == [("s1", None)]
+            assert second.requests[-1].headers["x-team"] == "b"
+            assert tries((await ask(client)).meta) == [("s1", None)]
+        assert len(first.requests) == 1
+
+
 async def test_no_error_shows_the_key_of_any_endpoint():
     """Whoever echoes it: a shared gateway may know both."""
     async with no_leaks(), OpeAIServer(api_key=KEYS[0]) as first, OpeAIServer(api_key=KEYS[1]) as second:
@@ -243,6 +301,32 @@ def test_endpoints_stand_for_base_url_and_key(options):
         AsyncOpeAI(endpoints=Endpoints([Endpoint(base_url="http://localhost/v1", api_key="k")]), **options)
 
 
+def test_one_client_has_one_proxy(monkeypatch):
+    """Where the environment names it for some endpoints only, none of them is passed by in silence."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    monkeypatch.setenv("no_proxy", "near.example")
+    near, far, farther = (
+        Endpoint(base_url=f"https://{name}.example/v1", api_key="sk-x") for name in ("near", "far", "farther")
+    )
+    AsyncOpeAI(endpoints=Endpoints([far, farther]), proxy="env")
+    with pytest.raises(ConfigurationError, match="for some of the endpoints"):
+        AsyncOpeAI(endpoints=Endpoints([near, far]), proxy="env")
+
+
+NEAR = Endpoints([Endpoint(base_url="http://localhost/v1", api_key="sk-x")])
+FAR = Endpoints([*NEAR.endpoints, Endpoint(base_url="http://far.example/v1", api_key="sk-x", tier=1)])
+
+
+def test_http_to_another_machine_is_allowed_by_name():
+    """For one endpoint, or for the whole client."""
+    AsyncOpeAI(endpoints=FAR, allow_insecure_http=True)
+    far = Endpoint(base_url="http://far.example/v1", api_key="sk-x", tier=1, allow_insecure_http=True)
+    for made in ([*NEAR.endpoints, far], [far, *NEAR.endpoints]):
+        assert AsyncOpeAI(endpoints=Endpoints(made)).with_options(max_retries=0).base_url == made[0].base_url
+
+
 def test_what_cannot_be_meant_is_refused():
     """With what was expected."""
     for make in (
@@ -250,6 +334,8 @@ def test_what_cannot_be_meant_is_refused():
         lambda: Endpoints([Endpoint(base_url="http://localhost")], on_break="perhaps"),
         lambda: Endpoint(base_url="http://localhost", weight=0),
         lambda: Endpoint(base_url="http://localhost", max_concurrency=0),
+        lambda: AsyncOpeAI(endpoints=FAR),
+        lambda: AsyncOpeAI(endpoints=NEAR).with_options(base_url="http://localhost/v1"),
     ):
         with pytest.raises(ConfigurationError):
             make()

@@ -16,6 +16,7 @@ from opeai_async import (
     Endpoints,
     Hedge,
     OpeAIError,
+    StreamInterruptedError,
     StreamSession,
     Timeouts,
     sse,
@@ -175,3 +176,42 @@ async def test_events(broken):
     assert kinds == ["content.delta"] * 3 + ["stream.continued"] + ["content.delta"] * 3 + ["content.done"]
     told = next(event for event in events if event.type == "stream.continued")
     assert (told.after_chars, told.endpoint, told.way) == (13, "s1", "prefix")
+
+
+CALLS = [("weather", {"city": "Paris in spring"}), ("time", {"city": "Rome"})]
+
+
+async def test_a_call_that_was_cut_is_begun_anew_and_said_so():
+    """No arguments were handed out, so none have to be taken back; an event names all that had begun."""
+    async with no_leaks(), OpeAIServer() as first, OpeAIServer() as second:
+        first.cut("Let me look.", tool_calls=CALLS, after=14, how="rst")
+
+        async def goes_on(request):
+            said = request.json["messages"][-1]["content"]
+            return Reply("Let me look."[len(said) :] or None, tool_calls=CALLS[:1])
+
+        second.handle(goes_on)
+        async with client_of(first, second, capabilities=PREFIX) as client:
+            async with client.chat.completions.stream(**ASK) as stream:
+                events = [event async for event in stream.events()]
+                (call,) = (await stream.completion()).choices[0].message.tool_calls
+        assert (call.function.name, json.loads(call.function.arguments)) == CALLS[0]
+        deltas = [event.delta for event in events if event.type == "tool_calls.function.arguments.delta"]
+        assert json.loads("".join(deltas)) == CALLS[0][1]
+        (told,) = [event for event in events if event.type == "stream.continued"]
+        assert told.calls_anew == ("weather", "time")
+        assert [record.calls_anew for record in stream.continued] == [("weather", "time")]
+
+
+async def test_calls_come_piece_by_piece_where_nobody_goes_on():
+    """And what came of one that was cut is in the partial answer."""
+    async with no_leaks(), OpeAIServer() as first, OpeAIServer() as second:
+        first.cut("Let me look.", tool_calls=CALLS, after=14, how="rst")
+        async with (
+            client_of(first, second, on_break="raise") as client,
+            client.chat.completions.stream(**ASK) as stream,
+        ):
+            with pytest.raises(StreamInterruptedError) as caught:
+                await stream.completion()
+        assert caught.value.partial.choices[0].message.tool_calls[0].function.name == "weather"
+        assert not second.requests

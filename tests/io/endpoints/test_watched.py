@@ -76,6 +76,17 @@ def test_a_call_that_was_cut_never_comes():
     assert parser.end() == parser.rest() == []
 
 
+def test_calls_that_are_held_back_are_known_by_name():
+    """Whatever their kind, and wherever the name comes."""
+    parser, _ = watched()
+    named = {"index": 1, "id": "b", "type": "custom", "custom": {"name": "shell", "input": ""}}
+    parser.feed(event({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "look", "arguments": ""}}]}))
+    parser.feed(event(call("{")) + event({"tool_calls": [named]}) + event({"tool_calls": [{"index": 2, "id": "c"}]}))
+    assert parser.held_calls() == ("look", "shell", "")
+    parser.feed(event({}, "tool_calls"))
+    assert parser.held_calls() == ()
+
+
 def test_calls_are_not_held_back_where_nobody_goes_on():
     """With ``on_break="raise"``."""
     parser, _ = watched(holds_calls=False)

@@ -2,7 +2,7 @@
 
 # Annotations are no strings here: msgspec would look them up in the module that the Structs say they are of.
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
@@ -12,6 +12,7 @@ from msgspec import Struct
 from opeai_async._core.call.redact import HiddenStr
 from opeai_async._public import claim
 from opeai_async.errors import ConfigurationError
+from opeai_async.types.options import AskForKey
 
 OnBreak: TypeAlias = Literal["raise", "continue", "restart"]
 ON_BREAK: tuple[OnBreak, ...] = ("raise", "continue", "restart")
@@ -146,7 +147,9 @@ class Endpoint:
 
     Attributes:
         base_url: Where ``/chat/completions`` hangs.
-        api_key: The key, or a function without arguments that returns it, asked at each request.
+        api_key: The key; the client's environment has it where it is empty. Or a function, which may be a coroutine
+            function, that returns it: it is asked for each attempt, so it should remember the key by itself, and once
+            more after a 401.
         model: Its own name for the caller's models: a dict from the one to the other, or one name for all; None sends
             what the caller says.
         name: In records and errors; the host if it is not given.
@@ -160,7 +163,7 @@ class Endpoint:
     """
 
     base_url: str
-    api_key: str | Callable[[], str] = ""
+    api_key: str | AskForKey = ""
     model: str | Mapping[str, str] | None = None
     name: str = ""
     weight: float = 1.0
@@ -172,6 +175,8 @@ class Endpoint:
     allow_insecure_http: bool = False
 
     def __post_init__(self) -> None:
+        if isinstance(self.api_key, str):
+            object.__setattr__(self, "api_key", HiddenStr(self.api_key))  # traceback printers show locals
         if not 0 < self.weight < math.inf:
             raise ConfigurationError(f"the weight of an endpoint is {self.weight!r}, expected a number above 0")
         if self.max_concurrency is not None and self.max_concurrency < 1:
@@ -189,15 +194,10 @@ class Endpoint:
         except ValueError:
             return "endpoint"
 
-    def key(self) -> str | None:
-        """Return its key as it is now, which no repr shows; None if it has none of its own."""
-        key = self.api_key if isinstance(self.api_key, str) else self.api_key()
-        return HiddenStr(key) if key else None
-
     @property
     def is_plain(self) -> bool:
         """Whether nothing must be decided for a call to it, as long as there is no other."""
-        return isinstance(self.api_key, str) and self.limit is None and self.max_concurrency is None
+        return self.limit is None and self.max_concurrency is None
 
     def __repr__(self) -> str:
         return f"<Endpoint {self.label}>"

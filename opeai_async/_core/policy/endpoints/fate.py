@@ -13,6 +13,7 @@ a context that is too long                            to larger  no
 any other 4xx: the request's own                      no         no
 a page, garbage, an empty answer                      yes        yes
 a stream that breaks or reports an error              yes        yes
+no key: the function that gives it fails              yes        yes
 ====================================================  =========  =======
 """
 
@@ -24,6 +25,7 @@ from opeai_async.errors import (
     APIConnectionError,
     APIStatusError,
     APITimeoutError,
+    ConfigurationError,
     InvalidResponseError,
     LocalResourceError,
     OpeAIError,
@@ -70,7 +72,7 @@ def fate_of(error: OpeAIError) -> Fate:
         return OWN
     if isinstance(error, (PoolTimeoutError, LocalResourceError)):
         return OWN
-    if isinstance(error, (APIConnectionError, InvalidResponseError, StreamError)):
+    if isinstance(error, (APIConnectionError, InvalidResponseError, StreamError, ConfigurationError)):
         return THEIRS
     return OWN
 

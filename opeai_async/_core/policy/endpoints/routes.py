@@ -28,11 +28,13 @@ class RoutedCall(PreparedCall, frozen=True, kw_only=True):
     """A call that any of several endpoints may get; its own request, to none of them in particular, has been checked.
 
     Attributes:
+        routes: What the client has settled for calls to each endpoint.
         params: What was asked; no iterator is among it, since it may be read more than once.
         wants_stream: Whether to ask for a stream.
         wants_usage: Whether to ask for usage in the stream.
     """
 
+    routes: tuple[CallDefaults, ...]
     params: dict[str, Any]
     wants_stream: bool
     wants_usage: bool
@@ -43,10 +45,12 @@ class RoutedCall(PreparedCall, frozen=True, kw_only=True):
         key = self.params.get("prompt_cache_key") or self.params.get("user")
         return key if isinstance(key, str) else None
 
-    def prepared_for(self, defaults: CallDefaults, going_on: GoingOn | None = None) -> PreparedCall:
-        """Return the call as an endpoint gets it, for which *defaults* are settled."""
+    def prepared_for(self, index: int, going_on: GoingOn | None = None) -> PreparedCall:
+        """Return the call as the endpoint at *index* gets it."""
         params = self.params if going_on is None else params_of(going_on.way, self.params, going_on.answer)
-        return prepare(defaults, cast("CreateParams", params), stream=self.wants_stream, usage=self.wants_usage)
+        return prepare(
+            self.routes[index], cast("CreateParams", params), stream=self.wants_stream, usage=self.wants_usage
+        )
 
     def suits(self, known: Capabilities) -> bool:
         """Tell whether an endpoint may do what is asked: nothing that it needs is known to be missing."""
@@ -77,12 +81,14 @@ def routed(defaults: CallDefaults, params: CreateParams, *, stream: bool, usage:
         if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping, list)):
             kept[name] = list(cast("Iterable[object]", value))
     call = prepare(defaults, cast("CreateParams", kept), stream=stream, usage=usage)
+    asked = msgspec.structs.replace(call.asked, params={**call.asked.params, "model": kept.get("model")})
     return RoutedCall(
         call.request,
         call.limits,
         call.policy,
         call.reading,
-        call.asked,
+        asked,  # by the caller's name of the model, since each endpoint may have its own
+        routes=defaults.routes,
         params=kept,
         wants_stream=stream,
         wants_usage=usage,

@@ -57,6 +57,7 @@ DEFAULTS = CallDefaults(
         (LocalResourceError("x"), False, False),
         (ClientClosedError("x"), False, False),
         (InvalidResponseError("x"), True, True),
+        (ConfigurationError("x"), True, True),
         (StreamTruncatedError("x"), True, True),
         (StreamServerError("x", status_code=500), True, True),
         (StreamServerError("x", status_code=429), True, False),
@@ -141,7 +142,6 @@ def test_what_an_endpoint_is_called():
     assert Endpoint(base_url="https://host/v1").label == "host"
     assert Endpoint(base_url="https://[oops").label == "endpoint"
     assert repr(Endpoint(base_url="https://host/v1", name="mine", api_key="sk-secret")) == "<Endpoint mine>"
-    assert Endpoint(base_url="https://host/v1").key() is None
 
 
 @pytest.mark.parametrize(("verdict", "tools"), [("yes", True), ("odd", True), ("no", False), ("failed", None)])
