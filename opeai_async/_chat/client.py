@@ -13,6 +13,7 @@ import msgspec
 from opeai_async._chat.completions import Completions
 from opeai_async._chat.models import Models
 from opeai_async._chat.observers import is_named, observer_list
+from opeai_async._chat.spelled_out import spelled_out
 from opeai_async._core.call.params import ClientOptions, ReadOptions, one_of
 from opeai_async._core.call.prepare import CallDefaults, retry_policy
 from opeai_async._core.call.redact import ASKED, AUTHORIZATION, HiddenStr, Secret, hidden_values, secrets_in
@@ -58,6 +59,7 @@ from opeai_async.types.records import ObserversParam
 OTHER_KEY_VARIABLE = "OPENAI_API_KEY"
 
 
+@spelled_out
 @with_former_names(CLIENT)
 class AsyncOpeAI:
     """A client for chat completions. Making one does no I/O and needs no event loop.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 import msgspec
 
 from opeai_async._chat.observers import observer_list
+from opeai_async._chat.spelled_out import spelled_out
 from opeai_async._chat.stream import ChatCompletionStream
 from opeai_async._core.call.params import (
     CreateParams,
@@ -40,6 +41,7 @@ ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
 T = TypeVar("T")
 
 
+@spelled_out
 @with_former_names(COMPLETIONS)
 class Completions:
     """``client.chat.completions``.

@@ -122,7 +122,18 @@ class RelayResult:
 
 
 class RelayOptions(TypedDict, total=False):
-    """The options of a relay, as keyword arguments; `relay` explains each."""
+    """The options of a relay, as keyword arguments; `relay` says more of each.
+
+    Attributes:
+        window: Seconds in which tokens are gathered into one frame; the first is sent at once.
+        send_timeout: Seconds that one send may take; None for no limit.
+        heartbeat: Seconds of silence after which a ``ping`` frame is sent; None for none.
+        on_disconnect: What becomes of the stream when the client has left: ``"abort"`` or ``"drain"``.
+        drain_timeout: Seconds that a drain may take.
+        is_stop: A function that tells whether a message of the client says stop.
+        encode: A function that makes messages of a frame, such as ``UIMessageEncoder()``.
+        text_only: True to send only the text of choice 0.
+    """
 
     window: float
     send_timeout: float | None

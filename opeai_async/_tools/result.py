@@ -97,6 +97,10 @@ class RunResult(Generic[T]):
             f"{len(self.open_calls)} open calls>"
         )
 
+    def _repr_markdown_(self) -> str:
+        # What a notebook shows.
+        return self.text or repr(self)
+
 
 def _check_verdicts(approvals: object) -> None:
     # Only these two types: a verdict that is meant as "no", such as None or 0, must not be taken for "not decided".
