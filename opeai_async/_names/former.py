@@ -166,6 +166,8 @@ PARAMETERS: dict[str, str] = {
     "instructions": 'it is a message: {"role": "system", "content": ...}',
     "max_output_tokens": "it is called max_completion_tokens",
     "organization": 'extra_headers={"OpenAI-Organization": ...}',
+    "partial": 'it belongs into the last message: {"role": "assistant", "content": ..., "partial": True}',
+    "prefix": 'it belongs into the last message: {"role": "assistant", "content": ..., "prefix": True}',
     "project": 'extra_headers={"OpenAI-Project": ...}',
     "prompt": 'it is a message: messages=[{"role": "user", "content": ...}]',
     "query": "it is called extra_query",
