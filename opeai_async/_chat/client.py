@@ -24,9 +24,6 @@ from opeai_async._core.call.settings import (
     KEY_VARIABLE,
     OTEL_VARIABLE,
     check_headers,
-    checked_count,
-    checked_kind,
-    checked_text,
     endpoint,
     merged_headers,
     parse_base_url,
@@ -35,6 +32,7 @@ from opeai_async._core.call.settings import (
 )
 from opeai_async._core.call.timeouts import Timeouts, TimeoutsLike, chosen_timeouts
 from opeai_async._core.limits import DEFAULT_MAX_EVENT_BYTES
+from opeai_async._core.policy.checks import checked_count, checked_flag, checked_kind, checked_text, checked_texts
 from opeai_async._io.exchange import Wiring
 from opeai_async._io.net.lazy import LazyTransport
 from opeai_async._io.net.lifetime import Origin
@@ -132,7 +130,7 @@ class AsyncOpeAI:
             timeouts=timeouts,
             timeout=timeout,
             max_retries=max_retries,
-            retry=retry or RetryPolicy(),
+            retry=RetryPolicy() if retry is None else retry,
             dialect=dialect,
             on_truncated=on_truncated,
             reasoning_tags=reasoning_tags,
@@ -142,10 +140,12 @@ class AsyncOpeAI:
         self._default_query = default_query
         self._secret: Secret | None
         self._secret, ask_for_key = _secret(api_key)
-        self._allow_insecure_http = allow_insecure_http
+        self._allow_insecure_http = checked_flag("allow_insecure_http", allow_insecure_http)
         self.base_url: str = _base_url(base_url, allow_insecure_http)
         if max_connections is not None:
             checked_count("max_connections", max_connections, 1)
+        if ssl_context is not None:
+            checked_kind("ssl_context", ssl_context, ssl.SSLContext, "an ssl.SSLContext")
         if proxy is not None:
             proxy = parse_proxy(checked_text("proxy", proxy), self.base_url, os.environ)
         self._wiring = Wiring(
@@ -225,7 +225,8 @@ class AsyncOpeAI:
         other.owns_pool = False
         headers = given.pop("default_headers", {})
         other._default_headers = merged_headers(self._default_headers, check_headers(headers, "default_headers"))
-        other._default_query = {**(self._default_query or {}), **given.pop("default_query", {})}
+        query = checked_texts("default_query", given.pop("default_query", {}))
+        other._default_query = {**(self._default_query or {}), **query}
         other.base_url = _base_url(given.pop("base_url", self.base_url), self._allow_insecure_http)
         if (api_key := given.pop("api_key", None)) is not None:
             other._secret, ask_for_key = _secret(api_key)

@@ -20,6 +20,7 @@ from opeai_async._core.call.params import (
     split_run_params,
 )
 from opeai_async._core.call.prepare import CallDefaults, prepare, retry_policy
+from opeai_async._core.policy.checks import checked_class, checked_flag
 from opeai_async._io.complete import complete
 from opeai_async._io.exchange import Exchange, Wiring
 from opeai_async._names.former import COMPLETIONS, with_former_names
@@ -107,10 +108,12 @@ class Completions:
             StreamServerError: If the body of a 200 reports an error.
         """
         params = hidden_params(params)
-        if stream:
+        if stream and checked_flag("stream", stream):
             opened = self._stream(params, chunk_type, usage=False)
             await opened.open_or_cancel()
             return opened
+        checked_class("chunk_type", chunk_type, ChatCompletionChunk)
+        checked_class("completion_type", completion_type, ChatCompletion)
         call = prepare(self._defaults, params, stream=False)
         return await complete(Exchange(self._wiring_of(params), call), completion_type, call.reading)
 
@@ -343,6 +346,7 @@ class Completions:
         return bulk_results(calls.create, calls.parse, requests, given, dialect=self._defaults.reading.dialect)
 
     def _stream(self, params: CreateParams, chunk_type: type[ChunkT], *, usage: bool) -> ChatCompletionStream[ChunkT]:
+        checked_class("chunk_type", chunk_type, ChatCompletionChunk)
         call = prepare(self._defaults, params, stream=True, usage=usage)
         return ChatCompletionStream(self._wiring_of(params), call, chunk_type)
 
