@@ -10,6 +10,7 @@ from typing import Any, Self, cast
 
 import msgspec
 
+from opeai_async._core.policy.checks import checked_mapping
 from opeai_async._core.schema.output_format import OutputFormat
 from opeai_async.bulk.drawing import drawn
 from opeai_async.bulk.journal import Journal
@@ -162,12 +163,13 @@ def bulk_results(
         if how:
             raise ConfigurationError(f"{min(how)} is for a response_format that is a Python type")
         if asked_type is not None:
-            given["defaults"] = {"response_format": asked_type, **(given.get("defaults") or {})}
+            defaults = checked_mapping("defaults", given.get("defaults") or {})
+            given["defaults"] = {"response_format": asked_type, **defaults}
         return BulkResults(requests, create, BulkOptions(**given))
     output: OutputFormat[Any] = OutputFormat(
         asked_type, mode=how.get("mode", "json_schema"), strict=how.get("strict", True)
     )
-    defaults = cast("Mapping[str, Any]", given.get("defaults") or {})
+    defaults = checked_mapping("defaults", given.get("defaults") or {})
     repair = defaults.get("dialect", dialect) == "repair"
     ask = functools.partial(parse, response_format=asked_type, **how)
     return BulkResults(requests, ask, BulkOptions(**given), output, repair=repair)

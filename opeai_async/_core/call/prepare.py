@@ -20,8 +20,9 @@ from opeai_async._core.call.params import (
 )
 from opeai_async._core.call.redact import secrets_in
 from opeai_async._core.call.retry import RetryPolicy
-from opeai_async._core.call.settings import check_headers, checked_count, checked_mapping, merged_headers, with_query
+from opeai_async._core.call.settings import check_headers, merged_headers, with_query
 from opeai_async._core.call.timeouts import Limits, Timeouts, chosen_timeouts, resolve
+from opeai_async._core.policy.checks import checked_count, checked_mapping, checked_text
 from opeai_async.types.options import DIALECTS, ON_TRUNCATED, REASONING_TAGS
 
 
@@ -111,7 +112,9 @@ def prepare(defaults: CallDefaults, params: CreateParams, *, stream: bool, usage
         choices=choices_asked(fields, options),
     )
     limits, policy = _limits_and_policy(defaults, options, stream=stream)
-    asked = Asked(fields, options.get("extra_body"), options.get("conversation_id"))
+    if (conversation_id := options.get("conversation_id")) is not None:
+        checked_text("conversation_id", conversation_id)
+    asked = Asked(fields, options.get("extra_body"), conversation_id)
     return PreparedCall(request, limits, policy, reading, asked)
 
 
@@ -125,7 +128,7 @@ def prepare_list(defaults: CallDefaults, options: ListOptions) -> PreparedCall:
     if extra_headers := options.get("extra_headers"):
         headers = merged_headers(headers, check_headers(extra_headers, "extra_headers"))
         secrets |= secrets_in(headers)
-    if query := options.get("extra_query"):
+    if (query := options.get("extra_query")) is not None:
         url = with_query(url, query)
     limits, policy = _limits_and_policy(defaults, options, stream=False)
     request = Request(method="GET", url=url, headers=headers, body=b"", secrets=secrets)

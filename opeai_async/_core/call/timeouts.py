@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from opeai_async._core.policy.checks import checked_number
 from opeai_async._public import claim
 from opeai_async.errors import ConfigurationError
 
@@ -77,6 +78,7 @@ def as_timeouts(value: object, name: str) -> Timeouts | None:
     if value is None or isinstance(value, Timeouts):
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool):
+        checked_number(name, value, unit="seconds")
         return Timeouts(total_s=value)
     if all(hasattr(value, phase) for phase in ("connect", "read", "write", "pool")):
         phases: Any = value

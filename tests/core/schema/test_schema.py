@@ -532,7 +532,7 @@ class TestRefusals:
             (Item | Point, "has no JSON form: .*more than one"),
             (Item | Node, "has no JSON form: .*tag"),
             ("Item", "Item has no JSON form"),
-            (5, "5 has no JSON form"),
+            (5, "an instance of int was given, expected a type"),
         ],
     )
     def test_what_has_no_json_form(self, annotation, message):
