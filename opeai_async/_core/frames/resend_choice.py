@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from opeai_async._core.answer.accumulator import gravity
+from opeai_async._core.answer.outcome import gravity
 from opeai_async._core.answer.extras import named_fields, names_vendor_fields
 from opeai_async._core.answer.once import Once
 from opeai_async._core.answer.tool_pieces import ToolPiece, ToolPieces
