@@ -110,7 +110,12 @@ class Accumulator:
         """Whether the answer may be taken for whole although no ``[DONE]`` says so."""
         if self._went_on or not self._asked <= self.ended == len(self._choices):
             return False
-        return any([any(parts.content) or parts.says_something() for parts in self._choices.values()])
+        return any(map(_ChoiceParts.says_something, self._choices.values()))
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether anything of a spoken answer has come."""
+        return any(parts.audio for parts in self._choices.values())
 
     def is_labelled(self, end: End) -> bool:
         """Whether the answer, which ended by *end*, has what says that it is whole."""

@@ -47,12 +47,12 @@ def grows(chunks: Sequence[ChatCompletionChunk], first: FirstTexts) -> bool | No
     for chunk in chunks:
         for choice in chunk.choices:
             delta = choice.delta
-            if delta.tool_calls:
-                return None
             if text := delta.content:
                 key = (choice.index, "content")
             elif text := delta.reasoning_content:
                 key = (choice.index, "reasoning_content")
+            elif delta.tool_calls:
+                return None
             else:
                 continue
             before = first.get(key)

@@ -140,9 +140,8 @@ class StreamParser(Generic[ChunkT]):
         if self.bytes_fed > self._max_stream_bytes:
             chunks = self._refuse("max_stream_bytes", self._max_stream_bytes)
         elif self._begun:
-            chunks = self._burst.read(data)
-            if chunks is None:
-                chunks = self._feed_events(data)
+            alike = self._burst.read(data)
+            chunks = self._feed_events(data) if alike is None else alike
         else:
             chunks = self._feed_beginning(data)
         return chunks if self._is_plain else self._refined(chunks)

@@ -1,4 +1,4 @@
-"""The fast path of an event stream: what it takes is what the general way gives, and what it refuses is not consumed."""
+"""The fast path of a stream: what it takes is what the general way gives, and what it refuses is not consumed."""
 
 from __future__ import annotations
 
