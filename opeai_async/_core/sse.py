@@ -56,6 +56,7 @@ class ServerSentEvent(Struct, frozen=True, gc=False):
         id: The last event id in force, ``""`` if there was none.
         was_malformed: True if anything in the data became U+FFFD.
         was_bare: True if some of the data stood on a line without ``data:``.
+        status: What a field ``status`` said, which a standard parser ignores: the HTTP status of this event; else 0.
     """
 
     data: bytes
@@ -63,6 +64,7 @@ class ServerSentEvent(Struct, frozen=True, gc=False):
     id: str = ""
     was_malformed: bool = False
     was_bare: bool = False
+    status: int = 0
 
 
 class SSEDecoder:
@@ -100,6 +102,7 @@ class SSEDecoder:
         "_refused",
         "_retry_ms",
         "_skip_lf",
+        "_status",
         "_tail",
         "_tail_bytes",
         "at_boundary",
@@ -139,6 +142,8 @@ class SSEDecoder:
         self._data_lines = _EMPTY
         self._data_bytes = 0
         self._event_type = b""
+        # What the event's ``status`` field said; 0 if there was none.
+        self._status = 0
         # The standard's two ids: what the last ``id`` field said, and what held when the last event ended.
         self._id_buffer = ""
         self._last_event_id = ""
@@ -297,6 +302,8 @@ class SSEDecoder:
                 self._id_buffer = value.decode("utf-8", "replace")
         elif name == b"retry":
             self._take_retry(value)
+        elif name == b"status":
+            self._status = int(value) if _is_status(value) else 0
         elif name in self._event_fields:
             self._event_type = name
             self._add_data(value, len(line))
@@ -329,10 +336,13 @@ class SSEDecoder:
         if self._data_lines or self._event_type.lower() in self._bare_events:
             event_type = self._event_type.decode("utf-8", "replace") or "message"
             event = _event(b"\n".join(self._data_lines), event_type, self._last_event_id)
-            events.append(msgspec.structs.replace(event, was_bare=True) if self._is_bare else event)
+            if self._is_bare or self._status:
+                event = msgspec.structs.replace(event, was_bare=self._is_bare, status=self._status)
+            events.append(event)
             self._is_bare = False
             self._data_lines, self._data_bytes = _EMPTY, 0
         self._event_type = b""
+        self._status = 0
 
     def _check_bound(self, line_bytes: int, events: list[ServerSentEvent]) -> None:
         size = self._data_bytes + line_bytes
@@ -346,7 +356,13 @@ class SSEDecoder:
         raise StreamTooLargeError(message, limit=limit, pending=tuple(events))
 
     def _become_ordinary_at_boundary(self) -> None:
-        if self._data_lines or self._event_type or self._skip_lf or self._id_buffer != self._last_event_id:
+        if (
+            self._data_lines
+            or self._event_type
+            or self._status
+            or self._skip_lf
+            or self._id_buffer != self._last_event_id
+        ):
             return
         # The unfinished line is the beginning of the next event, which the fast way may turn out to be able to read.
         self._ordinary = True
@@ -358,6 +374,9 @@ class SSEDecoder:
 @functools.lru_cache(maxsize=64)
 def _encoded(names: tuple[str, ...]) -> tuple[bytes, ...]:
     return tuple(name.encode() for name in names)
+
+
+_is_status = re.compile(rb"[1-5]\d\d").fullmatch
 
 
 def begins_ordinary(rest: bytes) -> bool:

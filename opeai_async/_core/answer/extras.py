@@ -100,7 +100,7 @@ class ExtraParts:
             elif self._latest_wins and not isinstance(value, list):
                 if value or not is_empty(value):
                     before[:] = (value,)
-            elif not (is_empty(value) or _is_repeated(name, value, before)):
+            elif not ((not value and is_empty(value)) or _is_repeated(name, value, before)):
                 if name in NAMES or name in STATES:
                     before[:] = (value,)
                 else:

@@ -100,18 +100,18 @@ class ChunkDecoder(Generic[ChunkT]):
             StreamServerError: If the payload reports an error.
             StreamDecodeError: If it is no chunk and cannot be made one.
         """
-        if self._dialect.wants_next:
-            return self._read_tolerantly(payload)
         try:
             chunk = self.decode(payload)
         except DECODE_ERRORS:
+            if self._tier is _TOLERANT:
+                return self._read_tolerantly(payload)
             if not self.is_plain:
                 return self._read_refused(payload)
             self._enter(_STRICT, strict_decode(self._chunk_type))
             return self.read(payload)
         if self.needs_no_care or self.with_care([chunk]) is not None:
             return chunk
-        return self._dialect.read_chunk(payload, self._chunk_type)
+        return self._read_tolerantly(payload)
 
     def _read_refused(self, payload: bytes) -> ChunkT | None:
         """A payload that the strict twin, or the wide one, does not take; its vendor fields are learned from."""
@@ -136,14 +136,17 @@ class ChunkDecoder(Generic[ChunkT]):
         self.needs_no_care = self.needs_no_care and not vendor_fields.have_alias
 
     def _read_tolerantly(self, payload: bytes) -> ChunkT | None:
-        """One payload by the dialect, which then wants the next one too if half a character is missing."""
         chunk = self._dialect.read_chunk(payload, self._chunk_type)
+        self._after_dialect()
+        return chunk
+
+    def _after_dialect(self) -> None:
+        """Let the dialect read the next payload, too, if half a character is missing; else go back."""
         if self._dialect.wants_next and self._tier is not _TOLERANT:
             self._usual = (self._tier, self.decode)
             self._enter(_TOLERANT, _refuse)
         elif self._tier is _TOLERANT and not self._dialect.wants_next:
             self._enter(*self._usual)
-        return chunk
 
     def with_care(self, chunks: list[ChunkT]) -> list[ChunkT] | None:
         """*chunks*, once the dialect knows of them; None if it wants to read them itself.
@@ -171,11 +174,13 @@ class ChunkDecoder(Generic[ChunkT]):
             StreamServerError: If the event reports an error, by its name or by its data.
             StreamDecodeError: If it is no chunk and cannot be made one.
         """
+        if event.event.lower() == "error" or event.status >= 400:
+            raise self._dialect.read_error_event(event.data, event.status)
         if event.event == "message":
             return self.read(event.data)
-        if event.event.lower() == "error":
-            raise self._dialect.read_error_event(event.data)
-        return self._dialect.read_named_event(event.event, event.data, self._chunk_type)
+        chunk = self._dialect.read_named_event(event.event, event.data, self._chunk_type)
+        self._after_dialect()
+        return chunk
 
 
 def _deltas(chunks: Iterable[ChatCompletionChunk]) -> list[ChoiceDelta]:
