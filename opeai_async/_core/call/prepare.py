@@ -14,9 +14,11 @@ from opeai_async._core.call.params import (
     CreateParams,
     ListOptions,
     ReadOptions,
+    audio_asked,
     choices_asked,
     one_of,
     split_params,
+    usage_asked,
 )
 from opeai_async._core.call.redact import secrets_in
 from opeai_async._core.call.retry import RetryPolicy
@@ -110,6 +112,8 @@ def prepare(defaults: CallDefaults, params: CreateParams, *, stream: bool, usage
         on_truncated=one_of("on_truncated", options.get("on_truncated", read.on_truncated), ON_TRUNCATED),
         reasoning_tags=one_of("reasoning_tags", options.get("reasoning_tags", read.reasoning_tags), REASONING_TAGS),
         choices=choices_asked(fields, options),
+        wants_usage=stream and usage_asked(fields, options, by_default=usage),
+        wants_audio=audio_asked(fields, options),
     )
     limits, policy = _limits_and_policy(defaults, options, stream=stream)
     if (conversation_id := options.get("conversation_id")) is not None:

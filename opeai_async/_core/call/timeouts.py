@@ -32,7 +32,9 @@ class Timeouts(Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
         idle_bytes_s: Without any byte, while waiting (60).
         idle_content_s: Without any chunk, while waiting (300).
         total_s: For the whole call, retries included (none for a stream, 600 otherwise).
-        finish_grace_s: For ``[DONE]`` after the last finish_reason (2); passing it is no error.
+        finish_grace_s: For ``[DONE]`` after the last finish_reason (2); passing it is no error. Twice as long where
+            token counts that were asked for are missing, three times where the reason came with the first words, and
+            without this limit where sound that was asked for is missing.
     """
 
     connect_s: Limit = UNSET

@@ -41,6 +41,8 @@ _JSON, _EVENTS, _MARKUP = BodyKind.JSON, BodyKind.EVENTS, BodyKind.MARKUP
 
 def kind_of(prefix: bytes) -> BodyKind | None:
     """The kind of the body that begins with *prefix*; None while there is only white space, or half a BOM."""
+    if prefix.startswith(b"data:"):  # as nearly all do
+        return _EVENTS
     if len(prefix) < len(BOM) and BOM.startswith(prefix):
         return None
     start = prefix.removeprefix(BOM).lstrip(b" \t\r\n")[:1]
