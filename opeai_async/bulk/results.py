@@ -64,9 +64,8 @@ class BulkResults:
         return self
 
     async def __anext__(self) -> BulkResult:
-        if self._run is None:
-            self._start()
-        result = await cast("Run", self._run).next_result()
+        run = self._run or self._start()
+        result = await run.next_result()
         if result is None:
             self._is_closed = True
             raise StopAsyncIteration
@@ -90,7 +89,7 @@ class BulkResults:
         if self._run is not None:
             await self._run.aclose()
 
-    def _start(self) -> None:
+    def _start(self) -> Run:
         if self._is_closed:
             raise ClientClosedError("the bulk run was closed before it began")
         options = self._options
@@ -98,12 +97,13 @@ class BulkResults:
             options = msgspec.structs.replace(options, progress=drawn(sys.stderr))
         journal = None if options.journal is None else Journal(options.journal)
         try:
-            self._run = Run(self._requests, self._ask, self._rebuild(), self._reader(), options, journal)
+            run = self._run = Run(self._requests, self._ask, self._rebuild(), self._reader(), options, journal)
         except BaseException:
             if journal is not None:
                 journal.close()
             raise
-        self._run.start()
+        run.start()
+        return run
 
     def _reader(self) -> RequestReader:
         options = self._options

@@ -7,7 +7,7 @@ from msgspec import Struct
 from opeai_async._public import claim
 
 
-class AttemptRecord(Struct, frozen=True, kw_only=True):
+class AttemptRecord(Struct, frozen=True, kw_only=True, gc=False):
     """One try of a request: how it went, and how long was waited before it.
 
     Attributes:
