@@ -8,7 +8,7 @@ import pytest
 from benchmarks.lab import loops
 from benchmarks.lab.lab import Contender, Question, Target, open_lab
 from benchmarks.lab.measure import ask
-from benchmarks.lab.report import Figure
+from benchmarks.lab.report import Figure, table
 from benchmarks.lab.streaming import floor, iterate, limit, reading
 
 CPU = Figure(name="CPU", unit="us/thing", compared=True)
@@ -144,6 +144,18 @@ def test_a_slow_contender_takes_part_in_fewer_rounds():
     """Its ratio is that of the rounds it was in, and it has no round that does not count."""
     (answered,) = ask(question_of([[0, 1, 2, 4], [6]], rounds=1), 3)
     assert answered.rows[1].ratios["CPU"] == {"base": 6}
+
+
+def test_a_question_without_contenders_has_an_answer_without_rows():
+    """What it measures is not installed; the questions after it are asked all the same."""
+
+    async def nobody(lab):
+        return []
+
+    asked = Question(name="made", title="made up", unit="thing", bases=("base",), contenders=nobody, targets=())
+    (answered,) = ask(asked, 1)
+    assert answered.rows == []
+    assert answered.name in table(answered)
 
 
 def test_a_peer_that_fails_is_a_note():
