@@ -113,7 +113,7 @@ async def test_a_server_with_two_modes():
 
     How much faster it is, is measured where the time is made up: in tests/core/policy/test_hedging.py.
     """
-    usual_s, slow_s, calls = 0.03, 0.8, 500
+    usual_s, slow_s, calls = 0.02, 0.4, 300
 
     async def measure(hedge):
         chance, modes = random.Random(5), []
