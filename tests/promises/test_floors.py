@@ -35,7 +35,7 @@ ROOMS: dict[str, str] = {
     "_public": "",
     "_names": "",
     "types": "_public _names",
-    "errors": "_public types?",
+    "errors": "_public _names types?",
     "vendors": "",
     "_core": "_public types errors vendors _names",
     "_io": "_public types errors _core",
@@ -49,7 +49,7 @@ ROOMS: dict[str, str] = {
     "compat": "_chat _core types errors",
     "langchain": "_chat _core types errors",
     "ray": "__init__ errors types bulk",
-    "testing": "__init__ types errors vendors _core _io.loops _io.transport",
+    "testing": "__init__ types errors vendors _core _io.loops _io.transport _io.net.parts.certificate",
     "_cli": "__init__ _version types errors _core _io.transport _io.net bulk testing",
     "__main__": "_version _cli",
 }
