@@ -11,10 +11,12 @@ from opeai_async._core.call.prepare import CallDefaults, PreparedCall, prepare_l
 from opeai_async._core.call.settings import unexpected_keyword
 from opeai_async._io.complete import list_models
 from opeai_async._io.exchange import Exchange, Wiring
+from opeai_async._names.former import MODELS, with_former_names
 from opeai_async.types.completion import Model, ModelList
 
 
 @spelled_out
+@with_former_names(MODELS)
 class Models:
     """``client.models``.
 

@@ -532,7 +532,6 @@ class TestRefusals:
             (Item | Point, "has no JSON form: .*more than one"),
             (Item | Node, "has no JSON form: .*tag"),
             ("Item", "Item has no JSON form"),
-            (5, "an instance of int was given, expected a type"),
         ],
     )
     def test_what_has_no_json_form(self, annotation, message):
@@ -542,6 +541,13 @@ class TestRefusals:
         assert caught.value.field == "response_format"
         assert caught.value.hint.startswith("use Structs")
         assert caught.value.__cause__ is None
+
+    @pytest.mark.parametrize("value", [5, [int], Point(1, 2)])
+    def test_a_value_in_place_of_a_type(self, value):
+        """Is called so, and not shown: it may hold anything."""
+        with pytest.raises(RequestValidationError, match=f"an instance of {type(value).__name__} was given") as caught:
+            shape_of(value)
+        assert caught.value.hint.startswith(f"give {type(value).__name__} itself")
 
     def test_a_name_that_cannot_be_resolved(self):
         """Such as one of a class in a function, in an annotation that is text."""
