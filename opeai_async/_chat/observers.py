@@ -20,14 +20,11 @@ def observer_list(given: ObserversParam | object) -> list[object]:
     """
     if isinstance(given, str):
         return [_named(given)]
+    kind = type(given).__name__
     if not isinstance(given, Iterable) or isinstance(given, (bytes, Mapping)):
-        raise ConfigurationError(f"observers is of type {_kind(given)}, expected a list", hint="[observer]")
+        raise ConfigurationError(f"observers is of type {kind}, expected a list", hint="[observer]")
     listed = list(cast("Iterable[object]", given))
     return [_named(observer) if isinstance(observer, str) else observer for observer in listed]
-
-
-def _kind(value: object) -> str:
-    return type(value).__name__
 
 
 def is_named(observer: object, name: ObserverName) -> bool:
