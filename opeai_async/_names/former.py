@@ -150,6 +150,11 @@ MODELS: dict[str, str] = {
     "with_streaming_response": "(await client.models.list()).meta has status_code, headers and request_id",
 }
 
+MODEL_CALL: dict[str, str] = {
+    "data": "await it first: (await client.models.list()).data",
+    "meta": "await it first: (await client.models.list()).meta",
+}
+
 CHAT: dict[str, str] = {
     "with_raw_response": _RAW,
     "with_streaming_response": _RAW,
