@@ -44,6 +44,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack
 
+from opeai_async._names.former import ERRORS, with_former_names
 from opeai_async._public import claim
 
 # For type checkers only: these modules import msgspec, which would make ``import opeai_async`` slow.
@@ -284,6 +285,7 @@ class InvalidResponseError(OpeAIError):
         self.attempts = attempts
 
 
+@with_former_names(ERRORS)
 class APIStatusError(OpeAIError):
     """Raised if the server answered with an error status.
 

@@ -11,10 +11,13 @@ from opeai_async._core.call.prepare import CallDefaults, PreparedCall, prepare_l
 from opeai_async._core.call.settings import unexpected_keyword
 from opeai_async._io.complete import list_models
 from opeai_async._io.exchange import Exchange, Wiring
+from opeai_async._names.async_only import async_only
+from opeai_async._names.former import MODEL_CALL, MODELS, with_former_names
 from opeai_async.types.completion import Model, ModelList
 
 
 @spelled_out
+@with_former_names(MODELS)
 class Models:
     """``client.models``.
 
@@ -37,6 +40,8 @@ class Models:
         return ListCall(self._wiring, prepare_list(self._defaults, options))
 
 
+@async_only
+@with_former_names(MODEL_CALL)
 class ListCall:
     """A call that is made when it is awaited, or iterated."""
 

@@ -20,8 +20,9 @@ def observer_list(given: ObserversParam | object) -> list[object]:
     """
     if isinstance(given, str):
         return [_named(given)]
+    kind = type(given).__name__
     if not isinstance(given, Iterable) or isinstance(given, (bytes, Mapping)):
-        raise ConfigurationError(f"observers is of type {type(given).__name__}, expected a list", hint="[observer]")
+        raise ConfigurationError(f"observers is of type {kind}, expected a list", hint="[observer]")
     listed = list(cast("Iterable[object]", given))
     return [_named(observer) if isinstance(observer, str) else observer for observer in listed]
 

@@ -13,7 +13,10 @@ from typing import Any, NoReturn, TypeVar
 
 T = TypeVar("T")
 
-_TYPES_HINT = "every type is in opeai_async itself: from opeai_async import ChatCompletion, ChatCompletionChunk"
+_CHAT_ONLY = (
+    "this package speaks chat completions only, client.chat.completions; opeai_async.compat.AsyncOpenAI has all else"
+)
+_OF_CLIENT = "there is no client of the module: make one, AsyncOpeAI(...), and set it there"
 _HTTP_HINT = (
     "the client sends over aiohttp: proxy=, ssl_context=, max_connections= and timeout= say how; transport= replaces it"
 )
@@ -43,19 +46,70 @@ MODULE: dict[str, str] = {
     "OpenAIError": "it is called OpeAIError",
     "Stream": "it is called ChatCompletionStream; that of OpeAI is the same in sync",
     "Timeout": f"it is called Timeouts: {_TIMEOUTS}",
-    "api_key": "there is no client of the module: AsyncOpeAI(api_key=...)",
-    "api_base": "there is no client of the module: AsyncOpeAI(base_url=...)",
-    "base_url": "there is no client of the module: AsyncOpeAI(base_url=...)",
-    "chat": "there is no client of the module: AsyncOpeAI().chat",
+    "ApiError": "it is called OpeAIError",
+    "AsyncClient": "it is called AsyncOpeAI",
+    "BaseModel": "it is called WireStruct, of msgspec",
+    "Client": "it is called OpeAI",
+    "DEFAULT_CONNECTION_LIMITS": "max_connections= of AsyncOpeAI",
+    "DEFAULT_MAX_RETRIES": "RetryPolicy().max_retries",
+    "DEFAULT_TIMEOUT": f"see Timeouts; {_TIMEOUTS}",
+    "DefaultAsyncHttpx2Client": _HTTP_HINT,
+    "DefaultHttpx2Client": _HTTP_HINT,
+    "RequestOptions": "a call takes timeouts=, max_retries=, extra_headers= and the like by name",
+    "VERSION": "it is called __version__",
+    "version": "it is called __version__",
+    "types": "every type is in opeai_async itself: from opeai_async import ChatCompletion, ChatCompletionChunk",
+    **dict.fromkeys(
+        (
+            *("api_base", "api_key", "api_type", "api_version", "azure_ad_token", "azure_ad_token_provider"),
+            *("azure_endpoint", "base_url", "chat", "completions", "default_headers", "default_query", "http_client"),
+            *("max_retries", "models", "organization", "project", "timeout"),
+        ),
+        _OF_CLIENT,
+    ),
+    # Of openai.types.chat.
+    "ChatCompletionAllowedToolChoiceParam": "it is called AllowedToolsChoice",
+    "ChatCompletionAllowedToolsParam": "it is called AllowedTools",
+    "ChatCompletionAssistantMessageParam": "it is called AssistantMessage",
+    "ChatCompletionAudio": "it is called Audio",
+    "ChatCompletionAudioParam": "it is called AudioOptions",
+    "ChatCompletionContentPartImageParam": "it is called ImagePart",
+    "ChatCompletionContentPartInputAudioParam": "it is called InputAudioPart",
+    "ChatCompletionContentPartParam": "it is called ContentPartParam",
+    "ChatCompletionContentPartRefusalParam": "it is called RefusalPart",
+    "ChatCompletionContentPartTextParam": "it is called TextPart",
+    "ChatCompletionCustomToolParam": "it is called CustomTool",
+    "ChatCompletionDeveloperMessageParam": "it is called DeveloperMessage",
+    "ChatCompletionFunctionMessageParam": "it is called FunctionMessage",
+    "ChatCompletionFunctionTool": "it is called FunctionTool",
+    "ChatCompletionFunctionToolParam": "it is called FunctionTool",
+    "ChatCompletionMessageFunctionToolCall": "it is called ToolCall",
+    "ChatCompletionMessageParam": "it is called MessageParam",
+    "ChatCompletionMessageToolCall": "it is called ToolCall",
+    "ChatCompletionMessageToolCallParam": "it is called ToolCall",
+    "ChatCompletionMessageToolCallUnion": "it is called ToolCall",
+    "ChatCompletionNamedToolChoiceCustomParam": "it is called NamedCustomToolChoice",
+    "ChatCompletionNamedToolChoiceParam": "it is called NamedToolChoice",
+    "ChatCompletionPredictionContentParam": "it is called PredictedContent",
+    "ChatCompletionReasoningEffort": "it is a str",
+    "ChatCompletionRole": "it is a str",
+    "ChatCompletionStreamOptionsParam": "it is called StreamOptions",
+    "ChatCompletionSystemMessageParam": "it is called SystemMessage",
+    "ChatCompletionTokenLogprob": "it is called TokenLogprob",
+    "ChatCompletionToolChoiceOptionParam": "it is called ToolChoiceParam",
+    "ChatCompletionToolMessageParam": "it is called ToolMessage",
+    "ChatCompletionToolParam": "it is called ToolParam",
+    "ChatCompletionToolUnionParam": "it is called ToolParam",
+    "ChatCompletionUserMessageParam": "it is called UserMessage",
+    "CompletionCreateParams": "it is called CompletionParams",
+    "ParsedFunction": "run(tools=[f]) gives functions their arguments, checked",
+    "ParsedFunctionToolCall": "run(tools=[f]) gives functions their arguments, checked",
     "not_given": _LEFT_OUT,
     "omit": _LEFT_OUT,
     "pydantic_function_tool": "run(tools=[f]) takes functions; Tool.from_function(f) is one in the API's form",
     "resources": "client.chat.completions is an opeai_async.Completions",
 }
 
-_CHAT_ONLY = (
-    "this package speaks chat completions only, client.chat.completions; opeai_async.compat.AsyncOpenAI has all else"
-)
 _RAW = "completion.meta (or stream.meta) has status_code, headers, request_id and attempts of the answer"
 
 CLIENT: dict[str, str] = {
@@ -74,16 +128,36 @@ CLIENT: dict[str, str] = {
     "with_raw_response": _RAW,
     "with_streaming_response": _RAW,
     "api_key": "the key is shown nowhere; with_options(api_key=...) is a client with another",
+    "auth_headers": "the key is shown nowhere",
+    "default_headers": "they are shown nowhere, as they may hold a key; with_options(default_headers=...) adds to them",
+    "default_query": "with_options(default_query=...) adds to it",
+    "request": _CHAT_ONLY,
+    "user_agent": 'default_headers={"User-Agent": ...}',
     **dict.fromkeys(
         (
-            *("assistants", "audio", "batches", "embeddings", "files", "fine_tuning", "images", "moderations"),
-            *("realtime", "responses", "uploads", "vector_stores", "videos"),
+            *("assistants", "audio", "batches", "containers", "conversations", "embeddings", "evals", "files"),
+            *("fine_tuning", "images", "moderations", "realtime", "responses", "uploads", "vector_stores", "videos"),
+            *("webhooks", "delete", "patch", "put"),
         ),
         _CHAT_ONLY,
     ),
 }
 
+MODELS: dict[str, str] = {
+    "retrieve": "client.models.list() has all of them: next(m for m in await client.models.list() if m.id == ...)",
+    "delete": _CHAT_ONLY,
+    "with_raw_response": "(await client.models.list()).meta has status_code, headers and request_id",
+    "with_streaming_response": "(await client.models.list()).meta has status_code, headers and request_id",
+}
+
+MODEL_CALL: dict[str, str] = {
+    "data": "await it first: (await client.models.list()).data",
+    "meta": "await it first: (await client.models.list()).meta",
+}
+
 CHAT: dict[str, str] = {
+    "with_raw_response": _RAW,
+    "with_streaming_response": _RAW,
     "create": "it is client.chat.completions.create(...)",
     "stream": "it is client.chat.completions.stream(...)",
     "parse": "it is client.chat.completions.parse(...)",
@@ -93,6 +167,7 @@ COMPLETIONS: dict[str, str] = {
     "acreate": "it is called create(...)",
     "delete": _CHAT_ONLY,
     "list": _CHAT_ONLY,
+    "messages": _CHAT_ONLY,
     "retrieve": _CHAT_ONLY,
     "update": _CHAT_ONLY,
     "with_raw_response": _RAW,
@@ -117,14 +192,26 @@ WIRE: dict[str, str] = {
     "model_construct": "call the class: ChatCompletion(...)",
     "model_dump": "it is called to_dict()",
     "model_dump_json": "it is called to_json()",
+    "get": "it has attributes: .content; a field of a vendor is in .extra",
+    "items": "it is to_dict().items()",
+    "keys": "it is to_dict().keys()",
+    "model_config": "it is a Struct of msgspec: msgspec.structs.fields(it)",
     "model_extra": "it is called extra",
+    "model_fields": "it is a Struct of msgspec: msgspec.structs.fields(it)",
+    "model_fields_set": "it is called to_dict(), which has what was sent",
+    "model_json_schema": "it is a Struct of msgspec: msgspec.json.schema(it)",
     "model_validate": "it is called from_dict(...)",
     "model_validate_json": "it is called from_json(...)",
     "parse_obj": "it is called from_dict(...)",
     "parse_raw": "it is called from_json(...)",
+    "schema": "it is a Struct of msgspec: msgspec.json.schema(it)",
+    "values": "it is to_dict().values()",
+    "construct": "call the class: ChatCompletion(...)",
 }
 
 COMPLETION: dict[str, str] = {
+    "acreate": "it is client.chat.completions.create(...), of an AsyncOpeAI",
+    "create": "it is client.chat.completions.create(...), of an AsyncOpeAI",
     "content": "it is completion.choices[0].message.content",
     "message": "it is completion.choices[0].message",
     "text": "it is completion.choices[0].message.content",
@@ -135,9 +222,22 @@ CHOICE: dict[str, str] = {
     "text": "it is choice.message.content",
     "delta": "a whole answer has choice.message; a chunk has choice.delta",
 }
+CHUNK: dict[str, str] = {
+    "type": "a stream brings chunks; stream.events() brings events, which have a type",
+    "content": "it is chunk.choices[0].delta.content, where there are choices; stream.text() brings the text alone",
+    "delta": "it is chunk.choices[0].delta, where there are choices",
+    "text": "it is chunk.choices[0].delta.content, where there are choices; stream.text() brings the text alone",
+}
 CHUNK_CHOICE: dict[str, str] = {
     "message": "a chunk has choice.delta; stream.completion() has the whole message",
     "text": "it is choice.delta.content",
+}
+
+ERRORS: dict[str, str] = {
+    "http_status": "it is called status_code",
+    "json_body": "it is called body",
+    "request": "what was sent is not kept, as it holds the prompt; attempts says what became of it",
+    "response": "its facts are attributes: status_code, headers, request_id, body, retry_after_s",
 }
 
 # Keywords of AsyncOpeAI.
@@ -145,9 +245,22 @@ OPTIONS: dict[str, str] = {
     "_strict_response_validation": 'it is dialect="strict"',
     "admin_api_key": _CHAT_ONLY,
     "api_base": "it is called base_url",
+    "api_version": 'default_query={"api-version": ...}',
+    "azure_ad_token": "it is called api_key",
+    "azure_ad_token_provider": "api_key= takes the function",
+    "azure_deployment": "it is part of base_url, or the model of a call",
     "azure_endpoint": "it is called base_url: https://NAME.openai.azure.com/openai/v1",
+    "data_residency": "write its host into base_url",
+    "default_timeout": _TIMEOUTS,
     "headers": "it is called default_headers",
     "http_client": _HTTP_HINT,
+    "limits": "it is called max_connections",
+    "proxies": "it is called proxy",
+    "provider": "write its address into base_url",
+    "query": "it is called default_query",
+    "token": "it is called api_key",
+    "verify": "it is called ssl_context",
+    "workload_identity": "api_key= takes a function, which may ask for a token",
     "organization": 'default_headers={"OpenAI-Organization": ...}',
     "project": 'default_headers={"OpenAI-Project": ...}',
     "webhook_secret": _CHAT_ONLY,
@@ -169,6 +282,7 @@ PARAMETERS: dict[str, str] = {
     "partial": 'it belongs into the last message: {"role": "assistant", "content": ..., "partial": True}',
     "prefix": 'it belongs into the last message: {"role": "assistant", "content": ..., "prefix": True}',
     "project": 'extra_headers={"OpenAI-Project": ...}',
+    "proxy": "it belongs to the client: AsyncOpeAI(proxy=...)",
     "prompt": 'it is a message: messages=[{"role": "user", "content": ...}]',
     "query": "it is called extra_query",
     "request_timeout": "it is called timeout",

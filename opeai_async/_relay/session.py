@@ -17,6 +17,7 @@ from opeai_async._core.answer.outcome import Outcome
 from opeai_async._io.loops import hold, on_loop
 from opeai_async._io.observe.observers import Observers
 from opeai_async._io.stream.stream import ChunkStream
+from opeai_async._names.async_only import async_only
 from opeai_async._public import claim
 from opeai_async._relay.frames import Framed, FrameReader, FrameSource, frames_of, is_last
 from opeai_async._relay.producer import Producer
@@ -44,6 +45,7 @@ _UNKNOWN = ErrorFrame(code="unknown", message="This answer is not here, or not a
 _store_of_process = MemoryStore()
 
 
+@async_only
 class StreamSession:
     """One answer, many readers. Made by ``StreamSession.start`` and ``StreamSession.attach``.
 
@@ -233,6 +235,7 @@ class StreamSession:
         return f"<{type(self).__name__} {self.outcome.value}, offset {self.offset}>"
 
 
+@async_only
 class Subscription(FrameReader):
     """The frames of a session for one reader, from an offset on; a ``FrameSource``.
 

@@ -17,6 +17,7 @@ from opeai_async._core.json import is_object
 from opeai_async._core.schema.sendable import NOT_RUN, open_calls, sendable
 from opeai_async._io.observe.run import RunWatch
 from opeai_async._io.stream.stream import ChunkStream
+from opeai_async._names.async_only import async_only
 from opeai_async._public import claim
 from opeai_async._relay.websocket import Receive, RelayOptions, RelayResult, Send, relay
 from opeai_async._tools.result import RunResult
@@ -75,6 +76,7 @@ class Output(Protocol):
         ...
 
 
+@async_only
 class Run(Generic[T]):
     """One stream over all rounds: ``async for event in run``, then ``await run.result()``; or only ``await run``.
 

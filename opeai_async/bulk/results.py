@@ -12,6 +12,7 @@ import msgspec
 
 from opeai_async._core.policy.checks import checked_mapping
 from opeai_async._core.schema.output_format import OutputFormat
+from opeai_async._names.async_only import async_only
 from opeai_async.bulk.drawing import drawn
 from opeai_async.bulk.journal import Journal
 from opeai_async.bulk.options import BulkOptions
@@ -24,6 +25,7 @@ _NAMES = frozenset(BulkOptions.__struct_fields__)
 _OF_A_TYPE = ("mode", "strict", "retries_on_invalid")
 
 
+@async_only
 class BulkResults:
     """The results of a bulk run: ``async for result in client.chat.completions.map(requests)``.
 

@@ -6,7 +6,7 @@ See https://platform.openai.com/docs/api-reference/chat/streaming
 # Annotations are no strings here: msgspec would compile each of them by itself, when the first request is made.
 import msgspec
 
-from opeai_async._names.former import CHUNK_CHOICE, with_former_names
+from opeai_async._names.former import CHUNK, CHUNK_CHOICE, with_former_names
 from opeai_async._public import claim
 from opeai_async.types.common import Annotation, ChoiceLogprobs, CompletionUsage, Moderation, WireStruct
 from opeai_async.types.finish import FinishKind, finish_kind
@@ -76,6 +76,7 @@ class ChunkChoice(WireStruct):
         return finish_kind(self.finish_reason)
 
 
+@with_former_names(CHUNK)
 class ChatCompletionChunk(WireStruct):
     """One event of a stream. ``choices`` is empty on chunks which only carry usage.
 

@@ -4,7 +4,7 @@
 import functools
 import typing
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, NoReturn, Self, TypeGuard, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeGuard, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
@@ -116,6 +116,12 @@ class WireStruct(
             msgspec.DecodeError: If it is not JSON; or as ``msgspec.ValidationError``, if it is of another shape.
         """
         return cls.from_dict(msgspec.json.decode(text))
+
+    if not TYPE_CHECKING:  # who checks types is told by the checker
+
+        def __getitem__(self, name):
+            kind = type(self).__name__
+            raise TypeError(f"{kind} has attributes, no items: write .{name}, or to_dict()[{name!r}]")
 
     def __iter__(self) -> Iterator[Any]:
         # For ``dict(message)``, and for routes of FastAPI that return one without declaring it.

@@ -1,6 +1,7 @@
 """Documents whose Python blocks run, one after the other, against the embedded server."""
 
 import ast
+import asyncio
 import inspect
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ def snippets(path: Path) -> list[tuple[int, str]]:
 async def run(source: str, path: Path, line: int, namespace: dict[str, Any]) -> None:
     """Run a snippet that may await, with the document's own line numbers in its tracebacks."""
     padded = "\n" * (line - 1) + source
+    if "asyncio.run(" in source:  # a whole program: it has no loop around it
+        await asyncio.to_thread(exec, compile(padded, str(path), "exec"), namespace)
+        return
     code = compile(padded, str(path), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     result = eval(code, namespace)
     if inspect.isawaitable(result):

@@ -15,6 +15,7 @@ from typing import Any, NoReturn, cast
 import msgspec
 from msgspec import Struct
 
+from opeai_async._core.call.params import CallOptions
 from opeai_async._core.call.send_back import is_iterable, is_mapping, sent
 from opeai_async._core.json import is_row
 from opeai_async._core.policy.unknown_params import check_unknown
@@ -25,7 +26,7 @@ from opeai_async.types.request import ChatCompletionRequest
 
 _KNOWN = {field.name: field for field in msgspec.structs.fields(ChatCompletionRequest)}
 # What a slip may have meant: the API's parameters, and the options of a call.
-_NAMES = (*_KNOWN, "extra_body", "extra_headers", "extra_query", "max_retries", "on_truncated", "reasoning_tags")
+_NAMES = (*_KNOWN, *CallOptions.__annotations__)
 _SEQUENCES = frozenset({"messages", "tools", "functions", "modalities"})
 # msgspec raises them as they are: an unknown type, a lone surrogate (a ValueError), a cycle.
 _ENCODE_ERRORS = (TypeError, ValueError, RecursionError)

@@ -491,7 +491,10 @@ class ChunkStream(Generic[ChunkT]):
 
     def _check_not_closed(self) -> None:
         if self._is_closed and self._outcome is Outcome.CANCELLED:
-            raise ClientClosedError(f"the stream was closed after {self._accumulator.chunks} chunks, before its end")
+            raise ClientClosedError(
+                f"the stream was closed after {self._accumulator.chunks} chunks, before its end",
+                hint="stream.snapshot has what had arrived; for all of it, read to the end before its block is left",
+            )
 
     # --- what is known -----------------------------------------------------------------------------------------------
 

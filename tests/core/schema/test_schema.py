@@ -542,10 +542,12 @@ class TestRefusals:
         assert caught.value.hint.startswith("use Structs")
         assert caught.value.__cause__ is None
 
-    def test_an_instance_in_place_of_its_type(self):
-        with pytest.raises(RequestValidationError, match="an instance of int was given, expected a type") as caught:
-            shape_of(5)
-        assert caught.value.hint.startswith("give int itself")
+    @pytest.mark.parametrize("value", [5, [int], Point(1, 2)])
+    def test_a_value_in_place_of_a_type(self, value):
+        """Is called so, and not shown: it may hold anything."""
+        with pytest.raises(RequestValidationError, match=f"an instance of {type(value).__name__} was given") as caught:
+            shape_of(value)
+        assert caught.value.hint.startswith(f"give {type(value).__name__} itself")
 
     def test_a_name_that_cannot_be_resolved(self):
         """Such as one of a class in a function, in an annotation that is text."""

@@ -331,6 +331,8 @@ async def test_only_a_context_is_taken_for_tls(wrong):
     """aiohttp takes more, and with it checks neither chain nor name."""
     with pytest.raises(ConfigurationError, match=r"expected an ssl\.SSLContext"):
         AsyncOpeAI(KEY, base_url="https://localhost:1/v1", ssl_context=wrong)
+    with pytest.raises(ConfigurationError, match=r"expected an ssl\.SSLContext"):
+        AiohttpTransport(ssl_context=wrong)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from opeai_async._io.net import connections as aiohttp_connections
 from opeai_async._io.net.connections import Handler, has_spoken
 from opeai_async._io.net.parts import body as aiohttp_body
 from opeai_async._io.net.parts import post as aiohttp_post
+from opeai_async._io.net.parts.certificate import KEY, LOCALHOST
 from opeai_async._io.net.parts.post import READ_BUFFER_BYTES
 from opeai_async._io.net.sending import Sending
 
@@ -204,37 +205,14 @@ def _contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
     descriptor, path = tempfile.mkstemp()
     try:
         with os.fdopen(descriptor, "w") as file:
-            file.write(_KEY + _CERTIFICATE)
+            file.write(KEY + LOCALHOST)
         server.load_cert_chain(path)
     finally:
         os.unlink(path)
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    client.load_verify_locations(cadata=_CERTIFICATE)
+    client.load_verify_locations(cadata=LOCALHOST)
     return server, client
 
 
 def _nothing() -> None:
     """Stand in for the callback of a connection."""
-
-
-# For localhost, from 2020 to 2120. They protect nothing: only the client above trusts them.
-_KEY = """\
------BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgACeHZCximCgiqcEg
-xcHDcefOr//CtWQ9g0Q5HD3yX/qhRANCAAQ4jBeJuJp7zrtD8YU5+KvTGKqLOXr8
-Ve94EsH4YMxiJQb3csvpJ4pRGgLjkVUeKvC3APOhVPewR31ICNlZXCKF
------END PRIVATE KEY-----
-"""
-
-_CERTIFICATE = """\
------BEGIN CERTIFICATE-----
-MIIBYTCCAQegAwIBAgIBAjAKBggqhkjOPQQDAjAUMRIwEAYDVQQDDAlsb2NhbGhv
-c3QwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBQxEjAQBgNVBAMM
-CWxvY2FsaG9zdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABDiMF4m4mnvOu0Px
-hTn4q9MYqos5evxV73gSwfhgzGIlBvdyy+knilEaAuORVR4q8LcA86FU97BHfUgI
-2VlcIoWjSDBGMBQGA1UdEQQNMAuCCWxvY2FsaG9zdDAPBgNVHRMBAf8EBTADAQH/
-MB0GA1UdDgQWBBQzQRgfW2TKonT16aG8/mny1G0I9TAKBggqhkjOPQQDAgNIADBF
-AiAPLEg2oXiQyd0pK4X+dP5k8ytjxUsKedamDtMTI8HngAIhAJqe7ozEA2FD3fIs
-0CTRK+jGbmaEyX7ewEU2tsoHqZTq
------END CERTIFICATE-----
-"""
