@@ -64,7 +64,7 @@ NOTES: dict[str, tuple[str, str]] = {
     "finish_missing": ("no finish_reason: the answer is taken as whole at [DONE]", "Ollama, old Gemini"),
     "finish_empty": ('finish_reason "": read as null', "Ollama, SGLang, GLM routes"),
     "finish_early": ("a finish_reason before the end of its choice: taken back by what comes after it", "gateways"),
-    "finish_changed": ("another finish_reason after the first: the graver one stays", "routers"),
+    "finish_changed": ("a less grave finish_reason after the first: the first one stays", "routers"),
     "usage_zero": ("token counts of 0 after the real ones: left out", "servers in Go"),
     "data_in_text": ("a chunk as JSON in a JSON string: read all the same", "gateways"),
     "tool_index_changed": ("another index in later pieces of a tool call: they are of the latest call", "gateways"),

@@ -328,9 +328,10 @@ class Accumulator:
         if before is None:
             self._labelled += 1
             parts.finish_reason = reason
-        elif reason != before:
+        elif gravity(reason) >= gravity(before):
+            parts.finish_reason = reason
+        else:
             self._note("finish_changed")
-            parts.finish_reason = reason if gravity(reason) >= gravity(before) else before
         parts.is_reopened = False
         if parts.calls is not None:
             parts.calls.finish()

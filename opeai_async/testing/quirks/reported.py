@@ -23,7 +23,6 @@ from opeai_async.testing.quirks.changes import (
     has_usage,
     in_choices,
     in_messages,
-    insert_after_finish,
     insert_before_finish,
     is_finish,
     is_object,
@@ -56,6 +55,15 @@ def _unfinished(reason: str) -> Callable[[_Items], _Items]:
     return apply
 
 
+def _then_stop(items: _Items) -> _Items:
+    out: _Items = []
+    for item in items:
+        out.append(item)
+        if is_object(item) and any(choice.get("finish_reason") not in (None, "stop") for choice in choices_of(item)):
+            out.append(with_choices(item, delta={}, finish_reason="stop"))
+    return out
+
+
 def _in_turn(items: _Items) -> _Items:
     """Send all of one choice before the next one; what has no choice keeps its place at the end."""
     indexes = sorted({choice.get("index", 0) for item in items for choice in choices_of(item)}, key=str)
@@ -84,9 +92,8 @@ _ENDS = (
           "one-api, open-webui, CLIProxyAPI", rule="finish_early"),
     Quirk("finish_null_text", "chunks", _unfinished("null"), '"null" as text until the end', "gateways",
           rule="finish_null"),
-    Quirk("finish_then_stop", "chunks",
-          insert_after_finish(lambda item: with_choices(item, delta={}, finish_reason="stop")),
-          "`stop` after the real finish_reason, of which the graver stays", "routers", rule="finish_changed"),
+    Quirk("finish_then_stop", "chunks", _then_stop, "`stop` after a graver finish_reason, which stays", "routers",
+          rule="finish_changed"),
     _reason("finish_malformed_call", "MALFORMED_FUNCTION_CALL", "Gemini", failed=True),
     _reason("finish_server_error", "server_error", "gateways", failed=True),
     _reason("finish_max_output_tokens", "max_output_tokens", "gateways to the Responses API"),
