@@ -44,7 +44,7 @@ def is_plain_text(block: Any) -> bool:
 
 
 # In this order: the first field that holds text is taken, and the others are not read.
-_TEXTS = ("text", "content", "thinking", "summary", "reasoning", "reasoning_text")
+_TEXTS = ("text", "content", "thinking", "summary", "reasoning", "reasoning_text", "thought")
 
 
 def text_of(value: Any) -> str:

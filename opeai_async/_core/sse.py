@@ -76,7 +76,7 @@ class SSEDecoder:
             is that name; a standard parser ignores the line.
         bare_events: Types of events that are dispatched even without a data line; a standard parser drops them.
         bare_objects: True to take a line that begins with a brace as data; if it also ends with one, it is a whole
-            event. A standard parser ignores such lines.
+            event. ``Data:`` and `` data:`` are taken for ``data:``, too. A standard parser ignores such lines.
 
     Attributes:
         at_boundary: Whether nothing is kept: the next byte is the first of an event.
@@ -306,6 +306,9 @@ class SSEDecoder:
             self._status = int(value) if _is_status(value) else 0
         elif name in self._event_fields:
             self._event_type = name
+            self._add_data(value, len(line))
+        elif self._bare_objects and name.strip().lower() == b"data":
+            self._is_bare = True
             self._add_data(value, len(line))
 
     def _take_bare(self, line: bytes, events: list[ServerSentEvent]) -> bool:

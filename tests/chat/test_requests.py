@@ -11,47 +11,7 @@ from opeai_async._version import __version__
 from opeai_async.errors import AuthenticationError, NotFoundError
 from opeai_async.testing import OpeAIServer
 from opeai_async.types.request import CompletionParams
-
-HELLO = [{"role": "user", "content": "hello"}]
-# One value per field that the real API takes together with all the others.
-EVERY_FIELD = {
-    "model": "m",
-    "messages": HELLO,
-    "audio": {"voice": "alloy", "format": "wav"},
-    "frequency_penalty": -0.5,
-    "function_call": "auto",
-    "functions": [{"name": "f"}],
-    "logit_bias": {"50256": -100},
-    "logprobs": True,
-    "max_completion_tokens": 10,
-    "max_tokens": 11,
-    "metadata": {"a": "b"},
-    "modalities": ["text", "audio"],
-    "moderation": {"model": "omni-moderation-latest"},
-    "prompt_cache_options": {"mode": "explicit", "ttl": "12h"},
-    "n": 2,
-    "parallel_tool_calls": False,
-    "prediction": {"type": "content", "content": "x"},
-    "presence_penalty": 0.5,
-    "prompt_cache_key": "k",
-    "prompt_cache_retention": "24h",
-    "reasoning_effort": "high",
-    "response_format": {"type": "json_object"},
-    "safety_identifier": "s",
-    "seed": -7,
-    "service_tier": "flex",
-    "stop": ["a", "b"],
-    "store": False,
-    "stream_options": {"include_usage": True},
-    "temperature": 0.25,
-    "tool_choice": "auto",
-    "tools": [{"type": "function", "function": {"name": "f"}}],
-    "top_logprobs": 3,
-    "top_p": 0.5,
-    "user": "u",
-    "verbosity": "low",
-    "web_search_options": {"search_context_size": "low"},
-}
+from tests.support.parameters import EVERY_FIELD, HELLO
 
 
 @pytest.fixture
@@ -180,13 +140,6 @@ class TestTheRequest:
                     model="m", messages=HELLO, extra_headers={"authorization": "Basic abc"}
                 )
         assert server.requests[0].headers["authorization"] == "Basic abc"
-
-    async def test_extra_body_goes_over_everything(self, server):
-        """Unchecked: it adds, replaces, and sends null."""
-        extra = {"temperature": 5, "top_k": 3, "n": None}
-        async with server.client() as client:
-            await client.chat.completions.create(model="m", messages=HELLO, temperature=1, n=2, extra_body=extra)
-        assert server.requests[0].json == {"model": "m", "messages": HELLO, "temperature": 5, "top_k": 3, "n": None}
 
     async def test_options_that_are_none_change_nothing(self, server):
         """They can be handed on as they are."""

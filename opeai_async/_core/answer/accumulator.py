@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from opeai_async._core.answer.beside import AudioParts, LogprobParts
 from opeai_async._core.answer.extras import ExtraParts, named_fields, names_vendor_fields
 from opeai_async._core.answer.once import Once
 from opeai_async._core.answer.outcome import End, gravity
@@ -21,9 +22,9 @@ from opeai_async._core.answer.usage import latest
 from opeai_async._core.content_blocks import text_of_blocks
 from opeai_async._core.limits import MAX_INDEX
 from opeai_async._public import claim
-from opeai_async.types.chunk import AudioDelta, ChatCompletionChunk, ChoiceDelta, ChunkChoice, ToolCallDelta
-from opeai_async.types.common import NO_EXTRA, Annotation, ChoiceLogprobs, CompletionUsage, Moderation, TokenLogprob
-from opeai_async.types.completion import Audio, ChatCompletion, ChatCompletionMessage, Choice
+from opeai_async.types.chunk import ChatCompletionChunk, ChoiceDelta, ChunkChoice, ToolCallDelta
+from opeai_async.types.common import NO_EXTRA, Annotation, CompletionUsage, Moderation
+from opeai_async.types.completion import ChatCompletion, ChatCompletionMessage, Choice
 from opeai_async.types.meta import NO_META, ResponseMeta
 
 
@@ -270,7 +271,9 @@ class Accumulator:
     def _add_rare(self, chunk: ChatCompletionChunk) -> None:
         """What few chunks carry beside their choices."""
         if chunk.usage is not None:
-            self.usage = latest(self.usage, chunk.usage)
+            before, self.usage = self.usage, latest(self.usage, chunk.usage)
+            if self.usage is before:
+                self._note("usage_zero")
         self._service_tier = chunk.service_tier or self._service_tier
         self._moderation = chunk.moderation or self._moderation
         self._add_extra(chunk.extra)
@@ -306,6 +309,7 @@ class Accumulator:
             parts = _ChoiceParts(checked_index(index, self._max_index, "choice"), self._max_index, self._note)
             self._choices[index] = self._open[index] = parts
         elif says_something(choice.delta):
+            self._note("finish_early")
             self._went_on = parts.is_reopened = True
             parts.is_ended = False
             self._open[index] = parts
@@ -323,8 +327,11 @@ class Accumulator:
             return
         if before is None:
             self._labelled += 1
-        if before is None or gravity(reason) >= gravity(before):
             parts.finish_reason = reason
+        elif gravity(reason) >= gravity(before):
+            parts.finish_reason = reason
+        else:
+            self._note("finish_changed")
         parts.is_reopened = False
         if parts.calls is not None:
             parts.calls.finish()
@@ -388,9 +395,9 @@ class _ChoiceParts:
         self.block_chars = 0
         self.calls: ToolCallParts | None = None
         self.function_call: FunctionParts | None = None
-        self.audio: _AudioParts | None = None
+        self.audio: AudioParts | None = None
         self.annotations: Once[Annotation] | None = None
-        self.logprobs: _LogprobParts | None = None
+        self.logprobs: LogprobParts | None = None
         self.extra: ExtraParts | None = None
         self.delta_extra: ExtraParts | None = None
 
@@ -434,7 +441,7 @@ class _ChoiceParts:
             self.function_call.add(delta.function_call)
         if delta.audio is not None:
             if self.audio is None:
-                self.audio = _AudioParts()
+                self.audio = AudioParts()
             self.audio.add(delta.audio)
             if not self.audio:
                 self.note("audio_empty")
@@ -445,7 +452,7 @@ class _ChoiceParts:
                 self.note("annotations_repeated")
         if choice.logprobs is not None:
             if self.logprobs is None:
-                self.logprobs = _LogprobParts()
+                self.logprobs = LogprobParts()
             self.logprobs.add(choice.logprobs)
         self.add_extras(choice.extra, delta.extra)
 
@@ -502,61 +509,6 @@ class _ChoiceParts:
             finish_reason=None if self.is_reopened else self.finish_reason,
             logprobs=self.logprobs.build() if self.logprobs is not None else None,
             extra=self.extra.build() if self.extra is not None else NO_EXTRA,
-        )
-
-
-class _AudioParts:
-    """A spoken answer's fragments."""
-
-    __slots__ = ("data", "expires_at", "extra", "id", "transcript")
-
-    def __init__(self) -> None:
-        self.id = ""
-        self.data: list[str] = []
-        self.transcript: list[str] = []
-        self.expires_at: int | None = None
-        self.extra = ExtraParts()
-
-    def __bool__(self) -> bool:
-        return bool(self.id or any(self.data) or any(self.transcript) or self.expires_at or self.extra)
-
-    def add(self, delta: AudioDelta) -> None:
-        self.id = self.id or delta.id or ""
-        self.data.append(delta.data or "")
-        self.transcript.append(delta.transcript or "")
-        if delta.expires_at is not None:
-            self.expires_at = delta.expires_at
-        self.extra.add(delta.extra)
-
-    def build(self) -> Audio:
-        data, transcript = "".join(self.data), "".join(self.transcript)
-        extra = self.extra.build()
-        return Audio(id=self.id, data=data, transcript=transcript, expires_at=self.expires_at, extra=extra)
-
-
-class _LogprobParts:
-    """Log probabilities, appended per text."""
-
-    __slots__ = ("content", "extra", "reasoning_content", "refusal")
-
-    def __init__(self) -> None:
-        self.content: list[TokenLogprob] = []
-        self.refusal: list[TokenLogprob] = []
-        self.reasoning_content: list[TokenLogprob] = []
-        self.extra = ExtraParts()
-
-    def add(self, logprobs: ChoiceLogprobs) -> None:
-        self.content.extend(logprobs.content or ())
-        self.refusal.extend(logprobs.refusal or ())
-        self.reasoning_content.extend(logprobs.reasoning_content or ())
-        self.extra.add(logprobs.extra)
-
-    def build(self) -> ChoiceLogprobs:
-        return ChoiceLogprobs(
-            content=list(self.content) or None,
-            refusal=list(self.refusal) or None,
-            reasoning_content=list(self.reasoning_content) or None,
-            extra=self.extra.build(),
         )
 
 

@@ -172,6 +172,8 @@ class ToolCallParts:
         elif there is None:
             if not name:
                 call = known or (None if delta.id else self._latest)
+                if call is not None:
+                    self._note("tool_index_changed")
         elif known is not None and known.index == index and name in ("", known.name):
             call = None if _begins_another(known, delta, name) else known
         elif self._is_another(there, delta, name):

@@ -23,13 +23,15 @@ def latest(known: CompletionUsage | None, newer: CompletionUsage) -> CompletionU
     """Return *newer*, the latest counts of an answer, with missing ones from *known*, its earlier counts."""
     # The commonest case: nothing is missing, and *newer* itself is returned.
     if known is None or (
-        newer.prompt_tokens is not None
+        newer.prompt_tokens
         and newer.completion_tokens is not None
         and (newer.prompt_tokens_details is not None or known.prompt_tokens_details is None)
         and (newer.completion_tokens_details is not None or known.completion_tokens_details is None)
         and not known.extra
     ):
         return newer
+    if newer.prompt_tokens == 0 == newer.completion_tokens and not newer.total_tokens and known.prompt_tokens:
+        return known  # an empty struct of a server in Go
     whole = msgspec.structs.replace(
         newer,
         **{

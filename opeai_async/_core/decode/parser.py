@@ -26,7 +26,7 @@ from opeai_async._core.decode.think import ThinkFilter
 from opeai_async._core.dialect.api_errors import stream_error_from
 from opeai_async._core.dialect.dialect import Dialect
 from opeai_async._core.dialect.error_objects import MAX_EXCERPT_BYTES, error_inside
-from opeai_async._core.dialect.loose_json import split_objects
+from opeai_async._core.dialect.loose_json import json_in_text, split_objects
 from opeai_async._core.dialect.tool_arguments import is_json_object
 from opeai_async._core.limits import DEFAULT_MAX_EVENT_BYTES, MAX_JSON_BYTES, MAX_STREAM_BYTES
 from opeai_async._core.sse import BOM, ServerSentEvent, SSEDecoder
@@ -41,9 +41,11 @@ ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
 _ODD_DONE = rb"""["'\s]*(\[done\]|done["'\s]*$)"""
 # Words, a time, or both.
 _HEARTBEAT = re.compile(
-    rb"""["'\s]*(?:ping|pong|heart[-_ ]?beat|keep[-_ ]?alive|alive)?[-:,\s]*"""
+    rb"""["'\s\[<]*"""
+    rb"""(?:(?:ping|pong|heart[-_ ]?beat|hb|keep[-_ ]?alive|alive|noop|ok|processing|waiting)(?:[-:,\s]*\d{1,9})?)?"""
+    rb"""[-:,\s]*"""
     rb"""(?:\d{10,13}(?:\.\d+)?|\d{4}-\d\d-\d\d(?:[T\s]\d\d:\d\d(?::\d\d(?:\.\d+)?)?\s*(?:Z|UTC|[-+]\d\d:?\d\d)?)?"""
-    rb"""|\d\d:\d\d:\d\d(?:\.\d+)?)?["'\s]*""",
+    rb"""|\d\d:\d\d:\d\d(?:\.\d+)?)?["'\s\]>]*""",
     re.IGNORECASE,
 ).fullmatch
 _LINE_STARTS = (b"{", b"data:", b"event:", b"id:", b":")
@@ -334,6 +336,10 @@ class StreamParser(Generic[ChunkT]):
             return True
         if (self._begun or chunks) and _HEARTBEAT(data):
             self._note("heartbeat_in_data")
+            return True
+        if (text := json_in_text(data)) is not None:
+            self._note("data_in_text")
+            self._add_each([text], chunks)
             return True
         if (objects := split_objects(data)) is not None:
             self._note("events_glued")

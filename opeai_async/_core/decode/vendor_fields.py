@@ -54,19 +54,9 @@ _LEARNABLE = r"[A-Za-z0-9_.\-]{1,64}"
 _LOOKED_AT: dict[type[WireStruct], frozenset[str]] = {
     ChatCompletionChunk: frozenset(
         {
-            "error",
-            "message",
-            "code",
-            "type",
-            "base_resp",
-            "success",
-            "errors",
-            "msg",
-            "detail",
-            "error_msg",
-            "error_code",
+            *("error", "message", "code", "type", "base_resp", "success", "errors", "msg", "detail", "error_msg"),
+            *("error_code", "header", "errcode", "errmsg", "error_message", "title", "modality"),
         }
-        | {"modality"}
     ),
     ChunkChoice: frozenset({"error", "usage"}),
     ChoiceDelta: frozenset({"reasoning_text"}),

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 StructT = TypeVar("StructT", bound=Struct)
 
 _EXCERPT_BYTES = 200
+_ERROR_STATUS = 400  # and above
 _MAX_REPAIRS_WITHIN = 8
 _CONTENT = ("content", *REASONING_NAMES, "tool_calls")
 _SAID = (*_CONTENT, "refusal", "function_call", "audio")
@@ -246,7 +247,7 @@ class Dialect:
     def read_error_event(self, data: bytes, status: int = 0) -> StreamServerError:
         """The error that an event named ``error`` reports, in JSON, in plain text, or without a word.
 
-        *status* is what a field of the event names, or 0; it counts where the data names none.
+        *status* is what a field of the event names, or 0; one of an error counts where the data names none.
         """
         self.quirks["error_event"] = None
         body = _maybe_object(data)
@@ -257,7 +258,7 @@ class Dialect:
         else:
             text = data.decode("utf-8", "replace").strip()[:_EXCERPT_BYTES]
             error = APIError(redact(text) or "an error event without data")
-        return stream_error_from(error if error.http or not status else error._replace(http=status))
+        return stream_error_from(error if error.http or status < _ERROR_STATUS else error._replace(http=status))
 
     def read_named_event(self, name: str, data: bytes, chunk_type: type[StructT]) -> StructT | None:
         """An event of another name than ``message`` and ``error``: a chunk if it looks like one, else not ours."""

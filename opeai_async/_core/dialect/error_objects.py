@@ -41,9 +41,14 @@ _MESSAGES = (
     "status_msg",
     "detail",
     "error_description",
+    "errmsg",
+    "title",
 )
-_CODES = ("code", "error_code", "errorCode", "status_code", "http_code", "http_status", "status")
-_STATUSES = ("status_code", "http_code", "http_status", "status", "code", "error_code")
+_CODES = (
+    *("code", "error_code", "errorCode", "errcode", "ret", "status_code", "statusCode"),
+    *("http_code", "http_status", "status"),
+)
+_STATUSES = ("status_code", "statusCode", "http_code", "http_status", "status", "code", "error_code")
 # Codes that say success.
 _FINE = frozenset({"", "0", "ok", "success", "succeeded", "successful", "true", "none", "null"})
 _ERROR_WORDS = re.compile(
@@ -120,9 +125,24 @@ def find_error(body: JSONObject) -> APIError | None:
     """Return the error that a JSON object reports, or None; call it before anything else is read from the object."""
     error = _inner_error(body)
     # An answer may well have a field such as ``detail`` or ``message``: only objects without one are errors themselves.
-    if error is None and not (body.get("choices") or body.get("usage")) and _is_flat_error(body):
-        error = error_of_object(body)
+    if error is None and not (body.get("choices") or body.get("usage")):
+        if _is_flat_error(body):
+            error = error_of_object(body)
+        elif not _CAPITALS.isdisjoint(body):  # as APIs in .NET and of Amazon write them
+            error = find_error(_in_lower_case(body))
     return None if error is None else error._replace(body=_bounded(body))
+
+
+_CAPITALS = frozenset({"Error", "Message", "Code"})
+
+
+def _in_lower_case(body: JSONObject) -> JSONObject:
+    """Return *body* with names in lower case, those of objects within it too."""
+    return {
+        name.lower(): _in_lower_case(value) if is_object(value) else value
+        for name, value in body.items()
+        if name == name.lower() or name.lower() not in body
+    }
 
 
 def _inner_error(body: JSONObject) -> APIError | None:
@@ -133,15 +153,23 @@ def _inner_error(body: JSONObject) -> APIError | None:
     if is_array(error) and any(map(is_object, error)):
         return error_in_list(error) or error_of_object(next(filter(is_object, error)))
     if isinstance(error, str) and error:
+        more = body.get("message")
+        message = f"{error}: {more}" if isinstance(more, str) and more and more not in error else error
         return APIError(
-            redact(error), _text(body.get("code")), _text(body.get("type")), _text(body.get("param")), _status_in(body)
+            redact(message),
+            _text(body.get("code")),
+            _text(body.get("type")),
+            _text(body.get("param")),
+            _status_in(body),
         )
     if error and not is_object(error):
         return error_of_object(body) if _message_in(body) else APIError(redact(_compact(error)))
-    # MiniMax reports success in ``base_resp``, too, with the code 0.
-    base = body.get("base_resp")
+    # MiniMax reports success in ``base_resp``, too, with the code 0; Spark does in ``header``.
+    base, header = body.get("base_resp"), body.get("header")
     if is_object(base) and not _is_fine(base.get("status_code")):
         return error_of_object(base)
+    if is_object(header) and not _is_fine(header.get("code")):
+        return error_of_object(header)
     return _error_of_choices(body)
 
 
@@ -174,7 +202,9 @@ def _is_flat_error(body: JSONObject) -> bool:
         return True
     if is_array(body.get("errors")) and body["errors"] and _first_of_errors(body):
         return True
-    if not _is_fine(body.get("error_code")) or (isinstance(body.get("error_msg"), str) and body["error_msg"]):
+    if not _is_fine(body.get("error_code")) or not _is_fine(body.get("errcode")):
+        return True
+    if any(isinstance(body.get(name), str) and body[name] for name in ("error_msg", "error_message")):
         return True
     if (
         (detail := body.get("detail"))
@@ -184,14 +214,12 @@ def _is_flat_error(body: JSONObject) -> bool:
         return True
     if not _message_in(body):
         return False
-    code, kind = body.get("code"), body.get("type")
-    if not _is_fine(code):
+    code, kind = body.get("code"), body.get("type") or body.get("__type") or body.get("status")
+    if not _is_fine(code) or not _is_fine(body.get("ret")):
         return True
     if "code" in body and code is not None and code != "":
         return False  # the code says success
-    if isinstance(kind, str):
-        return bool(_ERROR_WORDS(kind))
-    return _status_in(body) is not None
+    return _status_in(body) is not None or (isinstance(kind, str) and bool(_ERROR_WORDS(kind)))
 
 
 def without_error(body: JSONObject) -> JSONObject:
@@ -201,7 +229,7 @@ def without_error(body: JSONObject) -> JSONObject:
         {name: value for name, value in choice.items() if name != "error"} if is_object(choice) else choice
         for choice in (choices if is_array(choices) else ())
     ]
-    return {**body, "error": None, "base_resp": None, "choices": kept}
+    return {**body, "error": None, "base_resp": None, "header": None, "choices": kept}
 
 
 def error_in_list(items: Any) -> APIError | None:
@@ -239,6 +267,8 @@ def _candidates(data: bytes) -> Iterator[bytes]:
 
 def error_of_object(error: JSONObject) -> APIError:
     """Build the error out of the fields of *error*, whichever of them are there."""
+    if is_object(inner := error.get("error")) and inner and not _message_in(error):
+        return error_of_object(inner)
     first = _first_of_errors(error) or (error["detail"] if is_object(error.get("detail")) else {})
     message = _message_in(error) or (_message_in(first) if first else "") or _compact(error)
     upstream = _upstream_words(error)
@@ -247,7 +277,11 @@ def error_of_object(error: JSONObject) -> APIError:
     code = next((error[name] for name in _CODES if not _is_fine(error.get(name))), None)
     if code is None and first:
         code = first.get("code")
-    kind = error.get("type") or (error.get("status") if isinstance(error.get("status"), str) else None)
+    kind = (
+        error.get("type")
+        or error.get("__type")
+        or (error.get("status") if isinstance(error.get("status"), str) else None)
+    )
     return APIError(
         redact(message),
         _text(code),

@@ -38,11 +38,14 @@ _THEN_DONE = re.compile(r"\[DONE\]\s*$")
 
 
 def split_objects(payload: bytes) -> list[bytes] | None:
-    """Split *payload* into the objects that stand in it one after the other; None if it is anything else.
+    """Split *payload* into the objects that stand in it one after the other, or in a list; None if it is anything else.
 
-    ``[DONE]`` may be the last of them.
+    ``[DONE]`` may be the last of them. A lone object is none of several. Of a list, each must look like a chunk.
     """
     text = payload.decode("utf-8", "replace")
+    is_list = text[:1] + text[-1:] == "[]"
+    if is_list:
+        text = text[1:-1]
     found: list[bytes] = []
     at = _end_of(_BETWEEN, text, 0)
     while at < len(text):
@@ -57,7 +60,19 @@ def split_objects(payload: bytes) -> list[bytes] | None:
             return None
         found.append(text[at:end].encode("utf-8", "replace"))
         at = _end_of(_BETWEEN, text, end)
+    if is_list:
+        return found if found and all(b'"choices"' in item for item in found) else None
     return found if len(found) > 1 else None
+
+
+def json_in_text(payload: bytes) -> bytes | None:
+    """Return the object that is the text of a JSON string, as of a server which encodes twice; None if it is none."""
+    if not payload.startswith(b'"{'):
+        return None
+    try:
+        return msgspec.json.decode(payload, type=str).strip().encode()
+    except (msgspec.MsgspecError, UnicodeError):
+        return None
 
 
 def _end_of(pattern: re.Pattern[str], text: str, at: int) -> int:

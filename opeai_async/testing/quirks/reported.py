@@ -23,7 +23,6 @@ from opeai_async.testing.quirks.changes import (
     has_usage,
     in_choices,
     in_messages,
-    insert_after_finish,
     insert_before_finish,
     is_finish,
     is_object,
@@ -56,6 +55,15 @@ def _unfinished(reason: str) -> Callable[[_Items], _Items]:
     return apply
 
 
+def _then_stop(items: _Items) -> _Items:
+    out: _Items = []
+    for item in items:
+        out.append(item)
+        if is_object(item) and any(choice.get("finish_reason") not in (None, "stop") for choice in choices_of(item)):
+            out.append(with_choices(item, delta={}, finish_reason="stop"))
+    return out
+
+
 def _in_turn(items: _Items) -> _Items:
     """Send all of one choice before the next one; what has no choice keeps its place at the end."""
     indexes = sorted({choice.get("index", 0) for item in items for choice in choices_of(item)}, key=str)
@@ -81,12 +89,11 @@ def _reason(name: str, reason: str, who: str, *, failed: bool = False) -> Quirk:
 # Rows are written in few lines, one below the other, so that the table can be read as one; hence the fmt: skip.
 _ENDS = (
     Quirk("finish_on_every_chunk", "chunks", _unfinished("stop"), "`stop` on each chunk, long before the end",
-          "one-api, open-webui, CLIProxyAPI"),
+          "one-api, open-webui, CLIProxyAPI", rule="finish_early"),
     Quirk("finish_null_text", "chunks", _unfinished("null"), '"null" as text until the end', "gateways",
           rule="finish_null"),
-    Quirk("finish_then_stop", "chunks",
-          insert_after_finish(lambda item: with_choices(item, delta={}, finish_reason="stop")),
-          "`stop` after the real finish_reason, of which the graver stays", "routers"),
+    Quirk("finish_then_stop", "chunks", _then_stop, "`stop` after a graver finish_reason, which stays", "routers",
+          rule="finish_changed"),
     _reason("finish_malformed_call", "MALFORMED_FUNCTION_CALL", "Gemini", failed=True),
     _reason("finish_server_error", "server_error", "gateways", failed=True),
     _reason("finish_max_output_tokens", "max_output_tokens", "gateways to the Responses API"),
@@ -462,6 +469,21 @@ def _heartbeats(events: _Events) -> _Events:
     return [part for at, event in enumerate(events) for part in ((beats[at % 3], event) if at else (event,))]
 
 
+def _encoded_twice(events: _Events) -> _Events:
+    return [_with_data(event, lambda data: dumps(data.decode("utf-8", "replace"))) for event in events]
+
+
+def _in_lists(events: _Events) -> _Events:
+    return [_with_data(event, lambda data: b"[" + data + b"]") for event in events]
+
+
+def _with_data(event: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """Return *event* with another text in the place of a chunk; any other event as it is."""
+    if not (event.startswith(b"data: {") and event.endswith(b"}\n\n")):
+        return event
+    return b"data: " + change(event.removeprefix(b"data: ").rstrip(b"\n")) + b"\n\n"
+
+
 def _done_after_json(speech: Speech) -> Speech:
     return replace(speech, parts=(*speech.parts, b"\n\n" + _DONE)) if speech.is_whole else speech
 
@@ -474,6 +496,11 @@ _FRAMING = (
     Quirk("objects_in_one_line", "events", _two_in_one, "two chunks in one data line", "gateways", rule="events_glued"),
     Quirk("heartbeat_in_data", "events", _heartbeats, "a heartbeat in words, or a time, as data", "gateways",
           rule="heartbeat_in_data"),
+    Quirk("data_in_text", "events", _encoded_twice, "each chunk as JSON in a JSON string", "gateways",
+          rule="data_in_text"),
+    Quirk("data_in_list", "events", _in_lists, "each chunk in a list of its own", "gateways", rule="events_glued"),
+    Quirk("data_capital", "events", lambda events: [b"D" + event.removeprefix(b"d") for event in events],
+          "`Data:` in the place of `data:`", "gateways", rule="line_without_data"),
     Quirk("done_lower", "events", lambda events: [event.replace(_DONE, b"data: [done]\n\n") for event in events],
           "`[done]` in lower case", "gateways", rule="done_odd"),
     Quirk("done_after_json", "response", _done_after_json, "[DONE] after a JSON body", "9router"),

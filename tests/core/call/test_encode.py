@@ -33,8 +33,7 @@ from opeai_async.types.request import (
     ToolMessage,
     UserMessage,
 )
-
-HELLO = [{"role": "user", "content": "hello"}]
+from tests.support.parameters import EVERY_FIELD, HELLO
 
 
 def body_of(*, stream=False, include_usage=False, extra_body=None, **params):
@@ -44,45 +43,6 @@ def body_of(*, stream=False, include_usage=False, extra_body=None, **params):
 
 
 # --- what is sent ----------------------------------------------------------------------------------------------------
-
-EVERY_FIELD = {
-    "model": "m",
-    "messages": HELLO,
-    "audio": {"voice": "alloy", "format": "wav"},
-    "frequency_penalty": -0.5,
-    "function_call": {"name": "f"},
-    "functions": [{"name": "f", "parameters": {}}],
-    "logit_bias": {"50256": -100},
-    "logprobs": True,
-    "max_completion_tokens": 10,
-    "max_tokens": 11,
-    "metadata": {"a": "b"},
-    "modalities": ["text", "audio"],
-    "moderation": {"model": "omni-moderation-latest"},
-    "n": 2,
-    "parallel_tool_calls": False,
-    "prediction": {"type": "content", "content": "x"},
-    "presence_penalty": 0.5,
-    "prompt_cache_key": "k",
-    "prompt_cache_options": {"mode": "explicit"},
-    "prompt_cache_retention": "24h",
-    "reasoning_effort": "high",
-    "response_format": {"type": "json_object"},
-    "safety_identifier": "s",
-    "seed": -7,
-    "service_tier": "flex",
-    "stop": ["a", "b"],
-    "store": False,
-    "stream_options": {"include_usage": False},
-    "temperature": 0.25,
-    "tool_choice": "required",
-    "tools": [{"type": "function", "function": {"name": "f"}}],
-    "top_logprobs": 3,
-    "top_p": 0.5,
-    "user": "u",
-    "verbosity": "low",
-    "web_search_options": {"search_context_size": "low"},
-}
 
 
 def test_every_field_is_sent_as_it_was_given():

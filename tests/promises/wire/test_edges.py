@@ -42,6 +42,17 @@ def error_of(body: Any) -> StreamServerError | None:
         ({"success": False, "errors": [{"code": 10000, "message": "no key"}], "result": None}, "no key", 500),
         ({"success": False, "errors": ["no model"]}, "no model", 500),
         ({"errors": [{"message": "bad", "code": 503}]}, "bad", 503),
+        ({"status": "error", "message": "bad"}, "bad", 500),
+        ({"statusCode": 429, "message": "slow"}, "slow", 429),
+        ({"header": {"code": 10013, "message": "bad", "sid": "s"}}, "bad", 500),
+        ({"errcode": 40001, "errmsg": "bad"}, "bad", 500),
+        ({"ret": 1, "msg": "bad"}, "bad", 500),
+        ({"error_message": "bad"}, "bad", 500),
+        ({"error": {"error": {"message": "bad", "code": 429}}}, "bad", 429),
+        ({"Error": {"Code": "Throttling", "Message": "bad"}}, "bad", 429),
+        ({"__type": "ThrottlingException", "Message": "bad"}, "bad", 429),
+        ({"status": 503, "error": "Service Unavailable", "message": "bad"}, "Service Unavailable: bad", 503),
+        ({"type": "about:blank", "title": "bad", "status": 429}, "bad", 429),
         ({"error": [{"message": "bad", "code": 429}]}, "bad", 429),
         ({"error": [{"what": "bad"}]}, "bad", 500),
         ({"error": True, "message": "broke"}, "broke", 500),
@@ -359,3 +370,67 @@ def test_a_call_of_nothing_that_only_has_an_id() -> None:
     call: Any = {"tool_calls": [{"index": 0, "id": "x", "type": "function", "function": {"name": "", "arguments": ""}}]}
     reading = read(A, event(call), STOP, DONE)
     assert (message_of(reading).tool_calls, "tool_call_empty" in reading.quirks) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("named", "field", "status"),
+    [
+        (b"", b"status:429", 429),
+        (b"event:error\n", b"status: 429", 429),
+        (b"event:error\n", b"status:ok", 500),
+        (b"event:error\n", b"status:200", 500),
+    ],
+)
+def test_the_status_that_a_field_of_an_event_names(named: bytes, field: bytes, status: int) -> None:
+    """DashScope sends it before the data, and no other event has it."""
+    body = b'{"code":"Odd","message":"bad"}'
+    reading = read(event({"content": "Hel"}), b"id:1\n" + named + field + b"\ndata:" + body + b"\n\n")
+    assert isinstance(reading.error, StreamServerError)
+    assert (reading.error.status_code, message_of_partial(reading)) == (status, "Hel")
+    assert read(b"status:200\n" + event({"content": "a"}), event({}, "stop"), DONE).error is None
+
+
+@pytest.mark.parametrize("field", [b"Data: ", b" data:", b"data : ", b"DATA:"])
+def test_a_field_that_is_spelled_otherwise(field: bytes) -> None:
+    """It is read, and named as what a standard parser would not have seen."""
+    good = event({"content": "a"})
+    reading = read(good, field + event({"content": "b"}).removeprefix(b"data: "), event({}, "stop"), DONE)
+    assert message_of(reading).content == "ab"
+    assert reading.quirks == ("line_without_data",)
+    assert getattr(read(field + good.removeprefix(b"data: "), DONE, mode="strict").error, "rule", "") == (
+        "line_without_data"
+    )
+
+
+@pytest.mark.parametrize("text", ['"{', '"{}"x', '"{\\ud83d}"'])
+def test_text_that_holds_no_object(text: str) -> None:
+    """It is no chunk."""
+    assert isinstance(read(event({"content": "a"}), b"data: " + text.encode() + b"\n\n").error, StreamDecodeError)
+
+
+def test_a_list_of_chunks() -> None:
+    """As some send what came at once."""
+    chunks = [event({"content": text}).removeprefix(b"data: ").strip() for text in "abc"]
+    reading = read(b"data: [" + b",".join(chunks) + b"]\n\n", event({}, "stop"), DONE)
+    assert (message_of(reading).content, reading.quirks) == ("abc", ("events_glued",))
+
+
+def test_counts_of_an_empty_struct_erase_nothing() -> None:
+    """A server in Go sends zeros where it has no counts."""
+    counts = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+    none = dict.fromkeys(counts, 0)
+    chunks = [data({"id": "c1", "choices": [], "usage": usage}) for usage in (none, counts, none)]
+    reading = read(event({"content": "a"}), event({}, "stop"), *chunks, DONE)
+    assert reading.completion is not None
+    assert reading.completion.usage is not None
+    assert reading.completion.usage.total_tokens == 7
+
+
+def test_counts_in_camel_case() -> None:
+    """They are the same counts."""
+    usage = {"promptTokens": 3, "completionTokens": 4, "totalTokens": 7}
+    reading = read(event({"content": "a"}), event({}, "stop"), data({"id": "c1", "choices": [], "usage": usage}), DONE)
+    assert reading.completion is not None
+    assert reading.completion.usage is not None
+    assert (reading.completion.usage.prompt_tokens, reading.completion.usage.total_tokens) == (3, 7)
+    assert reading.quirks == ("usage_other_names",)

@@ -232,12 +232,12 @@ def test_states_and_texts_of_a_delta() -> None:
                 {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3},
                 {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
             ],
-            (0, 0, 0),
+            (1, 2, 3),
         ),
     ],
 )
 def test_counts_in_parts(usages: list[dict[str, Any]], expected: tuple[int | None, ...]) -> None:
-    """An absent or null count never erases a known one, and none is made up."""
+    """An absent or null count, or an empty struct, never erases a known one, and none is made up."""
     chunks = [data({**ENVELOPE, "choices": [], "usage": usage}) for usage in usages]
     reading = read(event({"content": "a"}), STOP, *chunks, DONE)
     assert reading.completion is not None

@@ -14,6 +14,11 @@ COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 _OTHER_NAMES = {
     "input_tokens": "prompt_tokens",
     "output_tokens": "completion_tokens",
+    "promptTokens": "prompt_tokens",
+    "inputTokens": "prompt_tokens",
+    "completionTokens": "completion_tokens",
+    "outputTokens": "completion_tokens",
+    "totalTokens": "total_tokens",
     "input_tokens_details": "prompt_tokens_details",
     "output_tokens_details": "completion_tokens_details",
 }
@@ -42,7 +47,7 @@ def _sum(usages: list[JSONObject]) -> JSONObject:
 
 
 def usage_other_names(body: JSONObject) -> bool:
-    """Rename ``input_tokens`` and ``output_tokens``, which other APIs call the counts."""
+    """Rename ``input_tokens``, ``outputTokens`` and the like, which other APIs call the counts."""
     usage = body.get("usage")
     if not is_object(usage):
         return False
