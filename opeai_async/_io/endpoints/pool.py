@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import math
 import random
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -16,56 +13,7 @@ from opeai_async._core.policy.endpoints.health import Health, State
 from opeai_async._core.policy.endpoints.hedging import Hedging
 from opeai_async._core.policy.endpoints.routes import RoutedCall
 from opeai_async._io.endpoints.limits import Limiter, LocalLimiter
-
-
-class Slots:
-    """A bound on the answers that are open at one endpoint; calls wait in order.
-
-    Args:
-        bound: How many there may be; None for no bound.
-    """
-
-    __slots__ = ("_bound", "_taken", "_waiting")
-
-    def __init__(self, bound: int | None) -> None:
-        self._bound = bound
-        self._taken = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    @property
-    def is_full(self) -> bool:
-        """Whether a call would wait."""
-        return self._bound is not None and (self._taken >= self._bound or bool(self._waiting))
-
-    async def take(self, limit_s: float) -> int:
-        """Take a slot; return 0, or the place in line, from 1, that was reached when *limit_s* seconds were over."""
-        if not self.is_full:
-            self._taken += 1
-            return 0
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        try:
-            await asyncio.wait_for(asyncio.shield(turn), None if limit_s == math.inf else limit_s)
-        except TimeoutError:
-            if turn.done():
-                return 0
-            place = self._waiting.index(turn) + 1
-            self._waiting.remove(turn)
-            return place
-        except asyncio.CancelledError:
-            if turn.done():
-                self.give_back()
-            else:
-                self._waiting.remove(turn)
-            raise
-        return 0
-
-    def give_back(self) -> None:
-        """Hand a slot to the call that has waited longest."""
-        if self._waiting:
-            self._waiting.popleft().set_result(None)
-        else:
-            self._taken -= 1
+from opeai_async._io.endpoints.slots import Slots
 
 
 class Route:

@@ -17,6 +17,7 @@ from opeai_async import (
     Outcome,
     PoolTimeoutError,
     RateLimitError,
+    RetryPolicy,
     StreamInterruptedError,
     Timeouts,
 )
@@ -334,11 +335,60 @@ def test_what_cannot_be_meant_is_refused():
         lambda: Endpoints([Endpoint(base_url="http://localhost")], on_break="perhaps"),
         lambda: Endpoint(base_url="http://localhost", weight=0),
         lambda: Endpoint(base_url="http://localhost", max_concurrency=0),
+        lambda: Endpoint(base_url="http://localhost", max_concurrency="automatic"),
         lambda: AsyncOpeAI(endpoints=FAR),
         lambda: AsyncOpeAI(endpoints=NEAR).with_options(base_url="http://localhost/v1"),
     ):
         with pytest.raises(ConfigurationError):
             make()
+
+
+async def test_an_endpoint_that_says_that_its_limit_is_used_up_is_asked_after_others():
+    """Though it has just answered well; when the limit is renewed, it is asked again."""
+    used_up = {"x-ratelimit-limit-requests": "60", "x-ratelimit-remaining-requests": "0"}
+    async with no_leaks(), OpeAIServer() as first, OpeAIServer() as second, client_of(first, second) as client:
+        first.reply("one", headers={**used_up, "x-ratelimit-reset-requests": "300ms"})
+        for _ in range(3):
+            await ask(client)
+        assert (len(first.requests), len(second.requests)) == (1, 2)
+        await asyncio.sleep(0.35)
+        await ask(client)
+        assert len(first.requests) == 2
+
+
+async def test_a_bound_that_is_learnt():
+    """A server that refuses what is beyond four at once: soon it is asked for little more, and answers all."""
+    at_work = refused = 0
+
+    async def handler(request):
+        nonlocal at_work, refused
+        if at_work >= 4:
+            refused += 1
+            return Failure(503)
+        at_work += 1
+        try:
+            await asyncio.sleep(0.01)
+        finally:
+            at_work -= 1
+        return Reply(WORDS)
+
+    async with no_leaks(), OpeAIServer() as server:
+        server.handle(handler)
+        async with client_of(server, max_concurrency="auto", client={"retry": RetryPolicy(max_retries=20)}) as client:
+            slots = client._wiring.pool.routes[0].slots
+            seen = []
+
+            async def some():
+                for _ in range(15):
+                    completion = await ask(client)
+                    assert completion.choices[0].message.content == WORDS
+                    seen.append(len(completion.meta.attempts))
+
+            await asyncio.gather(*(some() for _ in range(20)))
+            assert slots.bound < 8  # where it began
+            assert not slots.is_full
+        assert len(server.requests) == 300 + refused
+        assert sum(seen[:100]) > sum(seen[-100:])
 
 
 async def test_a_bound_of_open_answers_makes_calls_wait_in_order():
