@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from opeai_async._core.policy.endpoints.choice import Candidate, choose
 from opeai_async._core.policy.endpoints.endpoint import Endpoint, Endpoints, OnBreak, RateLimit
@@ -58,12 +57,20 @@ class Route:
         return f"<Route {self.label} {self.health.state.value}>"
 
 
-class Leg(NamedTuple):
-    """A call's stay at an endpoint."""
+class Leg:
+    """A call's stay at an endpoint.
 
-    route: Route
-    begun_at: float
-    is_probe: bool
+    Attributes:
+        has_left: Whether it is over; a body that is closed may belong to an attempt that has failed already.
+    """
+
+    __slots__ = ("begun_at", "has_left", "is_probe", "route")
+
+    def __init__(self, route: Route, begun_at: float, *, is_probe: bool) -> None:
+        self.route = route
+        self.begun_at = begun_at
+        self.is_probe = is_probe
+        self.has_left = False
 
 
 class Pool:

@@ -151,7 +151,7 @@ class RoutedExchange(Exchange):
         if (not_sent := await self._admitted()) is not None:
             return not_sent
         route, now = self._route, self.loop.time()
-        self._leg = leg = Leg(route, now, route.health.begin(now))
+        self._leg = leg = Leg(route, now, is_probe=route.health.begin(now))
         route.slots.began(now)
         self._is_trying = True
         try:
@@ -294,7 +294,9 @@ class RoutedExchange(Exchange):
         return Failed(error, Failure(Cause.FINAL))
 
     def _leave(self, leg: Leg, sample: Sample | None = None) -> None:
-        now = self.loop.time()
+        if leg.has_left:
+            return
+        leg.has_left, now = True, self.loop.time()
         leg.route.health.leave(now, is_probe=leg.is_probe)
         leg.route.slots.ended(now, sample or Sample(leg.begun_at, work=0.0))
 

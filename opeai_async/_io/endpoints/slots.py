@@ -15,14 +15,17 @@ class Slots:
 
     Args:
         bound: How many there may be; ``"auto"`` to learn it, by the rule of ``completions.map``; None for no bound.
+
+    Attributes:
+        taken: How many there are, with those that will be sent at once.
     """
 
-    __slots__ = ("_bound", "_rule", "_taken", "_waiting")
+    __slots__ = ("_bound", "_rule", "_waiting", "taken")
 
     def __init__(self, bound: MaxConcurrency | None) -> None:
         self._rule = AdaptiveConcurrency() if bound == "auto" else None
         self._bound = math.inf if bound is None or bound == "auto" else bound
-        self._taken = 0
+        self.taken: int = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
@@ -33,12 +36,12 @@ class Slots:
     @property
     def is_full(self) -> bool:
         """Whether a call would wait."""
-        return self._taken >= self.bound or bool(self._waiting)
+        return self.taken >= self.bound or bool(self._waiting)
 
     async def take(self, limit_s: float) -> int:
         """Take a slot; return 0, or the place in line, from 1, that was reached when *limit_s* seconds were over."""
         if not self.is_full:
-            self._taken += 1
+            self.taken += 1
             return 0
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
@@ -71,7 +74,7 @@ class Slots:
 
     def give_back(self) -> None:
         """Give a slot back: it goes to the call that has waited longest, if there may be so many."""
-        self._taken -= 1
-        while self._waiting and self._taken < self.bound:
-            self._taken += 1
+        self.taken -= 1
+        while self._waiting and self.taken < self.bound:
+            self.taken += 1
             self._waiting.popleft().set_result(None)

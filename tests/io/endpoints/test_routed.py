@@ -22,6 +22,7 @@ from opeai_async import (
     Timeouts,
 )
 from opeai_async.testing import Failure, OpeAIServer, Reply
+from opeai_async.testing.transport import ScriptedTransport
 from tests.support.clients import rewire
 from tests.support.leaks import no_leaks
 
@@ -86,6 +87,19 @@ async def test_what_another_could_do_better_goes_there_without_a_wait(status, st
             assert [endpoint for endpoint, _ in tries(completion.meta)] == ["s0", "s1"]
             assert completion.meta.attempts[1].delay_s == 0
             assert len(first.requests) == 1
+
+
+async def test_a_head_that_is_not_to_be_believed_goes_elsewhere():
+    """Its attempt has left once, though its body was closed before."""
+    transport = ScriptedTransport()
+    answer = b'{"choices": [{"index": 0, "message": {"content": "Hi"}, "finish_reason": "stop"}]}'
+    made = [Endpoint(base_url=f"http://localhost:{port}/v1", api_key="sk-x", tier=port) for port in (1, 2)]
+    async with AsyncOpeAI(endpoints=Endpoints(made), transport=transport) as client:
+        transport.respond(b"{}", headers={"content-length": "5, 6", "content-type": "application/json"})
+        transport.respond(answer, headers={"content-type": "application/json"})
+        completion = await ask(client)
+        assert tries(completion.meta) == [("localhost:1", "InvalidResponseError"), ("localhost:2", None)]
+        assert [(r.health.in_flight, r.slots.taken) for r in client._wiring.pool.routes] == [(0, 0), (0, 0)]
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
