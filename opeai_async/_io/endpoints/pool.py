@@ -10,6 +10,7 @@ from opeai_async._core.policy.endpoints.endpoint import Endpoint, Endpoints, OnB
 from opeai_async._core.policy.endpoints.going_on import Way
 from opeai_async._core.policy.endpoints.health import Health, State
 from opeai_async._core.policy.endpoints.hedging import Hedging
+from opeai_async._core.policy.endpoints.lacks import LEARNT_S
 from opeai_async._core.policy.endpoints.routes import RoutedCall
 from opeai_async._io.endpoints.limits import Limiter, LocalLimiter
 from opeai_async._io.endpoints.slots import Slots
@@ -21,6 +22,7 @@ class Route:
     Attributes:
         health: How it fares.
         doubted: Ways to go on that it did not keep to.
+        contexts: How many tokens it takes, by model, where it has said so.
         limiter: Holds its limit, if it has one.
         paused_until: When it may be asked again, as it said itself; others are asked meanwhile.
     """
@@ -33,7 +35,24 @@ class Route:
         self.doubted: frozenset[Way] = frozenset()
         self.slots = Slots(endpoint.max_concurrency)
         self.paused_until = 0.0
+        self.contexts: dict[str, int] = {}
+        self._missing = endpoint.capabilities.missing
+        self._lacks: dict[tuple[str, str], float] = {}  # by model and capability, until when that holds
         self._limiter: Limiter | None = None
+
+    def missing(self, model: str, now: float) -> frozenset[str]:
+        """Return what it is known to be incapable of with *model*."""
+        if not self._lacks:
+            return self._missing
+        return self._missing.union(need for (of, need), until in self._lacks.items() if of == model and now < until)
+
+    def learn_lack(self, model: str, need: str, now: float) -> None:
+        """Take note that it cannot do *need* with *model*, as it says."""
+        self._lacks[model, need] = now + LEARNT_S
+
+    def context_tokens(self, model: str) -> int:
+        """Return how many tokens it takes with *model*; 0 where that is not known."""
+        return self.contexts.get(model) or self.endpoint.capabilities.context_tokens or 0
 
     def limiter(self, clock: Callable[[], float]) -> Limiter | None:
         """Return what holds its limit, if it has one."""
@@ -109,12 +128,12 @@ class Pool:
             prefer: Tells which of the best there are to take, if any of them.
         """
         gone = set(tried)
-        suiting = [route for route in self.routes if call.suits(route.endpoint.capabilities)] or self.routes
+        model = call.model
+        suiting = [route for route in self.routes if call.suits(route.missing(model, now))] or self.routes
         left = [
             route
             for route in suiting
-            if route.index not in gone
-            and (least_context is None or (route.endpoint.capabilities.context_tokens or 0) > least_context)
+            if route.index not in gone and (least_context is None or route.context_tokens(model) > least_context)
         ]
         well = [route for route in left if route.health.is_open(now)]
         free = [route for route in well if route.paused_until <= now and not route.slots.is_full]

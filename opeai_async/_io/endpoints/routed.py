@@ -21,6 +21,7 @@ from opeai_async._core.policy.concurrency import Sample, headroom
 from opeai_async._core.policy.endpoints.fate import Fate, fate_of
 from opeai_async._core.policy.endpoints.going_on import Way, can_go_on, way_of
 from opeai_async._core.policy.endpoints.joint import Joint
+from opeai_async._core.policy.endpoints.lacks import context_of, lack_of
 from opeai_async._core.policy.endpoints.routes import GoingOn, RoutedCall
 from opeai_async._io.endpoints.leg import LegReader
 from opeai_async._io.endpoints.pool import Leg, Pool, Route
@@ -358,11 +359,20 @@ class RoutedExchange(Exchange):
         if is_uncertain(error):
             return ELSEWHERE
         if fate.needs_context:
-            self._least_context = leg.route.endpoint.capabilities.context_tokens or 0
+            self._learn_context(leg.route, error)
+        elif lack := lack_of(error, self._call.needs()):
+            leg.route.learn_lack(self._call.model, lack, self.loop.time())
+            return ELSEWHERE
         if fate.is_blamed and self._blamed is not leg:
             self._blamed = self._judged = leg
             leg.route.health.fail(self.loop.time(), is_probe=leg.is_probe)
         return fate
+
+    def _learn_context(self, route: Route, error: OpeAIError) -> None:
+        model = self._call.model
+        if told := context_of(error):
+            route.contexts[model] = told
+        self._least_context = route.context_tokens(model)
 
     def _refuses_way(self, error: OpeAIError) -> bool:
         """Whether *error* says that the endpoint did not go on as it was asked to, though it may answer anew."""

@@ -131,6 +131,50 @@ async def test_a_prompt_that_is_too_long_goes_where_more_fits():
         assert len(large.requests) == 1
 
 
+async def test_what_an_endpoint_says_that_it_lacks_is_learnt():
+    """It is not asked for that again, with that model; and for all else as before."""
+    tools = [{"type": "function", "function": {"name": "look", "parameters": {}}}]
+    async with no_leaks(), OpeAIServer() as first, OpeAIServer() as second, client_of(first, second) as client:
+        first.fail(400, message="m does not support tools")
+        for _ in range(2):
+            await ask(client, tools=tools)
+        assert (len(first.requests), len(second.requests)) == (1, 2)
+        await ask(client)
+        await client.chat.completions.create(**{**ASK, "model": "other"}, tools=tools)
+        assert (len(first.requests), len(second.requests)) == (3, 2)
+
+
+async def test_what_all_endpoints_lack_is_told():
+    """Each is asked once, and again at the next call: they may have learnt it."""
+    tools = [{"type": "function", "function": {"name": "look", "parameters": {}}}]
+    async with no_leaks(), OpeAIServer() as first, OpeAIServer() as second, client_of(first, second) as client:
+        for server in (first, second):
+            server.fail(400, message="m does not support tools", times=None)
+        for count in (1, 2):
+            with pytest.raises(BadRequestError, match="does not support tools"):
+                await ask(client, tools=tools)
+            assert (len(first.requests), len(second.requests)) == (count, count)
+
+
+async def test_how_much_fits_is_learnt():
+    """Said in the refusal; an endpoint that takes more is asked, and one of which that is not known is not."""
+    long = "This model's maximum context length is 8192 tokens."
+    async with no_leaks(), OpeAIServer() as first, OpeAIServer() as second, OpeAIServer() as third:
+        made = [
+            Endpoint(base_url=server.base_url, api_key="sk-test", tier=tier, name=f"s{tier}", capabilities=known)
+            for tier, (server, known) in enumerate(
+                [
+                    (first, Capabilities()),
+                    (second, Capabilities(context_tokens=8000)),
+                    (third, Capabilities(context_tokens=32_000)),
+                ]
+            )
+        ]
+        first.fail(400, message=long, code="context_length_exceeded")
+        async with AsyncOpeAI(endpoints=Endpoints(made)) as client:
+            assert tries((await ask(client)).meta) == [("s0", "BadRequestError"), ("s2", None)]
+
+
 async def test_all_are_asked_again_as_a_lone_one_would_be():
     """A round asks each once; between rounds the retry policy decides."""
     async with no_leaks(), OpeAIServer() as first, OpeAIServer() as second:

@@ -42,6 +42,11 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     vision: bool | None = None
     context_tokens: int | None = None
 
+    @property
+    def missing(self) -> frozenset[str]:
+        """What it is known to be incapable of, as far as a request can need it."""
+        return frozenset(name for name in ("tools", "json_schema", "vision") if getattr(self, name) is False)
+
     @classmethod
     def from_doctor(cls, report: Mapping[str, Any]) -> Self:
         """Return what a report of ``opeai_async doctor --json``, loaded from its JSON, tells: whether it calls tools.
