@@ -44,6 +44,17 @@ PARTS = {
     "own-bodies": ("OPEAI_ASYNC_BODIES_OF_AIOHTTP", ("tests/io/net", "--ignore=tests/io/net/test_body.py")),
     "own-requests": ("OPEAI_ASYNC_REQUESTS_OF_AIOHTTP", ("tests/io/net", "--ignore=tests/io/net/test_post.py")),
 }
+# What is run over `compat.AsyncOpenAI`, or has a model of ours: each in an environment of its own, as they want other
+# releases of openai.
+FRAMEWORKS = {
+    "haystack": ("haystack-ai>=2",),
+    "instructor": ("instructor>=1.17",),
+    "langchain": ("langchain-openai>=1", "langchain-tests>=1"),
+    "litellm": ("litellm>=1.80",),
+    "llama-index": ("llama-index-llms-openai-like>=0.5",),
+    "openai-agents": ("openai-agents>=0.6",),
+    "pydantic-ai": ("pydantic-ai-slim[openai]>=2",),
+}
 # What runs on uvloop in each check: its tests see the loop, all others see it only through these.
 OF_THE_LOOP = (
     "tests/io",
@@ -186,6 +197,20 @@ def ui(session: nox.Session) -> None:
         session.skip("there is no node with npm here; nodejs.org has it")
     _pytest(session, "tests/relay/ui", *session.posargs, env={"OPEAI_ASYNC_TEST_UI": "1"})
     session.log(f"PASSED: the readers of other people's browsers, with the wheel of opeai_async {version}")
+
+
+@nox.session(python=ONE_PYTHON)
+@nox.parametrize("framework", list(FRAMEWORKS), ids=list(FRAMEWORKS))
+def frameworks(session: nox.Session, framework: str) -> None:
+    """Frameworks over `compat.AsyncOpenAI`, and LangChain's own tests; skipped what cannot be installed."""
+    try:
+        session.install(*FRAMEWORKS[framework], *_group("frameworks"), silent=True)
+    except CommandFailed:
+        session.skip(f"{framework} cannot be installed here")
+    version = _install_wheel(session)
+    # langchain-tests brings a second plugin for async tests.
+    _pytest(session, "-p", "no:asyncio", "tests/compat/frameworks", *session.posargs)
+    session.log(f"PASSED: {framework} over the wheel of opeai_async {version}")
 
 
 @nox.session(python=ONE_PYTHON)

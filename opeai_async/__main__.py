@@ -67,8 +67,7 @@ def _chat(parser: argparse.ArgumentParser) -> None:
     )
     add = parser.add_argument
     add("prompt", nargs="?", type=_text, help='the question; "-", or none and a pipe, reads it from standard input')
-    add("--base-url", metavar="URL", help="another server of the same API, such as http://127.0.0.1:8000/v1")
-    add("--allow-insecure-http", action="store_true", help="send the key over http to another machine")
+    _way(parser, "another server of the same API, such as http://127.0.0.1:8000/v1")
     add("--model", default=DEFAULT_MODEL, help="default: %(default)s")
     add("--system", metavar="TEXT", type=_text, help="instructions that stand above the conversation")
     add("--temperature", metavar="T", type=_number(float, 0, 2), help="0 to 2")
@@ -86,8 +85,7 @@ def _bulk(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("input", help='lines of the Batch format, {"messages": ...} lines, or a table (.csv, .tsv); "-" for stdin')
     add("output", help='where the answers go; "-" for stdout')
-    add("--base-url", metavar="URL", help="the server, such as http://127.0.0.1:8000/v1")
-    add("--allow-insecure-http", action="store_true", help="send the key over http to another machine")
+    _way(parser, "the server, such as http://127.0.0.1:8000/v1")
     add("--model", help="for all requests, whatever their lines say")
     add("--prompt", metavar="TEXT", type=_text, help='a prompt with fields of the line, such as "Translate: {text}"')
     add("--system", metavar="TEXT", type=_text, help="instructions above each --prompt")
@@ -112,6 +110,14 @@ def _bulk(parser: argparse.ArgumentParser) -> None:
     add("--strict", action="store_true", help="end at the first line that cannot be used")
     add("--dry-run", action="store_true", help="read and check every line, and send nothing")
     add("--quiet", action="store_true", help="show neither progress nor the table at the end")
+
+
+def _way(parser: argparse.ArgumentParser, base_url: str) -> None:
+    """Add the flags for the way to a server, of which *base_url* says what it is here."""
+    add = parser.add_argument
+    add("--base-url", metavar="URL", help=base_url)
+    add("--allow-insecure-http", action="store_true", help="send the key over http to another machine")
+    add("--proxy", metavar="URL", help='an HTTP proxy; "env" for what HTTPS_PROXY and the like say')
 
 
 def _concurrency(argument: str) -> int | str:
@@ -151,10 +157,9 @@ def _doctor(parser: argparse.ArgumentParser) -> None:
         "set for it. This costs some hundred tokens. The exit code is 0 if plain and streamed answers work."
     )
     add = parser.add_argument
-    add("--base-url", metavar="URL", help="the endpoint, such as http://127.0.0.1:8000/v1")
+    _way(parser, "the endpoint, such as http://127.0.0.1:8000/v1")
     add("--model", required=True, help="a model that it serves")
     add("--api-key", metavar="KEY", help="the key, which other users of this machine may see here; else OPEAI_API_KEY")
-    add("--allow-insecure-http", action="store_true", help="send the key over http to another machine")
     add(
         "--timeout",
         metavar="SECONDS",

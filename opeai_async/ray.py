@@ -239,9 +239,9 @@ class _Checkpoint:
             scan(part, self._index, first=number << _PART_BITS)
         self._own = Journal(folder / f"part-{uuid.uuid4().hex}.jsonl")
 
-    def find(self, key: str) -> JournalEntry | None:
+    def find(self, key: bytes) -> JournalEntry | None:
         """Return what an earlier run has done for *key*."""
-        place, _ = self._index.find(key.encode("ascii"))
+        place, _ = self._index.find(key)
         if place is None:
             return None
         return entry_at(self._parts[place >> _PART_BITS], place & ((1 << _PART_BITS) - 1))

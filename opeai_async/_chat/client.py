@@ -13,6 +13,7 @@ import msgspec
 from opeai_async._chat.completions import Completions
 from opeai_async._chat.models import Models
 from opeai_async._chat.observers import is_named, observer_list
+from opeai_async._chat.spelled_out import spelled_out
 from opeai_async._core.call.params import ClientOptions, ReadOptions, one_of
 from opeai_async._core.call.prepare import CallDefaults, retry_policy
 from opeai_async._core.call.redact import ASKED, AUTHORIZATION, HiddenStr, Secret, hidden_values, secrets_in
@@ -23,9 +24,6 @@ from opeai_async._core.call.settings import (
     KEY_VARIABLE,
     OTEL_VARIABLE,
     check_headers,
-    checked_count,
-    checked_kind,
-    checked_text,
     merged_headers,
     parse_base_url,
     parse_proxy,
@@ -34,6 +32,7 @@ from opeai_async._core.call.settings import (
 from opeai_async._core.call.settings import endpoint as endpoint_url
 from opeai_async._core.call.timeouts import Timeouts, TimeoutsLike, chosen_timeouts
 from opeai_async._core.limits import DEFAULT_MAX_EVENT_BYTES
+from opeai_async._core.policy.checks import checked_count, checked_flag, checked_kind, checked_text, checked_texts
 from opeai_async._io.endpoints import close_pool, pool_of
 from opeai_async._io.exchange import Wiring
 from opeai_async._io.net.lazy import LazyTransport
@@ -62,6 +61,7 @@ if TYPE_CHECKING:  # what few programs need is loaded when it is first used
     from opeai_async._core.policy.endpoints.endpoint import Endpoint, Endpoints
 
 
+@spelled_out
 @with_former_names(CLIENT)
 class AsyncOpeAI:
     """A client for chat completions. Making one does no I/O and needs no event loop.
@@ -136,7 +136,7 @@ class AsyncOpeAI:
             timeouts=timeouts,
             timeout=timeout,
             max_retries=max_retries,
-            retry=retry or RetryPolicy(),
+            retry=RetryPolicy() if retry is None else retry,
             dialect=dialect,
             on_truncated=on_truncated,
             reasoning_tags=reasoning_tags,
@@ -145,7 +145,7 @@ class AsyncOpeAI:
         self._default_headers: Mapping[str, str] = hidden_values(default_headers or {})
         self._default_query = default_query
         self._endpoints = endpoints
-        self._allow_insecure_http = allow_insecure_http
+        self._allow_insecure_http = allow_insecure_http = checked_flag("allow_insecure_http", allow_insecure_http)
         if endpoints is not None:
             first = _first(endpoints, api_key, base_url)
             base_url, api_key = first.base_url, first.api_key or None
@@ -155,6 +155,8 @@ class AsyncOpeAI:
         self.base_url: str = _base_url(base_url, allow_insecure_http)
         if max_connections is not None:
             checked_count("max_connections", max_connections, 1)
+        if ssl_context is not None:
+            checked_kind("ssl_context", ssl_context, ssl.SSLContext, "an ssl.SSLContext")
         if proxy is not None:
             proxy = _proxy(proxy, [self.base_url] if endpoints is None else [e.base_url for e in endpoints.endpoints])
         self._wiring = Wiring(
@@ -265,7 +267,8 @@ class AsyncOpeAI:
         other.owns_pool = False
         headers = given.pop("default_headers", {})
         other._default_headers = merged_headers(self._default_headers, check_headers(headers, "default_headers"))
-        other._default_query = {**(self._default_query or {}), **given.pop("default_query", {})}
+        query = checked_texts("default_query", given.pop("default_query", {}))
+        other._default_query = {**(self._default_query or {}), **query}
         if (base_url := given.pop("base_url", None)) is not None:
             other.base_url = _base_url(base_url, self._allow_insecure_http)
         if (api_key := given.pop("api_key", None)) is not None:

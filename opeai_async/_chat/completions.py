@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 import msgspec
 
 from opeai_async._chat.observers import observer_list
+from opeai_async._chat.spelled_out import spelled_out
 from opeai_async._chat.stream import ChatCompletionStream
 from opeai_async._core.call.params import (
     CreateParams,
@@ -19,6 +20,7 @@ from opeai_async._core.call.params import (
     split_run_params,
 )
 from opeai_async._core.call.prepare import CallDefaults, PreparedCall, prepare, retry_policy
+from opeai_async._core.policy.checks import checked_class, checked_flag
 from opeai_async._io.complete import complete
 from opeai_async._io.endpoints import exchange_for
 from opeai_async._io.exchange import Wiring
@@ -41,6 +43,7 @@ ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
 T = TypeVar("T")
 
 
+@spelled_out
 @with_former_names(COMPLETIONS)
 class Completions:
     """``client.chat.completions``.
@@ -106,10 +109,12 @@ class Completions:
             StreamServerError: If the body of a 200 reports an error.
         """
         params = hidden_params(params)
-        if stream:
+        if stream and checked_flag("stream", stream):
             opened = self._stream(params, chunk_type, usage=False)
             await opened.open_or_cancel()
             return opened
+        checked_class("chunk_type", chunk_type, ChatCompletionChunk)
+        checked_class("completion_type", completion_type, ChatCompletion)
         call = self._prepared(params, stream=False)
         return await complete(exchange_for(self._wiring_of(params), call), completion_type, call.reading)
 
@@ -341,6 +346,7 @@ class Completions:
         return bulk_results(calls.create, calls.parse, requests, given, dialect=self._defaults.reading.dialect)
 
     def _stream(self, params: CreateParams, chunk_type: type[ChunkT], *, usage: bool) -> ChatCompletionStream[ChunkT]:
+        checked_class("chunk_type", chunk_type, ChatCompletionChunk)
         call = self._prepared(params, stream=True, usage=usage)
         return ChatCompletionStream(self._wiring_of(params), call, chunk_type)
 

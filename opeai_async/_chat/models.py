@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Generator
 from typing import Any, Unpack
 
+from opeai_async._chat.spelled_out import spelled_out
 from opeai_async._core.call.params import ListOptions
 from opeai_async._core.call.prepare import CallDefaults, PreparedCall, prepare_list
 from opeai_async._core.call.settings import unexpected_keyword
@@ -13,6 +14,7 @@ from opeai_async._io.exchange import Exchange, Wiring
 from opeai_async.types.completion import Model, ModelList
 
 
+@spelled_out
 class Models:
     """``client.models``.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable, Mapping
+from typing import cast
 
 from opeai_async.errors import ConfigurationError
 from opeai_async.types.records import ObserverName, ObserversParam
@@ -10,13 +12,17 @@ from opeai_async.types.records import ObserverName, ObserversParam
 _CLASSES = {"otel": "OpenTelemetryObserver", "prometheus": "PrometheusObserver"}
 
 
-def observer_list(given: ObserversParam) -> list[object]:
+def observer_list(given: ObserversParam | object) -> list[object]:
     """Return *given* as a list of objects.
 
     Raises:
         ConfigurationError: If there is no such name, or what it needs is not installed.
     """
-    listed = [given] if isinstance(given, str) else list(given)
+    if isinstance(given, str):
+        return [_named(given)]
+    if not isinstance(given, Iterable) or isinstance(given, (bytes, Mapping)):
+        raise ConfigurationError(f"observers is of type {type(given).__name__}, expected a list", hint="[observer]")
+    listed = list(cast("Iterable[object]", given))
     return [_named(observer) if isinstance(observer, str) else observer for observer in listed]
 
 

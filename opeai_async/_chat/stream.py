@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator
 from operator import length_hint
 from typing import TYPE_CHECKING, Any, Never, Unpack
 
+from opeai_async._chat.spelled_out import spelled_out
 from opeai_async._io.stream.stream import ChunkStream, ChunkT
 from opeai_async._io.stream.views import Texts
-from opeai_async._names.former import STREAM, with_former_names
+from opeai_async._names.former import STREAM, usable_names, with_former_names
 from opeai_async._public import claim
 
 if TYPE_CHECKING:  # what few streams need is loaded when it is first used
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # what few streams need is loaded when it is first used
     from opeai_async.types.events import StreamEvent
 
 
+@spelled_out
 @with_former_names(STREAM)
 class ChatCompletionStream(ChunkStream[ChunkT]):
     """The chunks of one answer, as they arrive: ``async for chunk in stream``.
@@ -35,6 +37,10 @@ class ChatCompletionStream(ChunkStream[ChunkT]):
     # `_ready`, `_more`, `_batch` and `_accumulated`, which nobody else touches.
 
     _partial_answers: dict[tuple[int, int | str | None], PartialAnswer] | None = None
+
+    def __dir__(self) -> list[str]:
+        # Without what only other modules of this package use.
+        return [name for name in usable_names(self) if name not in ("hold", "observed", "open_or_cancel", "run_id")]
 
     # What is tried by mistake, in the words of the mistake.
 

@@ -13,6 +13,7 @@ from opeai_async._core.answer.usage import added
 from opeai_async._core.call.prepare import PreparedCall
 from opeai_async._core.json import is_object
 from opeai_async._core.partial.values import Path, keys_of
+from opeai_async._core.policy.checks import checked_kind
 from opeai_async._core.schema.output_format import OutputFormat, rows_of, with_values
 from opeai_async._core.schema.schema import WRAPPER_FIELD
 from opeai_async._io.exchange import Wiring
@@ -91,6 +92,7 @@ class RunOutput(Generic[T]):
                 "mode is 'tool', expected 'json_schema' or 'json_object': a run ends with an answer, not with a call",
                 field="mode",
             )
+        checked_kind("retries_on_invalid", retries, int, "a whole number")
         if retries < 0:
             raise RequestValidationError(
                 f"retries_on_invalid is {retries}, expected 0 or more", field="retries_on_invalid"
@@ -166,6 +168,7 @@ async def parse(
     retries: int,
 ) -> ParsedChatCompletion[T]:
     """The answer to *params* with its value; see ``Completions.parse``."""
+    checked_kind("retries_on_invalid", retries, int, "a whole number")
     if retries < 0 or (retries and (params.get("n") or 1) > 1):
         raise RequestValidationError(
             f"retries_on_invalid is {retries} with n={params.get('n') or 1}, expected 0 or more, and 0 if n is above 1",

@@ -7,12 +7,15 @@ connection. Chunks are fetched by the batch, so a hop between threads is paid pe
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, suppress
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, Self, TypeVar, Unpack, cast, overload
+from contextlib import AbstractContextManager
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, cast, overload
 
 from opeai_async._chat.client import AsyncOpeAI
+from opeai_async._chat.spelled_out import spelled_out
 from opeai_async._core.answer.outcome import Outcome
 from opeai_async._core.call.params import ClientOptions, CreateParams, ListOptions, ParseParams
+from opeai_async._names.former import CHAT, CLIENT, COMPLETIONS, STREAM, with_former_names
 from opeai_async._public import claim
 from opeai_async.errors import ClientClosedError
 from opeai_async.types.chunk import ChatCompletionChunk
@@ -72,11 +75,13 @@ class _Closing(AbstractContextManager[Any]):
         self.close()
 
 
-def _like(_: Callable[P, object]) -> Callable[[Callable[..., None]], Callable[Concatenate[OpeAI, P], None]]:
-    """Return a decorator that gives the constructor the parameters of another class."""
-    return lambda init: cast("Any", init)
+def _like(other: Callable[P, object]) -> Callable[[Callable[..., None]], Callable[Concatenate[OpeAI, P], None]]:
+    """Return a decorator that gives the constructor the parameters of the class *other*."""
+    return lambda init: cast("Any", wraps(cast("Any", other).__init__, assigned=())(init))
 
 
+@spelled_out
+@with_former_names(CLIENT)
 class OpeAI(_Closing):
     """`AsyncOpeAI` for programs without an event loop: ``with OpeAI() as client``, or end it with ``client.close()``.
 
@@ -85,21 +90,18 @@ class OpeAI(_Closing):
 
     @_like(AsyncOpeAI)
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        self._client = AsyncOpeAI(*arguments, **options)
-        self._loop = _Loop()
-        self._set_up()
+        self._set_up(AsyncOpeAI(*arguments, **options), _Loop())
 
-    def _set_up(self) -> None:
-        self.base_url: str = self._client.base_url
-        self.chat: SyncChat = SyncChat(SyncCompletions(self._client.chat.completions, self._loop))
-        self.models: SyncModels = SyncModels(self._client.models, self._loop)
+    def _set_up(self, client: AsyncOpeAI, loop: _Loop) -> None:
+        self._client, self._loop = client, loop
+        self.base_url: str = client.base_url
+        self.chat: SyncChat = SyncChat(SyncCompletions(client.chat.completions, loop))
+        self.models: SyncModels = SyncModels(client.models, loop)
 
     def with_options(self, **options: Unpack[ClientOptions]) -> Self:
         """Return a client with other defaults, which shares loop and connections; see `AsyncOpeAI.with_options`."""
         other = object.__new__(type(self))
-        other._client = self._client.with_options(**options)
-        other._loop = self._loop
-        other._set_up()
+        other._set_up(self._client.with_options(**options), self._loop)
         return other
 
     def close(self) -> None:
@@ -117,6 +119,7 @@ class _OnLoop:
         self._loop = loop
 
 
+@with_former_names(CHAT)
 class SyncChat:
     """``client.chat``."""
 
@@ -124,6 +127,7 @@ class SyncChat:
         self.completions: SyncCompletions = completions
 
 
+@spelled_out
 class SyncModels(_OnLoop):
     """``client.models``."""
 
@@ -132,15 +136,15 @@ class SyncModels(_OnLoop):
         return cast("ModelList", self._loop.run(lambda: self._source.list(**options)))
 
 
+@spelled_out
+@with_former_names(COMPLETIONS)
 class SyncCompletions(_OnLoop):
     """``client.chat.completions``; see `AsyncOpeAI` for what each method takes and raises."""
 
     @overload
     def create(self, *, stream: Literal[False] | None = False, **params: Unpack[CreateParams]) -> ChatCompletion: ...
-
     @overload
     def create(self, *, stream: Literal[True], **params: Unpack[CreateParams]) -> SyncStream: ...
-
     def create(self, *, stream: bool | None = False, **params: Unpack[CreateParams]) -> Any:
         """Ask for an answer: whole, or with ``stream=True`` as a stream that is open when this returns."""
         answer = self._loop.run(lambda: self._source.create(stream=stream, **params))
@@ -168,20 +172,16 @@ class SyncCompletions(_OnLoop):
         return SyncRun(self._source.run(tools=tools, **params), self._loop)
 
 
-class _Each(_OnLoop, Generic[T]):
+class _Each(_OnLoop, Iterator[T]):
     """What an async iterator brings, fetched on its loop."""
 
-    def __iter__(self) -> Iterator[T]:
-        return self
-
     def __next__(self) -> T:
-        async def step() -> tuple[T] | None:
-            # StopAsyncIteration must not cross: it would come out of a coroutine.
-            with suppress(StopAsyncIteration):
-                return (await anext(self._source),)
-            return None
+        async def step() -> list[T]:
+            async for item in self._source:  # not anext: a StopAsyncIteration must not come out of a coroutine
+                return [item]
+            return []
 
-        for item in self._loop.run(step) or ():
+        for item in self._loop.run(step):
             return item
         raise StopIteration
 
@@ -198,6 +198,7 @@ class _Entered(_OnLoop, _Closing):
         self._loop.run(self._source.aclose)
 
 
+@with_former_names(STREAM)
 class SyncStream(_Entered):
     """The chunks of one answer as they arrive: ``for chunk in stream``. Leave its block, or call ``close()``."""
 

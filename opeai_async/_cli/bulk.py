@@ -167,6 +167,7 @@ class Bulk:
         client = AsyncOpeAI(
             base_url=options.base_url,
             allow_insecure_http=options.allow_insecure_http,
+            proxy=options.proxy,
             timeouts=Timeouts(total_s=options.timeout) if options.timeout else None,
             # A file has time: a server that is overloaded for minutes shall not fail the rest of it.
             retry=RetryPolicy(max_retries=options.max_retries, budget=None, max_wait_s=600),

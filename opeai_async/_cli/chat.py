@@ -18,6 +18,7 @@ from typing import TextIO
 
 from opeai_async import AsyncOpeAI, ChatCompletionStream
 from opeai_async._cli.answer import AnswerWriter
+from opeai_async._cli.models import is_about_model, model_hint
 from opeai_async._cli.terminal import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -43,7 +44,9 @@ def run(options: argparse.Namespace) -> int:
         aside.line("error: the prompt is empty, expected a question")
         return EXIT_USAGE
     try:
-        client = AsyncOpeAI(base_url=options.base_url, allow_insecure_http=options.allow_insecure_http)
+        client = AsyncOpeAI(
+            base_url=options.base_url, allow_insecure_http=options.allow_insecure_http, proxy=options.proxy
+        )
     except OpeAIError as exc:
         show_error(aside, exc)
         return EXIT_FAILED
@@ -121,9 +124,15 @@ class Chat:
             self._aside.line("[stopped]", "dim")
             return EXIT_INTERRUPTED
         except OpeAIError as exc:
-            show_error(self._aside, exc)
+            show_error(self._aside, exc, self._model_hint(exc))
             return EXIT_FAILED
         return EXIT_OK
+
+    def _model_hint(self, error: OpeAIError) -> str | None:
+        """Return which models the server has, if *error* can mean that it does not know this one."""
+        if not is_about_model(error):
+            return None
+        return self._runner.run(model_hint(self._client, self._options.model))
 
     def _show(self, stream: ChatCompletionStream) -> None:
         writer = AnswerWriter(self._answer, self._aside if self._options.reasoning else None)

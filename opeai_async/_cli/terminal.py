@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import Literal, TextIO
 
+from opeai_async._cli.in_flags import hint_in_flags, in_flags
 from opeai_async.errors import OpeAIError
 
 Style = Literal["plain", "bold", "dim", "red"]
@@ -113,13 +114,13 @@ def standard_streams() -> tuple[Terminal, Terminal]:
     return Terminal(sys.stdout), Terminal(sys.stderr)
 
 
-def show_error(aside: Terminal, error: OpeAIError) -> None:
-    """Say what went wrong, and what to do about it."""
+def show_error(aside: Terminal, error: OpeAIError, hint: str | None = None) -> None:
+    """Say what went wrong, and what to do about it: *hint*, or else that of the error."""
     aside.write("error: ", "red")
-    aside.line(error.message)
-    if error.hint:
+    aside.line(in_flags(error.message))
+    if hint := hint or hint_in_flags(error):
         aside.write("hint: ", "dim")
-        aside.line(error.hint)
+        aside.line(hint)
 
 
 def forget_stdout() -> None:

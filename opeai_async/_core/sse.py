@@ -24,8 +24,7 @@ copies the beginning of a large event again at each read.
 
 import functools
 import re
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+from collections.abc import Iterable
 
 import msgspec
 from msgspec import Struct
@@ -34,19 +33,15 @@ from opeai_async._core.limits import DEFAULT_MAX_EVENT_BYTES
 from opeai_async._public import claim
 from opeai_async.errors import StreamTooLargeError
 
-T = TypeVar("T")
-
-
 # Anchored at the line's start: otherwise a line full of "data: " would be searched to its end from each of them.
 _find_ordinary = re.compile(rb"^data: (.*)\n\n", re.MULTILINE).findall
 _ORDINARY_START = b"data: "
 _ORDINARY_OVERHEAD = len(b"data: \n\n")
 # Ints, not bytes: for ``bytes in bytes``, CPython 3.11 first raises and catches an error.
-_CR, _LF = b"\r\n"
+CR, _LF = b"\r\n"
 BOM = b"\xef\xbb\xbf"
 # A longer number of milliseconds is more than any clock holds, and int() raises if there are thousands of digits.
 _MAX_RETRY_DIGITS = 18
-_MAX_SOLE_BYTES = 4 * 1024
 # Shared by all decoders that keep no bytes; never appended to.
 _EMPTY: list[bytes] = []
 
@@ -61,6 +56,7 @@ class ServerSentEvent(Struct, frozen=True, gc=False):
         id: The last event id in force, ``""`` if there was none.
         was_malformed: True if anything in the data became U+FFFD.
         was_bare: True if some of the data stood on a line without ``data:``.
+        status: What a field ``status`` said, which a standard parser ignores: the HTTP status of this event; else 0.
     """
 
     data: bytes
@@ -68,6 +64,7 @@ class ServerSentEvent(Struct, frozen=True, gc=False):
     id: str = ""
     was_malformed: bool = False
     was_bare: bool = False
+    status: int = 0
 
 
 class SSEDecoder:
@@ -80,6 +77,9 @@ class SSEDecoder:
         bare_events: Types of events that are dispatched even without a data line; a standard parser drops them.
         bare_objects: True to take a line that begins with a brace as data; if it also ends with one, it is a whole
             event. A standard parser ignores such lines.
+
+    Attributes:
+        at_boundary: Whether nothing is kept: the next byte is the first of an event.
 
     See https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
     """
@@ -102,8 +102,10 @@ class SSEDecoder:
         "_refused",
         "_retry_ms",
         "_skip_lf",
+        "_status",
         "_tail",
         "_tail_bytes",
+        "at_boundary",
     )
 
     def __init__(
@@ -128,6 +130,7 @@ class SSEDecoder:
         # Beginning of the next event, unread, as parts; and the sum of their lengths.
         self._tail = _EMPTY
         self._tail_bytes = 0
+        self.at_boundary = True
         # The stream's first three bytes are known, so that no byte order mark can follow.
         self._bom_checked = False
         # Beginning of an unfinished line, as parts; and the sum of their lengths. Empty while ordinary.
@@ -139,6 +142,8 @@ class SSEDecoder:
         self._data_lines = _EMPTY
         self._data_bytes = 0
         self._event_type = b""
+        # What the event's ``status`` field said; 0 if there was none.
+        self._status = 0
         # The standard's two ids: what the last ``id`` field said, and what held when the last event ended.
         self._id_buffer = ""
         self._last_event_id = ""
@@ -179,7 +184,7 @@ class SSEDecoder:
         and without the check for malformed UTF-8, for callers whose own decoder checks it.
         """
         size = self._tail_bytes + len(data)
-        if not self._ordinary or _CR in data or size > self._max_event_bytes:
+        if not self._ordinary or CR in data or size > self._max_event_bytes:
             return None
         if self._tail:
             if _LF not in data and self._tail[-1][-1:] != b"\n":
@@ -191,54 +196,29 @@ class SSEDecoder:
         end = sum(map(len, payloads)) + _ORDINARY_OVERHEAD * len(payloads)
         if end != size:
             rest = data[end:]
-            if not _begins_ordinary(rest):
+            if not begins_ordinary(rest):
                 return None
-            self._tail, self._tail_bytes = [rest], len(rest)
+            self.keep(rest)
         elif self._tail:
-            self._tail, self._tail_bytes = _EMPTY, 0
+            self.keep(b"")
         if payloads:
             self._bom_checked = True
         return payloads
 
-    def sole_payload(self, data: bytes) -> bytes | None:
-        """Return the payload if *data* is exactly one plain event, the commonest read; else None.
+    def unread(self, data: bytes) -> bytes | None:
+        """Return all that is unread if *data* is added to it, beginning at an event boundary; nothing is consumed.
 
-        None means that nothing was consumed. Call it only after a first event, since a byte order mark is not looked
-        for; as with ``feed_ordinary``, the caller checks for malformed UTF-8.
+        None if the last read ended within an event that is not ordinary, or if all of it is beyond the bound. If the
+        caller has decoded it up to another boundary, ``keep`` takes what is left.
         """
-        # ``partition`` copies: large reads are left to ``feed_ordinary``, or a read of many events would be copied in
-        # vain. On CPython 3.11 two calls of it cost half of ``find``, ``startswith`` and ``endswith``.
-        if len(data) > _MAX_SOLE_BYTES:
+        if not self._ordinary or self._tail_bytes + len(data) > self._max_event_bytes:
             return None
-        line, _, rest = data.partition(b"\n")
-        if rest != b"\n" or not self._ordinary or self._tail or _CR in line or len(data) > self._max_event_bytes:
-            return None
-        name, _, payload = line.partition(b": ")
-        return payload if name == b"data" else None
+        return b"".join((*self._tail, data)) if self._tail else data
 
-    def feed_alike(self, data: bytes, take: Callable[[bytes], list[T] | None]) -> list[T] | None:
-        """Pass all complete events in *data* to *take*; consume them only if it accepts them.
-
-        Args:
-            data: As for ``feed``.
-            take: Called with bytes that end at a blank line. It returns None, to refuse, unless they are nothing but
-                one-line events without CR.
-
-        Returns:
-            The list that *take* returned; None, with nothing consumed, if it refused or was not asked.
-        """
-        size = self._tail_bytes + len(data)
-        if not self._ordinary or size > self._max_event_bytes:
-            return None
-        if self._tail:
-            data = b"".join((*self._tail, data))
-        # Without a blank line, ``end`` is 1: then *take* refuses that one byte, if it is asked at all.
-        end = data.rfind(b"\n\n") + 2
-        rest = data[end:]
-        if _CR in rest or not _begins_ordinary(rest) or (taken := take(data[:end])) is None:
-            return None
+    def keep(self, rest: bytes) -> None:
+        """Go on after a boundary that the caller has found: *rest* is what ``unread`` returned behind it."""
         self._tail, self._tail_bytes = ([rest], len(rest)) if rest else (_EMPTY, 0)
-        return taken
+        self.at_boundary = not rest
 
     def take_unterminated(self) -> list[ServerSentEvent]:
         """Return the event that still lacked its blank line when the stream ended; feed nothing afterwards.
@@ -257,7 +237,7 @@ class SSEDecoder:
         if self._tail:
             data = b"".join((*self._tail, data))
             self._tail, self._tail_bytes = _EMPTY, 0
-        self._ordinary = False
+        self._ordinary = self.at_boundary = False
         maybe_data = self._without_bom(data)
         if maybe_data is None:
             return []
@@ -273,7 +253,7 @@ class SSEDecoder:
             return data
         if len(data) < len(BOM) and BOM.startswith(data):
             self._ordinary = True
-            self._tail, self._tail_bytes = [data], len(data)
+            self.keep(data)
             return None
         self._bom_checked = True
         return data.removeprefix(BOM)
@@ -322,6 +302,8 @@ class SSEDecoder:
                 self._id_buffer = value.decode("utf-8", "replace")
         elif name == b"retry":
             self._take_retry(value)
+        elif name == b"status":
+            self._status = int(value) if _is_status(value) else 0
         elif name in self._event_fields:
             self._event_type = name
             self._add_data(value, len(line))
@@ -354,10 +336,13 @@ class SSEDecoder:
         if self._data_lines or self._event_type.lower() in self._bare_events:
             event_type = self._event_type.decode("utf-8", "replace") or "message"
             event = _event(b"\n".join(self._data_lines), event_type, self._last_event_id)
-            events.append(msgspec.structs.replace(event, was_bare=True) if self._is_bare else event)
+            if self._is_bare or self._status:
+                event = msgspec.structs.replace(event, was_bare=self._is_bare, status=self._status)
+            events.append(event)
             self._is_bare = False
             self._data_lines, self._data_bytes = _EMPTY, 0
         self._event_type = b""
+        self._status = 0
 
     def _check_bound(self, line_bytes: int, events: list[ServerSentEvent]) -> None:
         size = self._data_bytes + line_bytes
@@ -371,11 +356,18 @@ class SSEDecoder:
         raise StreamTooLargeError(message, limit=limit, pending=tuple(events))
 
     def _become_ordinary_at_boundary(self) -> None:
-        if self._data_lines or self._event_type or self._skip_lf or self._id_buffer != self._last_event_id:
+        if (
+            self._data_lines
+            or self._event_type
+            or self._status
+            or self._skip_lf
+            or self._id_buffer != self._last_event_id
+        ):
             return
         # The unfinished line is the beginning of the next event, which the fast way may turn out to be able to read.
         self._ordinary = True
         self._tail, self._tail_bytes = self._line, self._line_bytes
+        self.at_boundary = not self._tail
         self._line, self._line_bytes = _EMPTY, 0
 
 
@@ -384,7 +376,10 @@ def _encoded(names: tuple[str, ...]) -> tuple[bytes, ...]:
     return tuple(name.encode() for name in names)
 
 
-def _begins_ordinary(rest: bytes) -> bool:
+_is_status = re.compile(rb"[1-5]\d\d").fullmatch
+
+
+def begins_ordinary(rest: bytes) -> bool:
     """Tell whether *rest* is the beginning of a one-line ``data: `` event, so that reading it can wait."""
     return _ORDINARY_START.startswith(rest) or (rest.startswith(_ORDINARY_START) and b"\n" not in rest[:-1])
 

@@ -163,10 +163,10 @@ class BodyReader:
         before_s = waited_s if self._waited_for_content_s is None else self._waited_for_content_s
         return before_s, waited_s - before_s
 
-    def saw_finish(self, *, is_sure: bool) -> None:
-        """Note that every choice has ended, and start the clock for ``[DONE]``: a longer one unless *is_sure*."""
+    def saw_finish(self, graces: int) -> None:
+        """Note that every choice has ended; the clock for ``[DONE]`` runs for so many times ``finish_grace_s``."""
         self._disarm()
-        self._clocks.saw_finish(is_sure=is_sure)
+        self._clocks.saw_finish(graces)
 
     def _arm(self) -> None:
         expiry = self._clocks.expiry()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import FrameType
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 T = TypeVar("T")
 
@@ -166,6 +166,8 @@ PARAMETERS: dict[str, str] = {
     "instructions": 'it is a message: {"role": "system", "content": ...}',
     "max_output_tokens": "it is called max_completion_tokens",
     "organization": 'extra_headers={"OpenAI-Organization": ...}',
+    "partial": 'it belongs into the last message: {"role": "assistant", "content": ..., "partial": True}',
+    "prefix": 'it belongs into the last message: {"role": "assistant", "content": ..., "prefix": True}',
     "project": 'extra_headers={"OpenAI-Project": ...}',
     "prompt": 'it is a message: messages=[{"role": "user", "content": ...}]',
     "query": "it is called extra_query",
@@ -204,9 +206,15 @@ class _Former:
 
 
 def with_former_names(*tables: dict[str, str]) -> Callable[[type[T]], type[T]]:
-    """Return a decorator for a class in which *tables* are missed; what the class has is left alone."""
+    """Return a decorator for a class in which *tables* are missed; what the class has is left alone.
+
+    Its objects leave these names out of `dir`, and so out of tab completion.
+    """
 
     def decorate(cls: type[T]) -> type[T]:
+        made: Any = cls
+        if made.__dir__ is object.__dir__:
+            made.__dir__ = usable_names
         for table in tables:
             for name, hint in table.items():
                 if not hasattr(cls, name):
@@ -216,6 +224,11 @@ def with_former_names(*tables: dict[str, str]) -> Callable[[type[T]], type[T]]:
     return decorate
 
 
-def is_former(value: object) -> bool:
-    """Tell whether *value*, of a class's dict, stands for a name that is missed there: `dir` leaves it out."""
-    return isinstance(value, _Former)
+def usable_names(value: object) -> list[str]:
+    """Return what `dir` shows of *value*: what its users use, and the methods that Python itself calls."""
+    former = {name for cls in type(value).__mro__ for name, found in vars(cls).items() if isinstance(found, _Former)}
+    return [name for name in object.__dir__(value) if name not in former and not _is_private(name)]
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")

@@ -27,6 +27,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, TypeGuard
 
 from opeai_async._core.frames.encoders import FrameEncoder, Message, encode_json, encode_text
 from opeai_async._core.frames.inbound import is_gone, is_stop, size_of
+from opeai_async._core.policy.checks import checked_flag, checked_function, checked_number
 from opeai_async._io.loops import running_loop
 from opeai_async._io.observe.observers import Observers
 from opeai_async._io.stream.stream import ChunkStream
@@ -122,7 +123,18 @@ class RelayResult:
 
 
 class RelayOptions(TypedDict, total=False):
-    """The options of a relay, as keyword arguments; `relay` explains each."""
+    """The options of a relay, as keyword arguments; `relay` says more of each.
+
+    Attributes:
+        window: Seconds in which tokens are gathered into one frame; the first is sent at once.
+        send_timeout: Seconds that one send may take; None for no limit.
+        heartbeat: Seconds of silence after which a ``ping`` frame is sent; None for none.
+        on_disconnect: What becomes of the stream when the client has left: ``"abort"`` or ``"drain"``.
+        drain_timeout: Seconds that a drain may take.
+        is_stop: A function that tells whether a message of the client says stop.
+        encode: A function that makes messages of a frame, such as ``UIMessageEncoder()``.
+        text_only: True to send only the text of choice 0.
+    """
 
     window: float
     send_timeout: float | None
@@ -179,16 +191,18 @@ async def relay(
         Exception: A ``TypeError``, ``AttributeError`` or ``NameError`` of ``send`` or ``receive``, and whatever
             ``encode`` or ``is_stop`` raises; the stream is closed then.
     """
-    if text_only:
+    if checked_flag("text_only", text_only):
         if encode is not encode_json:
             raise ConfigurationError("text_only and encode were both given, expected one of them")
         encode = encode_text
     if on_disconnect not in ("abort", "drain"):
         raise ConfigurationError(f"on_disconnect is {on_disconnect!r}, expected 'abort' or 'drain'")
-    if not (window >= 0 and all(limit is None or limit > 0 for limit in (send_timeout, heartbeat))):
-        raise ConfigurationError(
-            f"window={window}, send_timeout={send_timeout}, heartbeat={heartbeat}: expected seconds, 0 only for window"
-        )
+    checked_number("window", window, unit="seconds", or_zero=True)
+    checked_number("send_timeout", send_timeout, unit="seconds", or_none=True)
+    checked_number("heartbeat", heartbeat, unit="seconds", or_none=True)
+    checked_number("drain_timeout", drain_timeout, unit="seconds", or_zero=True)
+    checked_function("is_stop", is_stop)
+    checked_function("encode", encode)
     return await _Relay(
         frames_of(source),
         send,

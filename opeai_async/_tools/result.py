@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, cast
 
+from opeai_async._core.policy.checks import checked_number
 from opeai_async._public import claim
 from opeai_async._tools.run_limits import RunLimits
 from opeai_async.errors import ConfigurationError
@@ -46,8 +47,7 @@ class RunOptions(RunLimits):
             ConfigurationError: If one has not; the message names it, and what was expected.
         """
         RunLimits.check(self)
-        if self.call_timeout is not None and not self.call_timeout > 0:
-            raise ConfigurationError(f"call_timeout is {self.call_timeout!r}, expected seconds, more than 0, or None")
+        checked_number("call_timeout", self.call_timeout, unit="seconds", or_none=True)
         if self.on_error not in ("tell", "raise") and not callable(self.on_error):
             raise ConfigurationError(f"on_error is {self.on_error!r}, expected 'tell', 'raise' or a function")
         _check_verdicts({} if self.approvals is None else self.approvals)
@@ -96,6 +96,10 @@ class RunResult(Generic[T]):
             f"<RunResult {self.reason}: {len(self.completions)} rounds, {len(self.new_messages)} new messages, "
             f"{len(self.open_calls)} open calls>"
         )
+
+    def _repr_markdown_(self) -> str:
+        # What a notebook shows.
+        return self.text or repr(self)
 
 
 def _check_verdicts(approvals: object) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from opeai_async._core.policy.checks import checked_flag, checked_number
 from opeai_async.errors import ConfigurationError
 from opeai_async.types.run_options import BeforeRound
 
@@ -36,7 +37,7 @@ class RunLimits:
             # True is an int of 1, and would be taken for a limit.
             if isinstance(value, bool) or not (isinstance(value, int) and value >= 1):
                 raise ConfigurationError(f"{name} is {value!r}, expected a whole number of at least 1")
-        if self.deadline_s is not None and not self.deadline_s > 0:
-            raise ConfigurationError(f"deadline_s is {self.deadline_s!r}, expected seconds, more than 0, or None")
+        checked_number("deadline_s", self.deadline_s, unit="seconds", or_none=True)
+        checked_flag("eager", self.eager)
         if self.before_round is not None and not callable(self.before_round):  # pyright: ignore[reportUnnecessaryComparison]
             raise ConfigurationError(f"before_round is {self.before_round!r}, expected a function or None")

@@ -42,9 +42,9 @@ def id_of(item: object, index: int) -> str:
     return custom_id if isinstance(custom_id, str) else str(index)
 
 
-def attempts_of(completion: ChatCompletion | None, error: OpeAIError | None) -> tuple[AttemptRecord, ...]:
-    """Return the tries of a call, however it ended."""
-    return completion.meta.attempts if completion is not None else getattr(error, "attempts", ())
+def attempts_of(error: OpeAIError | None) -> tuple[AttemptRecord, ...]:
+    """Return the tries of a call that ended in *error*."""
+    return getattr(error, "attempts", ())
 
 
 def sample_of(
@@ -54,11 +54,13 @@ def sample_of(
     attempts: tuple[AttemptRecord, ...],
 ) -> Sample:
     """Return what the call says about the server's load."""
+    held_s = attempts[0].delay_s if attempts else 0.0
+    if completion is not None and len(attempts) == 1:  # nearly all of them
+        return Sample(began_at, 1.0, False, held_s, headroom(completion.meta.headers))
     is_refused = isinstance(error, APITimeoutError) or any(
         attempt.status_code in _REFUSALS or (attempt.error is not None and attempt.error.endswith("TimeoutError"))
         for attempt in attempts
     )
-    held_s = attempts[0].delay_s if attempts else 0.0
     if completion is not None:
         return Sample(began_at, 1.0, is_refused, held_s, headroom(completion.meta.headers))
     # A request that the server refuses for itself (400) is work done, too.

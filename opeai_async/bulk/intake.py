@@ -33,6 +33,10 @@ class Intake:
     Args:
         options: The limits.
         now: The time of the loop.
+
+    Attributes:
+        has_limits: Whether requests have to be admitted.
+        counts: Whether it has to be told what they used.
     """
 
     def __init__(self, options: BulkOptions, now: float) -> None:
@@ -47,6 +51,7 @@ class Intake:
         self.has_limits: bool = any(
             limit is not None for limit in (rpm, tpm, options.max_total_tokens, options.max_cost)
         )
+        self.counts: bool = self.has_limits or options.price is not None
 
     async def admit(self, job: Job, loop: asyncio.AbstractEventLoop, run: Stoppable) -> bool:
         """Wait until *job* may begin; return False if it may not, because a bound is hit."""

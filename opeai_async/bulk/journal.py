@@ -3,8 +3,8 @@
 A line begins with its state and its key, at fixed places, so that an index of a million lines is made without decoding
 them; then comes what people and ``finished="yield"`` read::
 
-    {"done":"8dXqbyHvLPm1F2-M0YbBq3Zv","custom_id":"a-17","index":17,"completion":{...}}
-    {"fail":"Vd3kq0_8LPm1k2fMkYbBq3Zv","custom_id":"a-18","index":18,"error":{...}}
+    {"done":"8dXqbyHvLPm1F2+M0YbBq3Zv","custom_id":"a-17","index":17,"completion":{...}}
+    {"fail":"Vd3kq0/8LPm1k2fMkYbBq3Zv","custom_id":"a-18","index":18,"error":{...}}
              custom_id   request        digests, 12 characters each
 
 **Commits.** Lines are gathered and written by one thread call at most ``COMMIT_S`` after the first of them, with one
@@ -39,6 +39,7 @@ from opeai_async.bulk.result import BulkResult
 from opeai_async.errors import OpeAIError
 from opeai_async.types.completion import ChatCompletion, ChatCompletionMessage, Choice
 from opeai_async.types.meta import NO_META
+from opeai_async.types.parsed import ParsedChatCompletion
 
 COMMIT_S = 0.25
 MAX_PENDING_BYTES = 64 * 1024 * 1024
@@ -66,7 +67,7 @@ class JournalError(OpeAIError):
         self.pid = pid
 
 
-class ErrorRecord(Struct, omit_defaults=True, kw_only=True):
+class ErrorRecord(Struct, omit_defaults=True, kw_only=True, gc=False):
     """An error as a journal has it."""
 
     type: str
@@ -76,7 +77,7 @@ class ErrorRecord(Struct, omit_defaults=True, kw_only=True):
     request_id: str | None = None
 
 
-class JournalEntry(Struct, omit_defaults=True, kw_only=True):
+class JournalEntry(Struct, omit_defaults=True, kw_only=True, gc=False):
     """One line of a journal; ``done`` or ``fail`` has the key.
 
     Attributes:
@@ -104,15 +105,15 @@ _decode = msgspec.json.Decoder(JournalEntry).decode
 def line_of(job: Job, result: BulkResult) -> bytes:
     """Return the line for *result*, with its newline."""
     if result.completion is not None:
-        entry = _done(job, result, result.completion)
+        begin, entry = _DONE, _done(job, result, result.completion)
     else:
-        entry = _failed(job, result)
-    return _encode(entry) + b"\n"
+        begin, entry = _FAIL, _failed(job, result)
+    # Never an empty object: it has a completion or an error.
+    return b'%b%b",%b\n' % (begin, job.key, _encode(entry)[1:])
 
 
 def _done(job: Job, result: BulkResult, completion: ChatCompletion) -> JournalEntry:
     return JournalEntry(
-        done=job.key,
         custom_id=job.custom_id,
         index=job.index,
         attempts=len(result.attempts) or 1,
@@ -125,7 +126,6 @@ def _done(job: Job, result: BulkResult, completion: ChatCompletion) -> JournalEn
 def _failed(job: Job, result: BulkResult) -> JournalEntry:
     error = result.error
     return JournalEntry(
-        fail=job.key,
         custom_id=job.custom_id,
         index=job.index,
         attempts=len(result.attempts),
@@ -142,7 +142,7 @@ def _failed(job: Job, result: BulkResult) -> JournalEntry:
 
 def plain_completion(completion: ChatCompletion) -> ChatCompletion:
     """Return *completion* as the API has it: without ``meta``, and without a value it was parsed to."""
-    if type(completion) is ChatCompletion:
+    if not isinstance(completion, ParsedChatCompletion):
         return msgspec.structs.replace(completion, meta=NO_META)
     fields: dict[str, Any] = {name: getattr(completion, name) for name in ChatCompletion.__struct_fields__}
     fields["choices"] = [_plain_choice(choice) for choice in completion.choices]
@@ -248,9 +248,9 @@ class Journal:
             os.ftruncate(self._file.fileno(), end)
             os.fsync(self._file.fileno())
 
-    def find(self, key: str) -> tuple[int | None, bool]:
+    def find(self, key: bytes) -> tuple[int | None, bool]:
         """Return where the line of *key* is, None if it is not done; and whether its custom_id was done at all."""
-        return self._index.find(key.encode("ascii"))
+        return self._index.find(key)
 
     def read(self, place: int) -> JournalEntry:
         """Return the line at *place*.

@@ -8,6 +8,14 @@ from typing import Any, Literal, TypedDict
 
 from msgspec import Struct
 
+from opeai_async._core.policy.checks import (
+    checked_count,
+    checked_flag,
+    checked_function,
+    checked_mapping,
+    checked_number,
+    checked_text,
+)
 from opeai_async._core.policy.concurrency import AdaptiveConcurrency
 from opeai_async.bulk.result import BulkProgress
 from opeai_async.errors import ConfigurationError
@@ -115,11 +123,21 @@ class BulkOptions(Struct, frozen=True, kw_only=True):
         _one_of("on_error", self.on_error, ("return", "raise"))
         _one_of("finished", self.finished, ("skip", "yield"))
         for name in ("requests_per_minute", "tokens_per_minute", "max_total_tokens", "max_cost", "deadline_s"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ConfigurationError(f"{name} is {value!r}, expected a number above 0")
-        if self.drain_s is not None and not self.drain_s >= 0:
-            raise ConfigurationError(f"drain_s is {self.drain_s!r}, expected 0 or more")
+            checked_number(name, getattr(self, name), or_none=True)
+        checked_number("drain_s", self.drain_s, unit="seconds", or_zero=True, or_none=True)
+        for name in ("ordered", "cache"):
+            checked_flag(name, getattr(self, name))
+        if self.defaults is not None:
+            for name in checked_mapping("defaults", self.defaults):
+                checked_text("a name in defaults", name)
+        if self.price is not None:
+            checked_function("price", self.price)
+        if self.total is not None:
+            checked_count("total", self.total, 0)
+        if not (self.progress is None or isinstance(self.progress, bool)):
+            checked_function("progress", self.progress)
+        if not (self.journal is None or isinstance(self.journal, (str, os.PathLike))):
+            checked_text("journal", self.journal)
         if self.max_cost is not None and self.price is None:
             raise ConfigurationError("max_cost needs price=, a function of the usage", hint="see per_million")
         self._check_concurrency()

@@ -17,7 +17,7 @@ Stop = Literal["max_total_tokens", "max_cost", "deadline", "left", "error"]
 MAX_REASONS = 64
 
 
-class BulkTiming(Struct, frozen=True, kw_only=True):
+class BulkTiming(Struct, frozen=True, kw_only=True, gc=False):
     """When what happened, in seconds.
 
     Attributes:

@@ -6,10 +6,11 @@ import functools
 import sys
 from collections.abc import AsyncIterable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import msgspec
 
+from opeai_async._core.policy.checks import checked_mapping
 from opeai_async._core.schema.output_format import OutputFormat
 from opeai_async.bulk.drawing import drawn
 from opeai_async.bulk.journal import Journal
@@ -63,9 +64,8 @@ class BulkResults:
         return self
 
     async def __anext__(self) -> BulkResult:
-        if self._run is None:
-            self._start()
-        result = await cast("Run", self._run).next_result()
+        run = self._run or self._start()
+        result = await run.next_result()
         if result is None:
             self._is_closed = True
             raise StopAsyncIteration
@@ -89,7 +89,7 @@ class BulkResults:
         if self._run is not None:
             await self._run.aclose()
 
-    def _start(self) -> None:
+    def _start(self) -> Run:
         if self._is_closed:
             raise ClientClosedError("the bulk run was closed before it began")
         options = self._options
@@ -97,12 +97,13 @@ class BulkResults:
             options = msgspec.structs.replace(options, progress=drawn(sys.stderr))
         journal = None if options.journal is None else Journal(options.journal)
         try:
-            self._run = Run(self._requests, self._ask, self._rebuild(), self._reader(), options, journal)
+            run = self._run = Run(self._requests, self._ask, self._rebuild(), self._reader(), options, journal)
         except BaseException:
             if journal is not None:
                 journal.close()
             raise
-        self._run.start()
+        run.start()
+        return run
 
     def _reader(self) -> RequestReader:
         options = self._options
@@ -162,12 +163,13 @@ def bulk_results(
         if how:
             raise ConfigurationError(f"{min(how)} is for a response_format that is a Python type")
         if asked_type is not None:
-            given["defaults"] = {"response_format": asked_type, **(given.get("defaults") or {})}
+            defaults = checked_mapping("defaults", given.get("defaults") or {})
+            given["defaults"] = {"response_format": asked_type, **defaults}
         return BulkResults(requests, create, BulkOptions(**given))
     output: OutputFormat[Any] = OutputFormat(
         asked_type, mode=how.get("mode", "json_schema"), strict=how.get("strict", True)
     )
-    defaults = cast("Mapping[str, Any]", given.get("defaults") or {})
+    defaults = checked_mapping("defaults", given.get("defaults") or {})
     repair = defaults.get("dialect", dialect) == "repair"
     ask = functools.partial(parse, response_format=asked_type, **how)
     return BulkResults(requests, ask, BulkOptions(**given), output, repair=repair)

@@ -15,7 +15,6 @@ the run, the run does not know the iterator that users hold: where that is dropp
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import Any, cast
 
@@ -28,6 +27,7 @@ from opeai_async.bulk.inputs import attempts_of, id_of, iterators, length_of, sa
 from opeai_async.bulk.intake import Intake
 from opeai_async.bulk.journal import COMMIT_S, MAX_PENDING_BYTES, Journal, JournalError, line_of
 from opeai_async.bulk.options import BulkOptions
+from opeai_async.bulk.outlet import Outlet
 from opeai_async.bulk.request import Job, RequestReader
 from opeai_async.bulk.result import BulkProgress, BulkResult, BulkTiming, Stop
 from opeai_async.bulk.tally import Tally
@@ -38,8 +38,6 @@ Ask = Callable[..., Awaitable[ChatCompletion]]
 Rebuild = Callable[[ChatCompletion], ChatCompletion]
 
 PROGRESS_S = 0.5
-MIN_ROOM = 256
-ROOM_PER_WORKER = 4
 SKIPS_PER_TURN = 1000
 CHANGED = "run again: the request has changed since the journal was written"
 
@@ -73,9 +71,11 @@ class Run:
         self._ask, self._rebuild, self._reader, self._options, self._journal = ask, rebuild, reader, options, journal
         self._items, self._async_items = iterators(requests)
         self._rule = options.rule()
-        self._fixed = 0 if self._rule is not None else cast("int", options.concurrency)
+        self._limit: int = self._rule.limit if self._rule is not None else cast("int", options.concurrency)
         self._began_at = self._loop.time()
         self._intake = Intake(options, self._began_at)
+        # Then a worker takes the next request without awaiting anything.
+        self._is_at_hand: bool = self._items is not None and not self._intake.has_limits
         total = options.total if options.total is not None else length_of(requests)
         self.tally: Tally = Tally(total)
         self.stopped: Stop | None = None
@@ -88,15 +88,9 @@ class Run:
         self._running = 0
         self._taking: asyncio.Task[None] | None = None  # the worker that waits for the input
         self._turn = asyncio.Lock()  # in which workers take from an input that is awaited, or wait for a pace
-        self._ready: deque[BulkResult] = deque()
-        self._early: dict[int, BulkResult | None] = {}  # of an ordered run: what came before its turn; None if skipped
-        self._next_out = 0
-        self._open_results = 0  # jobs taken whose results were not handed out yet
-        self._reader_waits: asyncio.Future[None] | None = None
-        self._room: asyncio.Event = asyncio.Event()
-        self._committed: asyncio.Event = asyncio.Event()
+        self._outlet = Outlet(is_ordered=options.ordered)
         self._has_lines: asyncio.Event = asyncio.Event()
-        self._in_flight: dict[str, list[Job]] = {}  # by request: those that wait for the same answer
+        self._in_flight: dict[bytes, list[Job]] = {}  # by request: those that wait for the same answer
         self._is_over = False
         self._closing: asyncio.Task[None] | None = None
 
@@ -122,12 +116,10 @@ class Run:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(error)
 
-    def _limit(self) -> int:
-        return self._fixed or (self._rule.limit if self._rule is not None else 1)
-
     def _add_workers(self) -> None:
         """Start as many workers as the level allows, and the input and the bounds have work for."""
-        while len(self._workers) < self._limit() and not self._is_dry and self.stopped is None:
+        self._outlet.fit(self._limit)
+        while len(self._workers) < self._limit and not self._is_dry and self.stopped is None:
             task = self._loop.create_task(self._work(), name="opeai_async bulk worker")
             self._workers.add(task)
             task.add_done_callback(self._worker_ended)
@@ -137,14 +129,14 @@ class Run:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(error)
         if self._is_finished():
-            self._wake_reader()
+            self._outlet.wake_reader()
 
     def hit(self, why: Stop) -> None:
         """Begin nothing new; what is open goes on, for ``drain_s`` at most."""
         if self.stopped is not None:
             return
         self.stopped = why
-        self._room.set()
+        self._outlet.room.set()
         if self._taking is not None:  # an input that is awaited may never say anything more
             self._taking.cancel()
         if self._options.drain_s is not None and why != "left":
@@ -157,7 +149,7 @@ class Run:
         if isinstance(error, JournalError):
             self._cancel_workers()  # what they bring could not be kept
         if self._is_finished():
-            self._wake_reader()
+            self._outlet.wake_reader()
 
     def _cancel_workers(self) -> None:
         for task in self._workers:
@@ -201,7 +193,7 @@ class Run:
             task.cancel()
         if helpers:
             await asyncio.wait(helpers)
-        self._wake_reader()
+        self._outlet.wake_reader()
         try:
             if self._journal is not None:
                 await anyio.to_thread.run_sync(self._journal.close)
@@ -220,105 +212,54 @@ class Run:
         Raises:
             BaseException: What ended the run, after the results before it.
         """
-        while not self._ready:
+        while (result := self._outlet.take()) is None:
             if self._is_over or self._is_finished():
-                if self._early:  # what was between them was not run
-                    for index in sorted(self._early):
-                        self._let_out(index)
+                if self._outlet.let_out_the_rest():
                     continue
                 await self.aclose()
                 if self._error is not None:
                     error, self._error = self._error, None
                     raise error
                 return None
-            waits = self._reader_waits = self._loop.create_future()
-            try:
-                await waits
-            finally:
-                self._reader_waits = None
-        result = self._ready.popleft()
-        self._forget_one()
+            await self._outlet.wait()
         if result.error is not None and self._options.on_error == "raise":
             self.hit("error")
             await self.aclose()
             raise result.error
         return result
 
-    def _wake_reader(self) -> None:
-        if self._reader_waits is not None and not self._reader_waits.done():
-            self._reader_waits.set_result(None)
-
     def _put(self, result: BulkResult, cost: float = 0.0) -> None:
         self.tally.add(result, cost)
-        if not self._options.ordered:
-            self._ready.append(result)
-        else:
-            self._early[result.index] = result
-            self._let_out_in_order()
-        if self._ready:
-            self._wake_reader()
-
-    def _let_out_in_order(self) -> None:
-        while self._next_out in self._early:
-            self._let_out(self._next_out)
-            self._next_out += 1
-
-    def _let_out(self, index: int) -> None:
-        result = self._early.pop(index)
-        if result is None:
-            self._forget_one()
-        else:
-            self._ready.append(result)
-
-    def _forget_one(self) -> None:
-        """Make room for another result; workers that wait are woken when there is room for many."""
-        self._open_results -= 1
-        if self._open_results <= self._most_open() // 2:
-            self._room.set()
-
-    def _most_open(self) -> int:
-        return max(MIN_ROOM, ROOM_PER_WORKER * self._limit())
+        self._outlet.put(result)
 
     def progress(self) -> BulkProgress:
         """Return where the run stands."""
         elapsed_s = self._loop.time() - self._began_at
         return self.tally.progress(
-            elapsed_s, running=self._running, limit=self._limit(), stopped=self.stopped, is_over=self._is_over
+            elapsed_s, running=self._running, limit=self._limit, stopped=self.stopped, is_over=self._is_over
         )
 
     # --- the workers -----------------------------------------------------------------------------------------------
 
     async def _work(self) -> None:
-        while len(self._workers) <= self._limit() and (job := await self._next_job()) is not None:
-            await self._do(job)
-        # At once: the next worker that is too many must not count this one.
-        self._workers.discard(cast("asyncio.Task[None]", asyncio.current_task()))
-
-    async def _next_job(self) -> Job | None:
-        """Return the next request that is to be sent; None if there shall be none."""
-        while self.stopped is None and not self._is_dry:
-            if self._is_full():
-                await self._wait_for_room()
+        while len(self._workers) <= self._limit and self.stopped is None and not self._is_dry:
+            if self._outlet.open >= self._outlet.most or self._is_disk_behind():
+                await self._outlet.wait_for_room()
                 continue
-            if self._items is not None and not self._intake.has_limits:
+            if self._is_at_hand:
                 job = self._take()
             else:
                 async with self._turn:
                     job = await self._take_in_turn()
             if job is not None:
-                return job
-            if self._next_index % SKIPS_PER_TURN == 0:
+                await self._do(job)
+            elif self._next_index % SKIPS_PER_TURN == 0:
                 await asyncio.sleep(0)  # a journal may have a million of them
-        return None
+        # At once: the next worker that is too many must not count this one.
+        self._workers.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
-    def _is_full(self) -> bool:
-        if self._journal is not None and self._journal.pending_bytes > MAX_PENDING_BYTES:
-            return True
-        return self._open_results >= self._most_open()
-
-    async def _wait_for_room(self) -> None:
-        self._room.clear()
-        await self._room.wait()
+    def _is_disk_behind(self) -> bool:
+        return self._journal is not None and self._journal.pending_bytes > MAX_PENDING_BYTES
 
     def _take(self) -> Job | None:
         """Take a request from an input that is at hand; None if it is not to be sent."""
@@ -350,20 +291,20 @@ class Run:
             return None
         if not await self._intake.admit(job, self._loop, self):
             # The request was taken from the input and is not run: it counts as one of the rest.
-            self._open_results -= 1
+            self._outlet.open -= 1
             return None
         return job
 
     def _job(self, item: object) -> Job | None:
         """Return the request that *item* is, if it has to be sent."""
         index, self._next_index = self._next_index, self._next_index + 1
-        self._open_results += 1
+        self._outlet.open += 1
         try:
             job = self._reader.read(item, index)
         except RequestValidationError as error:
             self._put(BulkResult(custom_id=id_of(item, index), index=index, error=error))
             return None
-        if self._journal is not None:
+        if self._journal is not None and self._journal.finished:
             place, is_known = self._journal.find(job.key)
             if place is not None:
                 self._skip(job, self._journal, place)
@@ -378,13 +319,7 @@ class Run:
     def _skip(self, job: Job, journal: Journal, place: int) -> None:
         if self._options.finished == "skip":
             self.tally.resumed += 1
-            if self._options.ordered:
-                self._early[job.index] = None
-                self._let_out_in_order()
-                if self._ready:
-                    self._wake_reader()
-            else:
-                self._forget_one()
+            self._outlet.skip(job.index)
             return
         entry = journal.read(place)
         assert entry.completion is not None
@@ -401,10 +336,9 @@ class Run:
 
     def _shared(self, job: Job) -> Job | None:
         """Let *job* wait for an equal one in flight; return it if there is none."""
-        same = job.key[-(len(job.key) // 2) :]
-        waiting = self._in_flight.get(same)
+        waiting = self._in_flight.get(job.asked)
         if waiting is None:
-            self._in_flight[same] = []
+            self._in_flight[job.asked] = []
             return job
         waiting.append(job)
         return None
@@ -429,10 +363,12 @@ class Run:
 
     def _finish(self, job: Job, began_at: float, completion: ChatCompletion | None, error: OpeAIError | None) -> None:
         now = self._loop.time()
-        attempts = attempts_of(completion, error)
+        attempts = completion.meta.attempts if completion is not None else attempts_of(error)
         if self._rule is not None:
             self._rule.ended(now, sample_of(began_at, completion, error, attempts))
-            self._add_workers()
+            if self._rule.limit != self._limit:
+                self._limit = self._rule.limit
+                self._add_workers()
         result = BulkResult(
             custom_id=job.custom_id,
             index=job.index,
@@ -447,13 +383,16 @@ class Run:
             usage=completion.usage if completion is not None else None,
             note=job.note,
         )
-        cost = self._intake.ended(now, job, result)
-        self._keep(job, result)
-        self._put(result, cost)
+        if self._journal is not None:
+            self._keep(job, result)
+        if not self._intake.counts:
+            self._put(result)
+        else:
+            self._put(result, self._intake.ended(now, job, result))
+            if why := self._intake.is_used_up(self.tally.tokens, self.tally.cost):
+                self.hit(why)
         if self._options.cache:
             self._answer_the_others(job, result)
-        if why := self._intake.is_used_up(self.tally.tokens, self.tally.cost):
-            self.hit(why)
 
     def _keep(self, job: Job, result: BulkResult) -> None:
         if self._journal is not None:
@@ -461,7 +400,7 @@ class Run:
             self._has_lines.set()
 
     def _answer_the_others(self, job: Job, result: BulkResult) -> None:
-        for other in self._in_flight.pop(job.key[-(len(job.key) // 2) :], ()):
+        for other in self._in_flight.pop(job.asked, ()):
             shared = BulkResult(
                 custom_id=other.custom_id,
                 index=other.index,
@@ -485,7 +424,7 @@ class Run:
             await asyncio.sleep(COMMIT_S)
             self._has_lines.clear()
             await journal.commit()
-            self._room.set()
+            self._outlet.room.set()
 
     async def _report(self, tell: Callable[[BulkProgress], object]) -> None:
         while True:

@@ -8,7 +8,9 @@ from collections import deque
 from opeai_async.bulk.result import MAX_REASONS, BulkProgress, BulkResult, Stop, reason_of
 
 _GROWTH = math.log(1.05)
+_PER_GROWTH = 1 / _GROWTH
 _LEAST_S = 0.0001
+_PER_LEAST = 1 / _LEAST_S
 _BUCKETS = 400
 _WINDOW_S = 30.0
 _SLICES = 30
@@ -23,8 +25,8 @@ class Times:
 
     def add(self, seconds: float) -> None:
         """Count one."""
-        place = int(math.log(max(seconds, _LEAST_S) / _LEAST_S) / _GROWTH)
-        self._counts[min(place, _BUCKETS - 1)] += 1
+        place = int(math.log(seconds * _PER_LEAST) * _PER_GROWTH) if seconds > _LEAST_S else 0
+        self._counts[place if place < _BUCKETS else -1] += 1
         self._total += 1
 
     def share(self, share: float) -> float | None:
@@ -85,11 +87,12 @@ class Tally:
         if result.is_shared:
             self.shared += 1
             return
-        self.retries += max(0, len(result.attempts) - 1)
+        if len(result.attempts) > 1:
+            self.retries += len(result.attempts) - 1
         self.cost += cost
-        if result.usage is not None:
-            self.prompt_tokens += result.usage.prompt_tokens or 0
-            self.completion_tokens += result.usage.completion_tokens or 0
+        if (usage := result.usage) is not None:
+            self.prompt_tokens += usage.prompt_tokens or 0
+            self.completion_tokens += usage.completion_tokens or 0
         self._times.add(result.timing.total_s)
 
     def progress(

@@ -5,13 +5,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Self
 
 import openai
+from openai.types.chat import ChatCompletion
 
 from opeai_async._chat.client import AsyncOpeAI
-from opeai_async.compat.completions import Chat
+from opeai_async.compat.completions import Chat, is_ours, raw_mode
+
+# What `post` calls the options of `create`.
+_POST_OPTIONS = {
+    "extra_headers": "headers",
+    "extra_query": "params",
+    "extra_body": "extra_json",
+    "timeout": "timeout",
+}
 
 
 class AsyncOpenAI(openai.AsyncOpenAI):
@@ -42,6 +52,16 @@ class AsyncOpenAI(openai.AsyncOpenAI):
     def chat(self) -> Chat:
         """Chat completions over this package."""
         return Chat(self)
+
+    async def post(self, path: str, *, cast_to: Any, **options: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Send to any path, as openai does; completions, which litellm asks for in this way, go over this package."""
+        body, given = options.get("body"), options.get("options") or {}
+        if path != "/chat/completions" or cast_to is not ChatCompletion or not isinstance(body, Mapping):
+            return await super().post(path, cast_to=cast_to, **options)
+        if not is_ours(self, raw_mode(given.get("headers"))):
+            return await super().post(path, cast_to=cast_to, **options)
+        asked = {ours: given[theirs] for ours, theirs in _POST_OPTIONS.items() if theirs in given}
+        return await self.chat.completions.create(**{**body, "stream": options.get("stream", False), **asked})
 
     def copy(self, **options: Any) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return a client with other options, as openai does; it shares the connections."""

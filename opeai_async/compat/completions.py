@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
-import httpx2
 import openai
 from openai._legacy_response import LegacyAPIResponse
 from openai._models import FinalRequestOptions
@@ -21,6 +20,7 @@ from pydantic import BaseModel
 from opeai_async._core.call.timeouts import Timeouts, as_timeouts
 from opeai_async.compat.chunks import to_openai_completion
 from opeai_async.compat.errors import to_openai_error
+from opeai_async.compat.http import httpx
 from opeai_async.compat.stream import Stream
 from opeai_async.errors import OpeAIError
 from opeai_async.types.meta import ResponseMeta
@@ -48,8 +48,8 @@ class Completions(AsyncCompletions):
 
     async def create(self, **params: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Ask for an answer, as openai's method of this name does, with its parameters, types and errors."""
-        raw = (_given(params.get("extra_headers")) or {}).get(RAW_HEADER)
-        if raw == "stream" or self._client.has_own_transport:
+        raw = raw_mode(params.get("extra_headers"))
+        if not is_ours(self._client, raw):
             return await super().create(**params)
         call = _Call(self._client, params)
         try:
@@ -66,7 +66,7 @@ class Completions(AsyncCompletions):
 
     async def parse(self, *, response_format: Any = openai.omit, tools: Any = openai.omit, **params: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Ask for a value of a pydantic model, as openai's method of this name does."""
-        if (_given(params.get("extra_headers")) or {}).get(RAW_HEADER) or self._client.has_own_transport:
+        if raw_mode(params.get("extra_headers")) or self._client.has_own_transport:
             return await super().parse(response_format=response_format, tools=tools, **params)
         checked = validate_input_tools(tools)
         asked = type_to_response_format_param(response_format)
@@ -74,10 +74,20 @@ class Completions(AsyncCompletions):
         return parse_chat_completion(response_format=response_format, chat_completion=completion, input_tools=checked)
 
 
+def raw_mode(headers: Any) -> str | None:
+    """Return how openai wants the response raw: None for not, ``"stream"`` for unread."""
+    return (_given(headers) or {}).get(RAW_HEADER)
+
+
+def is_ours(client: Any, raw: str | None) -> bool:
+    """Tell whether a call goes over this package, and not over openai's transport."""
+    return raw != "stream" and not client.has_own_transport
+
+
 class RawResponse(LegacyAPIResponse[Any]):
     """What ``with_raw_response`` returns: the head of what answered; ``parse()`` is the answer."""
 
-    def __init__(self, value: Any, response: httpx2.Response, client: Any, meta: ResponseMeta) -> None:
+    def __init__(self, value: Any, response: httpx.Response, client: Any, meta: ResponseMeta) -> None:
         super().__init__(
             raw=response,
             cast_to=ChatCompletion,
@@ -112,7 +122,7 @@ class _Call:
         self._timeout = fields.pop("timeout", client.timeout)
         more = fields.pop("extra_body", None) or {}
         self._body: dict[str, Any] = {**{name: _plain(value) for name, value in fields.items()}, **more}
-        self.request = httpx2.Request("POST", f"{client.base_url}chat/completions")
+        self.request = httpx.Request("POST", f"{client.base_url}chat/completions")
 
     async def log_in(self) -> None:
         """Put the key into the headers, asking for it where it is a function."""
@@ -136,13 +146,13 @@ class _Call:
             max_retries=self._client.max_retries,
         )
 
-    def response(self, meta: ResponseMeta) -> httpx2.Response:
+    def response(self, meta: ResponseMeta) -> httpx.Response:
         """Return the head of what answered."""
         # The length and the coding are those of a body that was read.
         headers = {
             name: value for name, value in meta.headers.items() if not name.startswith(("content-l", "transfer"))
         }
-        return httpx2.Response(meta.status_code, headers=headers, request=self.request)
+        return httpx.Response(meta.status_code, headers=headers, request=self.request)
 
 
 def _timeouts(timeout: Any) -> Any:

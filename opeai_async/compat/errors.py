@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx2
 import openai
 
+from opeai_async.compat.http import httpx
 from opeai_async.errors import (
     APIConnectionError,
     APIStatusError,
@@ -21,12 +21,12 @@ from opeai_async.errors import (
 )
 
 
-def to_openai_error(error: OpeAIError, client: openai.AsyncOpenAI, request: httpx2.Request) -> openai.OpenAIError:
+def to_openai_error(error: OpeAIError, client: openai.AsyncOpenAI, request: httpx.Request) -> openai.OpenAIError:
     """Return what openai would have raised in the place of *error*."""
     if isinstance(error, APIStatusError):
         body = error.body if isinstance(error.body, dict) else {"error": {"message": error.message}}
         headers = {name: value for name, value in _headers_of(error).items() if value}
-        response = httpx2.Response(error.status_code, headers=headers, json=body, request=request)
+        response = httpx.Response(error.status_code, headers=headers, json=body, request=request)
         inner: Any = body.get("error", body)
         return client._make_status_error(f"Error code: {error.status_code} - {body}", body=inner, response=response)
     if isinstance(error, APITimeoutError):
@@ -40,7 +40,7 @@ def to_openai_error(error: OpeAIError, client: openai.AsyncOpenAI, request: http
     if isinstance(error, (APIConnectionError, StreamError)):
         return openai.APIConnectionError(message=error.message, request=request)
     if isinstance(error, InvalidResponseError):
-        response = httpx2.Response(error.status_code or 200, text=error.excerpt, request=request)
+        response = httpx.Response(error.status_code or 200, text=error.excerpt, request=request)
         return openai.APIResponseValidationError(response=response, body=error.excerpt, message=error.message)
     return openai.OpenAIError(f"{error.message} ({error.hint})" if error.hint else error.message)
 

@@ -8,22 +8,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx2
 import openai
 from openai.types.chat import ChatCompletionChunk
 
 from opeai_async._chat.stream import ChatCompletionStream
 from opeai_async.compat.chunks import to_openai_chunk
 from opeai_async.compat.errors import to_openai_error
+from opeai_async.compat.http import httpx
 from opeai_async.errors import OpeAIError
 
 
 class Stream(openai.AsyncStream[ChatCompletionChunk]):
     """The chunks of one answer, in openai's types; ``response`` has status and headers of what answered."""
 
-    def __init__(
-        self, stream: ChatCompletionStream[Any], client: openai.AsyncOpenAI, response: httpx2.Response
-    ) -> None:
+    def __init__(self, stream: ChatCompletionStream[Any], client: openai.AsyncOpenAI, response: httpx.Response) -> None:
         # Not openai's own, which begins to decode the response.
         self.response = response
         self._ours = stream

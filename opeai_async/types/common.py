@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NoReturn, Self, TypeGuard, TypeVar, cast
 import msgspec
 from msgspec import Struct
 
-from opeai_async._names.former import WIRE, with_former_names
+from opeai_async._names.former import WIRE, usable_names, with_former_names
 from opeai_async._public import claim
 
 T = TypeVar("T", bound="WireStruct")
@@ -59,6 +59,9 @@ class WireStruct(
     is_plain: ClassVar[bool] = False
 
     extra: dict[str, Any] = msgspec.field(default=NO_EXTRA, name="_extra")
+
+    def __dir__(self) -> list[str]:
+        return [name for name in usable_names(self) if name not in ("public_type", "is_plain")]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, WireStruct) or _public(type(self)) is not _public(type(other)):

@@ -71,6 +71,10 @@ class ChatCompletionMessage(WireStruct):
     name: str | None = None
     tool_call_id: str | None = None
 
+    def _repr_markdown_(self) -> str:
+        # What a notebook shows.
+        return _shown(self)
+
 
 @with_former_names(CHOICE)
 class Choice(WireStruct):
@@ -90,6 +94,10 @@ class Choice(WireStruct):
         kind = finish_kind(self.finish_reason)
         called = self.message.tool_calls or self.message.function_call is not None
         return "tool_calls" if kind == "stop" and called else kind
+
+    def _repr_markdown_(self) -> str:
+        # What a notebook shows.
+        return _shown(self.message)
 
 
 @with_former_names(COMPLETION)
@@ -114,16 +122,16 @@ class ChatCompletion(WireStruct):
     def __str__(self) -> str:
         """What was said, and in short what is known of it; ``repr`` has it whole."""
         counts = "no usage" if self.usage is None else f"{self.usage.total_tokens} tokens"
-        return "\n".join([*map(_shown, self.choices), f"[{self.id or 'no id'}, {self.model}, {counts}]"])
+        said = [_shown(choice.message) for choice in self.choices]
+        return "\n".join([*said, f"[{self.id or 'no id'}, {self.model}, {counts}]"])
 
     def _repr_markdown_(self) -> str:
         # What a notebook shows.
-        return "\n\n---\n\n".join(map(_shown, self.choices))
+        return "\n\n---\n\n".join(_shown(choice.message) for choice in self.choices)
 
 
-def _shown(choice: Choice) -> str:
-    """Return what *choice* says, and calls."""
-    message = choice.message
+def _shown(message: ChatCompletionMessage) -> str:
+    """Return what *message* says, and calls."""
     calls = [
         f"{call.function.name}({call.function.arguments})" if call.custom is None else f"{call.custom.name}(...)"
         for call in message.tool_calls or ()

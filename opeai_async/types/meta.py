@@ -1,11 +1,13 @@
 """What is known about an exchange beside its body: attempts, headers, times."""
 
+from typing import Any
+
 from msgspec import Struct
 
 from opeai_async._public import claim
 
 
-class AttemptRecord(Struct, frozen=True, kw_only=True):
+class AttemptRecord(Struct, frozen=True, kw_only=True, gc=False):
     """One try of a request: how it went, and how long was waited before it.
 
     Attributes:
@@ -64,6 +66,11 @@ class ResponseMeta(Struct, frozen=True, kw_only=True):
         # Without the headers, of which there are many, and some are cookies.
         shown = f"request_id={self.request_id!r}, status_code={self.status_code}, attempts={len(self.attempts)}"
         return f"<{type(self).__name__} {shown}, quirks={self.quirks}>"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        # Rich would ask Struct, which shows the headers too.
+        shown = [("request_id", self.request_id), ("status_code", self.status_code), ("attempts", len(self.attempts))]
+        return [*shown, ("quirks", self.quirks)]
 
 
 NO_META = ResponseMeta()

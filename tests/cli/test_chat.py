@@ -7,6 +7,7 @@ import pytest
 
 from opeai_async.__main__ import main
 from opeai_async.testing import OpeAIServer
+from opeai_async.testing.server import answers
 
 
 def test_the_answer_is_all_that_standard_output_gets(server: OpeAIServer, capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,7 +108,45 @@ def test_an_error_of_the_server_is_told_with_a_hint(server: OpeAIServer, capsys:
     out, err = capsys.readouterr()
     assert out == ""
     assert "no model\\x1b[2J" in err
-    assert "\nhint: check the model's name" in err
+    assert "\nhint: the server lists 'deepseek-v4-flash', but does not answer with it here" in err
+
+
+@pytest.mark.parametrize(
+    ("names", "hint"),
+    [
+        (["gpt-5", "deepseek-v4-flesh"], "did you mean --model deepseek-v4-flesh? the server has: gpt-5, deepseek-"),
+        (["a", "b"], "the server has: a, b\n"),
+        (list("abcdefghijk"), "the server has: a, b, c, d, e, f, g, h and 3 more\n"),
+        ([], "check the model's name, and that --base-url ends where /chat/completions begins"),
+    ],
+)
+def test_a_model_that_is_not_there(
+    names: list[str],
+    hint: str,
+    server: OpeAIServer,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the server has instead is told."""
+    monkeypatch.setattr(answers, "MODELS", names)
+    server.fail(404, message="no such model", code="model_not_found")
+    assert main(["chat", "A question"]) == 1
+    assert f"hint: {hint}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("written", ["", "/v1/chat/completions"])
+def test_an_address_that_is_almost_right(written: str, server: OpeAIServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without /v1, or with the endpoint: where the API is there beside it, that is the hint."""
+    assert main(["chat", "--base-url", server.base_url.removesuffix("/v1") + written, "A question"]) == 1
+    assert f"hint: the API is at another address: --base-url {server.base_url}\n" in capsys.readouterr().err
+
+
+def test_through_a_proxy(server: OpeAIServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """The flag is the option of the client; what is wrong with it is said of the flag."""
+    assert main(["chat", "--proxy", "socks5://127.0.0.1:9", "A question"]) == 1
+    assert "error: --proxy is a SOCKS proxy" in capsys.readouterr().err
+    assert main(["chat", "--base-url", "https://no-such.invalid/v1", "--proxy", "http://127.0.0.1:1", "Hi"]) == 1
+    assert "through the proxy 127.0.0.1:1: Connection refused" in capsys.readouterr().err
 
 
 def test_a_broken_answer_is_kept_and_told(server: OpeAIServer, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ from opeai_async._cli.doctor.probes import A_WORD, PROBES, UNKNOWN_MODEL
 from opeai_async._cli.doctor.quirks import NOTES, OBSERVED, explain
 from opeai_async._core.dialect.rules import RULES
 from opeai_async.testing import QUIRKS, Answer, Failure, OpeAIServer, Raw, RecordedRequest, Reply
+from opeai_async.testing.server import answers
 from tests.cli.doctor import Doctor, advised, model, quirks, rows, verdicts
 from tests.cli.program import Program
 
@@ -117,22 +118,83 @@ def test_a_probe_that_hangs_does_not_stop_the_others(doctor: Doctor) -> None:
 
 
 def test_a_refused_key(doctor: Doctor) -> None:
-    """Everything fails, and the advice is the key."""
+    """Nothing else is asked, and the advice is the key."""
     code, report = doctor.report("--api-key", "sk-wrong-0123456789")
     assert code == 1
-    assert set(verdicts(report).values()) == {"failed", "odd", "yes"}
-    assert verdicts(report)["reachable"] == "failed"
-    assert advised(report) == {"api_key="}
+    assert verdicts(report) == {"reachable": "failed"}
+    assert report["obstacle"] == {"cause": "the key", "advice": "check OPEAI_API_KEY"}
+    assert "sk-wrong" not in json.dumps(report)
 
 
 def test_nobody_there(doctor: Doctor) -> None:
-    """A connection that fails is a verdict, not an end."""
+    """It ends after the first question, and says what to do."""
     code, report = doctor.report("--base-url", "http://127.0.0.1:1/v1")
     assert code == 1
-    assert set(verdicts(report).values()) == {"failed"}
-    assert list(verdicts(report)) == [probe.name for probe in PROBES]
+    assert verdicts(report) == {"reachable": "failed"}
+    assert report["obstacle"]["cause"] == "the network"
+    assert (report["works"], report["settings"]) == (False, [])
     _, out = doctor.say("--base-url", "http://127.0.0.1:1/v1")
     assert "APIConnectionError" in out
+    assert out.endswith(
+        "stopped here, as nothing else would be answered: it is the network\n"
+        "  nothing listens at that port: start the server, or correct host and port in --base-url\n"
+    )
+
+
+PAGE = b"<!doctype html><title>Welcome</title>"
+OBSTACLES: list[tuple[Raw | Failure, str, str]] = [
+    (Raw((PAGE,), headers={"content-type": "text/html"}), "a website", "write the address of the API"),
+    (Raw((PAGE,), status=404, headers={"content-type": "text/html"}), "a website", "write the address of the API"),
+    (Raw((PAGE,), status=403, headers={"content-type": "text/html"}), "a website", "write the address of the API"),
+    (Raw((b"",), status=302, headers={"location": "https://x/login"}), "a website", "set --base-url to where the API"),
+    (Raw((b'{"hello": 1}',)), "another API", "check that --base-url points at the API's root"),
+    (Raw((b'{"detail": "Method Not Allowed"}',), status=405), "another API", "another port or path"),
+    (Raw((b"404 page not found",), status=404), "another API", "another port or path"),
+    (Failure(403), "the key", "check what this key's project may use"),
+    (Failure(400, message="m?", code="model_not_found"), "the model", "choose another --model"),
+    (Raw((b'{"error": "model not found"}',), status=404), "the model", "choose another --model"),
+]
+
+
+@pytest.mark.parametrize(("answer", "cause", "advice"), OBSTACLES)
+def test_what_stands_in_the_way(
+    answer: Raw | Failure, cause: str, advice: str, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is called by its name, and no second question is asked to find the same."""
+    monkeypatch.setattr(answers, "MODELS", ())
+
+    async def same(request: RecordedRequest) -> Answer:
+        return answer
+
+    code, report = doctor.examine(same)
+    assert code == 1
+    assert verdicts(report) == {"reachable": "failed"}
+    assert report["obstacle"]["cause"] == cause
+    assert advice in report["obstacle"]["advice"]
+
+
+def test_what_may_pass_is_no_obstacle(doctor: Doctor) -> None:
+    """The next question may be answered, and is."""
+    for failure in (Failure(503), Failure(429)):
+        doctor.server.answer(failure)
+        code, report = doctor.examine(model())
+        assert code == 0
+        assert report["obstacle"] is None
+        assert set(verdicts(report)) == {probe.name for probe in PROBES}
+
+
+def test_a_server_that_speaks_no_tls(doctor: Doctor) -> None:
+    _, report = doctor.report("--base-url", doctor.server.base_url.replace("http://", "https://"))
+    assert report["obstacle"]["cause"] == "TLS"
+    assert "write http:// in --base-url" in report["obstacle"]["advice"]
+
+
+def test_a_model_that_the_server_has_not(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that it has are told."""
+    monkeypatch.setattr(answers, "MODELS", ("mm",))
+    doctor.server.fail(404, message="The model does not exist", code="model_not_found")
+    _, report = doctor.report()
+    assert report["obstacle"] == {"cause": "the model", "advice": "did you mean --model mm? the server has: mm"}
 
 
 def test_a_server_that_fails_beyond_the_ordinary(doctor: Doctor) -> None:
@@ -294,10 +356,14 @@ def test_an_error_as_text_is_no_error_object(doctor: Doctor) -> None:
 
 
 def test_another_place(doctor: Doctor) -> None:
-    """An address that is not the API's root is told apart from one that fails."""
+    """An address that is not the API's root is told apart from one that fails; where the API is beside it, that too."""
     code, report = doctor.report("--base-url", doctor.server.base_url + "/elsewhere")
     assert code == 1
-    assert advised(report) == {"base_url=, model="}
+    assert report["obstacle"]["cause"] == "another API"
+    root = doctor.server.base_url.removesuffix("/v1")
+    _, report = doctor.report("--base-url", root)
+    advice = f"the API is at another address: --base-url {doctor.server.base_url}"
+    assert report["obstacle"] == {"cause": "another API", "advice": advice}
 
 
 # --- quirks -----------------------------------------------------------------------------------------------------------

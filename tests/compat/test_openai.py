@@ -198,6 +198,19 @@ async def test_a_transport_of_ones_own(server):
     assert all("opeai_async" not in request.headers["user-agent"] for request in server.requests)
 
 
+async def test_posting_a_completion(server, client):
+    """As litellm does; with a class of one's own, or to other paths, it is openai's way."""
+    options = {"headers": {"X-Stainless-Raw-Response": "true", "x-a": "1"}, "extra_json": {"top_k": 1}, "timeout": 5}
+    raw = await client.post("/chat/completions", cast_to=ChatCompletion, body=ASK, options=options)
+    assert raw.parse().choices[0].message.content
+    assert (server.requests[0].headers["x-a"], server.requests[0].json["top_k"]) == ("1", 1)
+    stream = await client.post("/chat/completions", cast_to=ChatCompletion, body=ASK, stream=True)
+    assert [chunk async for chunk in stream]
+    assert (await client.post("/chat/completions", cast_to=object, body=ASK))["choices"]
+    agents = [request.headers["user-agent"].partition("/")[0] for request in server.requests]
+    assert agents == ["opeai_async", "opeai_async", "AsyncOpenAI"]
+
+
 async def test_the_rest_of_the_client_is_openais(client):
     """Such as the list of models."""
     assert [model.id async for model in client.models.list()]

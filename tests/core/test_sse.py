@@ -311,33 +311,6 @@ def test_ordinary_events_at_any_cuts(data: st.DataObject, items: list[bytes]) ->
 SOLE = (b"data: x", b"data: x: y", b"data:x: y", b"data: ", b"id: 1", b": x", b"x", b"", b"data: x\r", b"data: \ny")
 
 
-@given(
-    st.lists(st.sampled_from(SOLE), max_size=2),
-    st.sampled_from([b"", b"\n", b"\n\n", b"\n\n\n"]),
-    st.sampled_from([b"", b"dat", b"data: a\n", b"\xff"]),
-    st.sampled_from([9, 100]),
-)
-def test_one_event_alone(lines: list[bytes], end: bytes, before: bytes, bound: int) -> None:
-    """What the short way takes, the other one takes for the same single event; else it leaves all to that."""
-    decoder, other = SSEDecoder(max_event_bytes=bound), SSEDecoder(max_event_bytes=bound)
-    assert decoder.feed(before) == other.feed(before)
-    data = b"\n".join(lines) + end
-    payload = decoder.sole_payload(data)
-    if payload is not None:
-        assert other.feed_ordinary(data) == [payload]
-        assert other.feed_ordinary(b"") == []
-    else:
-        is_sole = data.startswith(b"data: ") and data.find(b"\n") == len(data) - 2 and data.endswith(b"\n\n")
-        assert not is_sole or b"\r" in data or before or len(data) > bound
-
-
-def test_a_large_event_alone_is_left_to_others() -> None:
-    """A read that may hold many is not copied to see that it does."""
-    event = b"data: " + b"x" * sse._MAX_SOLE_BYTES + b"\n\n"
-    assert SSEDecoder().sole_payload(event) is None
-    assert SSEDecoder().feed_ordinary(event) == [event[6:-2]]
-
-
 def test_an_odd_read_between_ordinary_ones() -> None:
     """After a comment, the fast way is taken again, with the id in force."""
     decoder = SSEDecoder()

@@ -84,11 +84,15 @@ class TestStoring:
         message = ChatCompletionMessage(role="assistant", content="**Hi**")
         said = msgspec.structs.replace(completion.choices[0], message=message)
         assert msgspec.structs.replace(completion, choices=[said, said])._repr_markdown_() == "**Hi**\n\n---\n\n**Hi**"
+        assert message._repr_markdown_() == said._repr_markdown_() == "**Hi**"
 
     async def test_the_repr_has_no_headers(self):
         async with OpeAIServer() as server, server.client() as client:
             completion = await client.chat.completions.create(model="m", messages=[{"role": "user", "content": "a"}])
         assert "content-type" not in repr(completion)
+        rich = pytest.importorskip("rich.pretty").pretty_repr(completion)
+        assert "req_" in rich
+        assert "content-type" not in rich
         assert completion.meta.headers["content-type"] == "application/json"
 
 

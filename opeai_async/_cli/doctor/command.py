@@ -22,7 +22,7 @@ from opeai_async._cli.doctor.quirks import explain
 from opeai_async._cli.doctor.watch import WatchingTransport
 from opeai_async._cli.terminal import EXIT_FAILED, EXIT_OK, EXIT_USAGE, Style, Terminal, show_error, standard_streams
 from opeai_async._core.call.redact import redact
-from opeai_async._core.call.settings import KEY_VARIABLE
+from opeai_async._core.call.settings import KEY_VARIABLE, parse_proxy
 from opeai_async._core.call.timeouts import Timeouts
 from opeai_async._io.net.transport import AiohttpTransport
 from opeai_async._version import __version__
@@ -57,13 +57,24 @@ class Advice(msgspec.Struct, kw_only=True, frozen=True):
     why: str
 
 
+class ObstacleReport(msgspec.Struct, kw_only=True, frozen=True):
+    """What stands between the doctor and the API, in a word or two, and what to do about it."""
+
+    cause: str
+    advice: str
+
+
 class Report(msgspec.Struct, kw_only=True, frozen=True):
-    """The whole examination, as ``--json`` prints it; *works* is true if plain and streamed answers work."""
+    """The whole examination, as ``--json`` prints it; *works* is true if plain and streamed answers work.
+
+    With an *obstacle*, only the first question was asked.
+    """
 
     version: str
     base_url: str
     model: str
     works: bool
+    obstacle: ObstacleReport | None
     checks: list[Check]
     quirks: list[QuirkReport]
     settings: list[Advice]
@@ -93,12 +104,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _patient(options: argparse.Namespace) -> Patient:
+    place = {"base_url": options.base_url, "allow_insecure_http": options.allow_insecure_http}
+    base_url = AsyncOpeAI(options.api_key, **place).base_url
+    proxy = None if options.proxy is None else parse_proxy(options.proxy, base_url, os.environ)
     # The limit of a probe is the only clock, and every failure shall be seen.
-    wire = WatchingTransport(AiohttpTransport())
+    wire = WatchingTransport(AiohttpTransport(proxy=proxy))
     client = AsyncOpeAI(
         options.api_key,
-        base_url=options.base_url,
-        allow_insecure_http=options.allow_insecure_http,
+        **place,
         timeouts=Timeouts(
             connect_s=options.timeout,
             response_headers_s=None,
@@ -128,14 +141,20 @@ async def _examine(
         version=__version__,
         base_url=without_key(patient.client.base_url.partition("?")[0]),
         model=without_key(options.model),
-        works=all(findings[name].verdict in ("yes", "odd") for name in (PLAIN, STREAM)),
+        works=all(name in findings and findings[name].verdict in ("yes", "odd") for name in (PLAIN, STREAM)),
+        obstacle=_obstacle(patient, without_key),
         checks=[
             Check(probe=name, verdict=found.verdict, seen=without_key(found.seen), max_tokens=found.max_tokens)
             for name, found in findings.items()
         ],
         quirks=[_quirk(name, probes) for name, probes in sorted(patient.quirks.items())],
-        settings=[Advice(set=setting.set, why=setting.why) for setting in settings(patient.facts)],
+        settings=[] if patient.obstacle else [Advice(set=one.set, why=one.why) for one in settings(patient.facts)],
     )
+
+
+def _obstacle(patient: Patient, without_key: Callable[[str], str]) -> ObstacleReport | None:
+    found = patient.obstacle
+    return None if found is None else ObstacleReport(cause=found.cause, advice=without_key(found.advice))
 
 
 def _quirk(name: str, probes: list[str]) -> QuirkReport:
@@ -156,6 +175,10 @@ def _show(out: Terminal, report: Report) -> None:
     out.line()
     _show_checks(out, report.checks)
     out.line()
+    if report.obstacle is not None:
+        out.line(f"stopped here, as nothing else would be answered: it is {report.obstacle.cause}", "bold")
+        out.line(f"  {report.obstacle.advice}")
+        return
     out.line("quirks", "bold")
     for quirk in report.quirks:
         repair = "repaired" if quirk.is_repaired else "not repaired"

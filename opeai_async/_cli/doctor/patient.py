@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple, TypeAlias, Unpack
 
 from opeai_async import AsyncOpeAI, ChatCompletionStream
 from opeai_async._cli.doctor.advice import Facts
+from opeai_async._cli.doctor.obstacle import Obstacle
 from opeai_async._cli.doctor.quirks import quirks_of_error, quirks_of_response
 from opeai_async._cli.doctor.watch import WatchingTransport
 from opeai_async._core.call.params import CreateParams
@@ -75,6 +76,8 @@ class Patient:
         quirks: The probes that met each quirk, by its name.
         needs_limit: True once an answer without a limit of tokens did not end in time.
         held_up: The names of the probes that had no end in time even with a lower limit.
+        failure: The error that ended the last probe; None if none did.
+        obstacle: What stands between the doctor and the API; None if nothing does.
     """
 
     client: AsyncOpeAI
@@ -84,6 +87,8 @@ class Patient:
     quirks: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     needs_limit: bool = False
     held_up: set[str] = field(default_factory=set[str])
+    failure: OpeAIError | None = None
+    obstacle: Obstacle | None = None
     # The attempt to which the present requests belong.
     _attempt: Attempt = field(default_factory=Attempt)
 
@@ -93,9 +98,11 @@ class Patient:
         # The responses since then are those of this attempt, also where it ends by an error or a time-out.
         begin = len(self.wire.seen)
         self._attempt = attempt
+        self.failure = None
         try:
             yield
         except OpeAIError as exc:
+            self.failure = exc
             self.note_refusal(exc)
             self.facts.note_failure(exc)
             raise

@@ -21,9 +21,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from opeai_async._cli.doctor.obstacle import obstacle_of
 from opeai_async._cli.doctor.patient import Attempt, Finding, Patient, Verdict
 from opeai_async._cli.doctor.quirks import REASONING_FIELDS, error_shape
 from opeai_async._cli.doctor.watch import Seen
+from opeai_async._cli.models import is_about_model
 from opeai_async._core.answer.outcome import Outcome
 from opeai_async._core.dialect.rules.values import SYNTHETIC_ID_PREFIX
 from opeai_async._core.json import is_object
@@ -73,11 +75,18 @@ class Probe(NamedTuple):
 
 
 async def examine(patient: Patient, timeout_s: float, progress: Callable[[str], None]) -> dict[str, Finding]:
-    """Ask all questions, one after the other, each for *timeout_s* seconds at a time; return the findings by name."""
+    """Ask all questions, one after the other, each for *timeout_s* seconds at a time; return the findings by name.
+
+    Where the first one meets an obstacle, it is the only one; the patient has the obstacle then.
+    """
     findings: dict[str, Finding] = {}
     for probe in PROBES:
         progress(probe.name)
         findings[probe.name] = await _find(probe, patient, timeout_s, progress)
+        if probe.name == REACHABLE and patient.failure is not None:
+            patient.obstacle = await obstacle_of(patient.failure, patient.client, patient.model)
+            if patient.obstacle is not None:
+                return findings
     # Only if the limit has helped somewhere: otherwise the server is slow or dead, and asking again would show nothing.
     if any(found.max_tokens is not None and found.verdict != "failed" for found in findings.values()):
         for probe in (probe for probe in PROBES if probe.name in patient.held_up):
@@ -158,7 +167,7 @@ async def _reachable(patient: Patient) -> Finding:
     try:
         completion = await patient.create(limit=A_WORD, model=patient.model, messages=_HELLO)
     except APIStatusError as exc:
-        if exc.status_code not in _REFUSALS:
+        if exc.status_code not in _REFUSALS or is_about_model(exc):
             raise
         patient.note_refusal(exc)
         if "max_tokens" in (exc.param or exc.message):
@@ -399,10 +408,10 @@ async def _request_id(patient: Patient) -> Finding:
     return Finding(verdict, f"on {with_id} of {len(heads)} responses")
 
 
-PLAIN, STREAM = "plain completion", "stream"
+REACHABLE, PLAIN, STREAM = "reachable", "plain completion", "stream"
 
 PROBES: tuple[Probe, ...] = (
-    Probe("reachable", _reachable),
+    Probe(REACHABLE, _reachable),
     Probe(PLAIN, _plain),
     Probe(STREAM, _stream),
     Probe("usage in stream", _usage),

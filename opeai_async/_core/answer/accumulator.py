@@ -15,7 +15,7 @@ from typing import Any
 
 from opeai_async._core.answer.extras import ExtraParts, named_fields, names_vendor_fields
 from opeai_async._core.answer.once import Once
-from opeai_async._core.answer.outcome import End
+from opeai_async._core.answer.outcome import End, gravity
 from opeai_async._core.answer.tool_calls import FunctionParts, Note, ToolCallParts, checked_index
 from opeai_async._core.answer.usage import latest
 from opeai_async._core.content_blocks import text_of_blocks
@@ -24,7 +24,6 @@ from opeai_async._public import claim
 from opeai_async.types.chunk import AudioDelta, ChatCompletionChunk, ChoiceDelta, ChunkChoice, ToolCallDelta
 from opeai_async.types.common import NO_EXTRA, Annotation, ChoiceLogprobs, CompletionUsage, Moderation, TokenLogprob
 from opeai_async.types.completion import Audio, ChatCompletion, ChatCompletionMessage, Choice
-from opeai_async.types.finish import finish_kind
 from opeai_async.types.meta import NO_META, ResponseMeta
 
 
@@ -39,6 +38,7 @@ class Accumulator:
     Attributes:
         chunks: How many chunks were added.
         ended: How many choices have their finish_reason, and nothing after it.
+        has_sure_end: Whether a finish_reason came after the first words; some servers label each chunk.
         usage: The latest token counts that arrived, or None.
     """
 
@@ -50,6 +50,7 @@ class Accumulator:
         "_extra",
         "_fingerprint",
         "_id",
+        "_labelled",
         "_max_index",
         "_model",
         "_moderation",
@@ -57,10 +58,10 @@ class Accumulator:
         "_open",
         "_plain_type",
         "_service_tier",
-        "_spoke_before_end",
         "_went_on",
         "chunks",
         "ended",
+        "has_sure_end",
         "usage",
     )
 
@@ -80,7 +81,10 @@ class Accumulator:
         self._choices: dict[int, _ChoiceParts] = {}
         # Those without a finish_reason: what comes for another one is looked at before it is added.
         self._open: dict[int, _ChoiceParts] = {}
-        self._went_on = self._spoke_before_end = False
+        # How many choices have had a finish_reason; whether something came after what had looked like the end of all.
+        self._labelled = 0
+        self._went_on = False
+        self.has_sure_end = False
         self.ended: int = 0
         self._built: ChatCompletion | None = None
         self._plain_type: type[object] | None = None
@@ -102,32 +106,29 @@ class Accumulator:
         return 0 < len(self._choices) == self.ended
 
     @property
-    def labelled(self) -> bool:
-        """Whether there is a choice and each one has its finish_reason, whatever came after it."""
-        return bool(self._choices) and all(parts.finish_reason for parts in self._choices.values())
-
-    @property
     def has_credible_end(self) -> bool:
         """Whether the answer may be taken for whole although no ``[DONE]`` says so."""
-        return self.ended >= self._asked and self.finished and not self._went_on and self._says_something()
+        if self._went_on or not self._asked <= self.ended == len(self._choices):
+            return False
+        return any(map(_ChoiceParts.says_something, self._choices.values()))
 
     @property
-    def has_sure_end(self) -> bool:
-        """Whether the end is credible and did not come with the first words: some servers label each chunk so."""
-        return self._spoke_before_end and self.has_credible_end
+    def has_audio(self) -> bool:
+        """Whether anything of a spoken answer has come."""
+        return any(parts.audio for parts in self._choices.values())
 
     def is_labelled(self, end: End) -> bool:
         """Whether the answer, which ended by *end*, has what says that it is whole."""
-        return self.labelled if end is End.DONE else self.has_credible_end
+        if end is _DONE:
+            return 0 < self._labelled == len(self._choices)
+        return self.has_credible_end
 
     def settle(self) -> None:
         """Take the finish_reasons that came for the last ones: the server has said that it is at its end."""
-        for parts in self._choices.values():
-            parts.is_reopened = False
-        self._built = None
-
-    def _says_something(self) -> bool:
-        return any(map(_ChoiceParts.says_something, self._choices.values()))
+        if self._went_on:
+            for parts in self._choices.values():
+                parts.is_reopened = False
+            self._built = None
 
     @property
     def finish_reasons(self) -> list[str]:
@@ -242,9 +243,6 @@ class Accumulator:
                         parts.reasoning.append(delta.reasoning_content)
                     if delta.tool_calls:
                         parts.add_tool_calls(delta.tool_calls)
-                    if choice.finish_reason is not None:
-                        self._finish(parts, choice)
-                        index = None
                     if delta.role or (
                         has_rare
                         and (
@@ -258,6 +256,9 @@ class Accumulator:
                         )
                     ):
                         parts.add_rare(choice, delta)
+                    if choice.finish_reason is not None:
+                        self._finish(parts, choice)
+                        index = None
                 if chunk.usage is not None or (
                     has_rare and (chunk.service_tier or chunk.moderation is not None or chunk.extra is not NO_EXTRA)
                 ):
@@ -276,7 +277,8 @@ class Accumulator:
 
     def _add_extra(self, extra: dict[str, Any]) -> None:
         if extra:
-            self._extra = self._extra or ExtraParts(latest_wins=True)
+            if self._extra is None:
+                self._extra = ExtraParts(latest_wins=True)
             self._extra.add(extra)
 
     def _add_envelope(self, chunks: list[ChatCompletionChunk]) -> None:
@@ -311,13 +313,27 @@ class Accumulator:
         return parts
 
     def _finish(self, parts: _ChoiceParts, choice: ChunkChoice) -> None:
-        """Take a finish_reason; the choice is told, because its delta may be all that was ever said."""
-        is_open = self._open.get(parts.index) is parts
-        self._spoke_before_end = self._spoke_before_end or (is_open and parts.spoke_before(choice.delta))
-        if parts.finish(choice.finish_reason or "") and is_open:
+        """Take a finish_reason; the choice is told, because its delta may be all that was ever said.
+
+        The graver of two stays: a router that says ``stop`` of everything does not know of the ``length`` before it.
+        """
+        reason, before = choice.finish_reason, parts.finish_reason
+        if not reason:
+            self._note("finish_empty")
+            return
+        if before is None:
+            self._labelled += 1
+        if before is None or gravity(reason) >= gravity(before):
+            parts.finish_reason = reason
+        parts.is_reopened = False
+        if parts.calls is not None:
+            parts.calls.finish()
+        if not parts.is_ended:
             del self._open[parts.index]
             parts.is_ended = True
             self.ended += 1
+            delta = choice.delta
+            self.has_sure_end = self.has_sure_end or not says_something(delta) or parts.spoke_before(delta)
 
     def _build(self, meta: ResponseMeta) -> ChatCompletion:
         return ChatCompletion(
@@ -398,29 +414,12 @@ class _ChoiceParts:
         )
 
     def spoke_before(self, delta: ChoiceDelta) -> bool:
-        """Whether the model has said anything before *delta*, which has been added, or something else than texts."""
-        if not says_something(delta):
-            return True
+        """Whether the model has said a text before *delta*, which has been added."""
         texts = (
             len(self.content) - (delta.content is not None),
             len(self.reasoning) - (delta.reasoning_content is not None),
         )
         return any(self.content[: texts[0]]) or any(self.reasoning[: texts[1]])
-
-    def finish(self, reason: str) -> bool:
-        """Take a finish_reason, be it an empty one; returns whether the choice has ended by it.
-
-        The graver of two stays: a router that says ``stop`` of everything does not know of the ``length`` before it.
-        """
-        if not reason:
-            self.note("finish_empty")
-            return False
-        if self.finish_reason is None or gravity(reason) >= gravity(self.finish_reason):
-            self.finish_reason = reason
-        self.is_reopened = False
-        if self.calls is not None:
-            self.calls.finish()
-        return True
 
     def add_rare(self, choice: ChunkChoice, delta: ChoiceDelta) -> None:
         """What few chunks carry."""
@@ -430,19 +429,23 @@ class _ChoiceParts:
             self.refusal = self.refusal or []
             self.refusal.append(delta.refusal)
         if delta.function_call is not None:
-            self.function_call = self.function_call or FunctionParts(self.note)
+            if self.function_call is None:
+                self.function_call = FunctionParts(self.note)
             self.function_call.add(delta.function_call)
         if delta.audio is not None:
-            self.audio = self.audio or _AudioParts()
+            if self.audio is None:
+                self.audio = _AudioParts()
             self.audio.add(delta.audio)
             if not self.audio:
                 self.note("audio_empty")
         if delta.annotations:
-            self.annotations = self.annotations or Once()
+            if self.annotations is None:
+                self.annotations = Once()
             if len(self.annotations.new(delta.annotations)) < len(delta.annotations):
                 self.note("annotations_repeated")
         if choice.logprobs is not None:
-            self.logprobs = self.logprobs or _LogprobParts()
+            if self.logprobs is None:
+                self.logprobs = _LogprobParts()
             self.logprobs.add(choice.logprobs)
         self.add_extras(choice.extra, delta.extra)
 
@@ -461,10 +464,12 @@ class _ChoiceParts:
 
     def add_extras(self, of_choice: dict[str, Any], of_delta: dict[str, Any]) -> None:
         if of_choice:
-            self.extra = self.extra or ExtraParts(latest_wins=True, lists_grow=True)
+            if self.extra is None:
+                self.extra = ExtraParts(latest_wins=True, lists_grow=True)
             self.extra.add(of_choice)
         if of_delta:
-            self.delta_extra = self.delta_extra or ExtraParts()
+            if self.delta_extra is None:
+                self.delta_extra = ExtraParts()
             blocks = of_delta.get("content_blocks")
             self.delta_extra.add(of_delta if blocks is None else {**of_delta, "content_blocks": self._in_place(blocks)})
 
@@ -556,12 +561,7 @@ class _LogprobParts:
 
 
 _NO_PARTS: Any = None
-_GRAVITIES: dict[str | None, int] = {"stop": 0, None: 1, "tool_calls": 2, "length": 3, "content_filter": 4, "error": 5}
-
-
-def gravity(finish_reason: str) -> int:
-    """Return how grave *finish_reason* is: how much it would cost to take another for it."""
-    return _GRAVITIES[finish_kind(finish_reason)]
+_DONE = End.DONE  # on CPython 3.11, a look into an Enum is a call
 
 
 def says_something(delta: ChoiceDelta) -> bool:

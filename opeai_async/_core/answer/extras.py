@@ -97,8 +97,11 @@ class ExtraParts:
             before = self._values.get(name)
             if before is None:
                 self._values[name] = [value]
-            elif not (is_empty(value) or _is_repeated(name, value, before)):
-                if (self._latest_wins and not isinstance(value, list)) or name in NAMES or name in STATES:
+            elif self._latest_wins and not isinstance(value, list):
+                if value or not is_empty(value):
+                    before[:] = (value,)
+            elif not ((not value and is_empty(value)) or _is_repeated(name, value, before)):
+                if name in NAMES or name in STATES:
                     before[:] = (value,)
                 else:
                     before.append(value)

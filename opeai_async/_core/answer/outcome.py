@@ -11,6 +11,7 @@ from __future__ import annotations
 from enum import Enum, StrEnum
 
 from opeai_async._public import claim
+from opeai_async.types.finish import finish_kind
 
 TRUNCATED = "the stream ended without [DONE] and without a finish_reason: the answer was cut"
 NO_CHOICE = "the stream ended with [DONE], but without a choice: there is no answer in it"
@@ -79,6 +80,14 @@ def quirk_of(end: End, outcome: Outcome) -> str | None:
         return "finish_missing"
     is_whole = outcome is Outcome.COMPLETE
     return "done_missing" if is_whole and end in (End.EOF, End.GRACE, End.BROKEN) else None
+
+
+_GRAVITIES: dict[str | None, int] = {"stop": 0, None: 1, "tool_calls": 2, "length": 3, "content_filter": 4, "error": 5}
+
+
+def gravity(finish_reason: str) -> int:
+    """Return how grave *finish_reason* is: how much it would cost to take another for it."""
+    return _GRAVITIES[finish_kind(finish_reason)]
 
 
 claim(__name__)

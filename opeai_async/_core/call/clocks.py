@@ -8,9 +8,6 @@ if TYPE_CHECKING:
     from opeai_async._core.call.timeouts import Limits
 
 
-_GRACES_UNLESS_SURE = 3
-
-
 class Expiry(NamedTuple):
     """When which clock runs out: *at* in loop time, *phase* its name, *limit_s* the limit."""
 
@@ -86,12 +83,12 @@ class StreamClocks:
         self._silent_content_s = 0.0
         self._finished = False
 
-    def saw_finish(self, *, is_sure: bool = True) -> None:
-        """Every choice has ended; where that is not sure, because the first words said so, the grace is longer."""
+    def saw_finish(self, graces: int = 1) -> None:
+        """Every choice has ended; the server may be silent for so many times ``finish_grace_s``."""
         self._seen_content = True
         self._silent_content_s = 0.0
         self._finished = True
-        self._graces = 1 if is_sure else _GRACES_UNLESS_SURE
+        self._graces = graces
 
     def expiry(self) -> Expiry | None:
         """Which clock runs out first if nothing happens; None while no read waits."""

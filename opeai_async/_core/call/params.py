@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, cast
 
 from msgspec import Struct
@@ -180,8 +180,26 @@ def split_run_params(params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
 
 def choices_asked(fields: Mapping[str, Any], options: CallOptions) -> int:
     """Return how many answers are asked for: ``n``, also where ``extra_body`` has it."""
-    asked = (options.get("extra_body") or {}).get("n", fields.get("n"))
+    asked = _asked("n", fields, options)
     return asked if isinstance(asked, int) and asked > 0 else 1
+
+
+def usage_asked(fields: Mapping[str, Any], options: CallOptions, *, by_default: bool) -> bool:
+    """Tell whether token counts are asked for at the end of a stream."""
+    asked = _asked("stream_options", fields, options)
+    if asked is None:
+        return by_default
+    return bool(asked.get("include_usage") if isinstance(asked, Mapping) else getattr(asked, "include_usage", False))
+
+
+def audio_asked(fields: Mapping[str, Any], options: CallOptions) -> bool:
+    """Tell whether a spoken answer is asked for."""
+    modalities = _asked("modalities", fields, options)
+    return isinstance(modalities, Collection) and "audio" in modalities
+
+
+def _asked(name: str, fields: Mapping[str, Any], options: CallOptions) -> Any:
+    return (options.get("extra_body") or {}).get(name, fields.get(name))
 
 
 def hidden_params(params: ParamsT) -> ParamsT:
@@ -205,11 +223,15 @@ class ReadOptions(Struct, frozen=True, kw_only=True):
         on_truncated: ``"raise"``, or ``"return"`` to end quietly where a body ends without a finish_reason.
         reasoning_tags: How to find the thinking in the content: ``"none"``, ``"think"`` or ``"open"``.
         choices: How many answers were asked for (``n``).
+        wants_usage: Whether token counts were asked for, which come at the end.
+        wants_audio: Whether a spoken answer was asked for.
     """
 
     dialect: DialectMode = "repair"
     on_truncated: OnTruncated = "raise"
     reasoning_tags: ReasoningTags = "none"
     choices: int = 1
+    wants_usage: bool = False
+    wants_audio: bool = False
     max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES
     max_stream_bytes: int = MAX_STREAM_BYTES

@@ -14,14 +14,17 @@ from opeai_async._core.call.params import (
     CreateParams,
     ListOptions,
     ReadOptions,
+    audio_asked,
     choices_asked,
     one_of,
     split_params,
+    usage_asked,
 )
 from opeai_async._core.call.redact import secrets_in
 from opeai_async._core.call.retry import RetryPolicy
-from opeai_async._core.call.settings import check_headers, checked_count, checked_mapping, merged_headers, with_query
+from opeai_async._core.call.settings import check_headers, merged_headers, with_query
 from opeai_async._core.call.timeouts import Limits, Timeouts, chosen_timeouts, resolve
+from opeai_async._core.policy.checks import checked_count, checked_mapping, checked_text
 from opeai_async.types.options import DIALECTS, ON_TRUNCATED, REASONING_TAGS
 
 
@@ -109,9 +112,13 @@ def prepare(defaults: CallDefaults, params: CreateParams, *, stream: bool, usage
         on_truncated=one_of("on_truncated", options.get("on_truncated", read.on_truncated), ON_TRUNCATED),
         reasoning_tags=one_of("reasoning_tags", options.get("reasoning_tags", read.reasoning_tags), REASONING_TAGS),
         choices=choices_asked(fields, options),
+        wants_usage=stream and usage_asked(fields, options, by_default=usage),
+        wants_audio=audio_asked(fields, options),
     )
     limits, policy = _limits_and_policy(defaults, options, stream=stream)
-    asked = Asked(fields, options.get("extra_body"), options.get("conversation_id"))
+    if (conversation_id := options.get("conversation_id")) is not None:
+        checked_text("conversation_id", conversation_id)
+    asked = Asked(fields, options.get("extra_body"), conversation_id)
     return PreparedCall(request, limits, policy, reading, asked)
 
 
@@ -125,7 +132,7 @@ def prepare_list(defaults: CallDefaults, options: ListOptions) -> PreparedCall:
     if extra_headers := options.get("extra_headers"):
         headers = merged_headers(headers, check_headers(extra_headers, "extra_headers"))
         secrets |= secrets_in(headers)
-    if query := options.get("extra_query"):
+    if (query := options.get("extra_query")) is not None:
         url = with_query(url, query)
     limits, policy = _limits_and_policy(defaults, options, stream=False)
     request = Request(method="GET", url=url, headers=headers, body=b"", secrets=secrets)

@@ -13,9 +13,9 @@ from enum import Enum
 
 from msgspec import Struct
 
+from opeai_async._core.policy.checks import checked_count, checked_flag, checked_number
 from opeai_async._core.policy.throttle import SPREAD
 from opeai_async._public import claim
-from opeai_async.errors import ConfigurationError
 
 RETRYABLE_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 
@@ -81,7 +81,7 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
             an outage is not made worse. Waits that the server names take none. None for no such bound.
 
     Raises:
-        ConfigurationError: If ``budget`` or ``max_wait_s`` is below 0.
+        ConfigurationError: If one of them is of another type, or below 0.
     """
 
     max_retries: int = 2
@@ -93,9 +93,11 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
     budget: int | None = 500
 
     def __post_init__(self) -> None:
-        for name, value in (("budget", self.budget), ("max_wait_s", self.max_wait_s)):
-            if value is not None and not value >= 0:
-                raise ConfigurationError(f"{name} is {value!r}, expected 0 or more")
+        checked_count("max_retries", self.max_retries, 0)
+        for name in ("base_delay_s", "throttle_delay_s", "max_delay_s", "max_wait_s"):
+            checked_number(name, getattr(self, name), unit="seconds", or_zero=True)
+        checked_flag("retry_ambiguous", self.retry_ambiguous)
+        checked_number("budget", self.budget, or_zero=True, or_none=True)
 
     def next_delay(self, failure: Failure, attempt: int, jitter: float, waited_s: float = 0.0) -> float | None:
         """Seconds to wait before the next try, or None to give up.

@@ -5,14 +5,12 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
-from typing import TypeVar, cast
 from urllib.parse import SplitResult, quote, urlencode, urlsplit, urlunsplit
 
 from opeai_async._core.call.proxies import environment_proxy
 from opeai_async._core.call.redact import HiddenStr
+from opeai_async._core.policy.checks import checked_texts
 from opeai_async.errors import ConfigurationError
-
-T = TypeVar("T")
 
 DEFAULT_BASE_URL = "https://api-platform.ope.ai/v1"
 FROM_ENVIRONMENT = "env"
@@ -28,54 +26,6 @@ _HEADER_VALUE = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?", re
 _HOST = re.compile(r"[0-9a-z.\-_]+|[0-9a-f:.]+", re.ASCII)  # a name or IPv4 address, or an IPv6 address
 _URL_SAFE = "/:@!$&'()*+,;=-._~%?"  # RFC 3986 3.3 and 3.4, and what is percent-encoded already
 _PROTECTED_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
-
-
-def checked_kind(name: str, value: object, kind: type[T], expected: str, hint: str | None = None) -> T:
-    """Return *value*, the option *name*, which must be a *kind*.
-
-    Raises:
-        ConfigurationError: If it is not; says what was *expected*.
-    """
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ConfigurationError(f"{name} is of type {type(value).__name__}, expected {expected}", hint=hint)
-    return value
-
-
-def checked_text(name: str, value: object) -> str:
-    """Return *value*, which must be text; objects that stand for a URL or a secret are told how to become it.
-
-    Raises:
-        ConfigurationError: If it is not.
-    """
-    hint = None
-    if callable(getattr(value, "get_secret_value", None)):
-        hint = "give its get_secret_value()"
-    elif not isinstance(value, (bytes, int, float)):
-        hint = "str(value) makes it text"
-    return checked_kind(name, value, str, "text", hint)
-
-
-def checked_count(name: str, value: object, least: int) -> int:
-    """Return *value*, which must be a whole number of at least *least*.
-
-    Raises:
-        ConfigurationError: If it is not.
-    """
-    number = checked_kind(name, value, int, "a whole number")
-    if number < least:
-        raise ConfigurationError(f"{name} is {number}, expected {'0 or more' if least == 0 else f'at least {least}'}")
-    return number
-
-
-def checked_mapping(name: str, value: object) -> Mapping[str, object]:
-    """Return *value*, which must be a mapping.
-
-    Raises:
-        ConfigurationError: If it is not.
-    """
-    if not isinstance(value, Mapping):
-        raise ConfigurationError(f"{name} is of type {type(value).__name__}, expected a mapping such as a dict")
-    return cast("Mapping[str, object]", value)
 
 
 def unexpected_keyword(function: str, name: str, known: Iterable[str], former: Mapping[str, str]) -> TypeError:
@@ -196,7 +146,7 @@ def endpoint(base_url: str, path: str, query: Mapping[str, str] | None = None) -
         ConfigurationError: If *query* is no mapping of text to text.
     """
     parts = urlsplit(base_url)
-    queries = "&".join(part for part in (parts.query, urlencode(_texts(query or {}, "the query"))) if part)
+    queries = "&".join(part for part in (parts.query, urlencode(checked_texts("default_query", query or {}))) if part)
     return urlunsplit(parts._replace(path=f"{parts.path}/{path}", query=queries))
 
 
@@ -206,7 +156,7 @@ def with_query(url: str, query: Mapping[str, str]) -> str:
     Raises:
         ConfigurationError: If *query* is no mapping of text to text.
     """
-    return f"{url}{'&' if '?' in url else '?'}{urlencode(dict(_texts(query, 'extra_query')))}"
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(dict(checked_texts('extra_query', query)))}"
 
 
 def check_headers(headers: Mapping[str, str], source: str) -> dict[str, str]:
@@ -215,7 +165,7 @@ def check_headers(headers: Mapping[str, str], source: str) -> dict[str, str]:
     Raises:
         ConfigurationError: Names the header, never its value.
     """
-    for name, value in _texts(headers, source).items():
+    for name, value in checked_texts(source, headers).items():
         if not _HEADER_NAME.fullmatch(name):
             raise ConfigurationError(f"{source} has the header name {name!r}, expected letters, digits and hyphens")
         if name.lower() in _PROTECTED_HEADERS:
@@ -223,21 +173,6 @@ def check_headers(headers: Mapping[str, str], source: str) -> dict[str, str]:
         if not _HEADER_VALUE.fullmatch(value):
             raise ConfigurationError(f"the value of {name} in {source} is not printable ASCII")
     return {_SPELLINGS.get(name.lower(), name): HiddenStr(value) for name, value in headers.items()}
-
-
-def _texts(given: object, source: str) -> Mapping[str, str]:
-    """*given*, if it is a mapping of text to text."""
-    if not isinstance(given, Mapping):
-        raise ConfigurationError(f"{source} is of type {type(given).__name__}, expected a mapping such as a dict")
-    for name, value in cast("Mapping[object, object]", given).items():
-        if not isinstance(name, str):
-            raise ConfigurationError(f"{source} has the name {name!r}, expected text")
-        if not isinstance(value, str):
-            raise ConfigurationError(
-                f"the value of {name} in {source} is of type {type(value).__name__}, expected text",
-                hint="str(value) makes it text",
-            )
-    return cast("Mapping[str, str]", given)
 
 
 def merged_headers(headers: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:

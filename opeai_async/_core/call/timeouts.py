@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from opeai_async._core.policy.checks import checked_number
 from opeai_async._public import claim
 from opeai_async.errors import ConfigurationError
 
@@ -31,7 +32,9 @@ class Timeouts(Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
         idle_bytes_s: Without any byte, while waiting (60).
         idle_content_s: Without any chunk, while waiting (300).
         total_s: For the whole call, retries included (none for a stream, 600 otherwise).
-        finish_grace_s: For ``[DONE]`` after the last finish_reason (2); passing it is no error.
+        finish_grace_s: For ``[DONE]`` after the last finish_reason (2); passing it is no error. Twice as long where
+            token counts that were asked for are missing, three times where the reason came with the first words, and
+            without this limit where sound that was asked for is missing.
     """
 
     connect_s: Limit = UNSET
@@ -77,6 +80,7 @@ def as_timeouts(value: object, name: str) -> Timeouts | None:
     if value is None or isinstance(value, Timeouts):
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool):
+        checked_number(name, value, unit="seconds")
         return Timeouts(total_s=value)
     if all(hasattr(value, phase) for phase in ("connect", "read", "write", "pool")):
         phases: Any = value

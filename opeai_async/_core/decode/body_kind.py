@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from enum import Enum
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -41,6 +40,8 @@ _JSON, _EVENTS, _MARKUP = BodyKind.JSON, BodyKind.EVENTS, BodyKind.MARKUP
 
 def kind_of(prefix: bytes) -> BodyKind | None:
     """The kind of the body that begins with *prefix*; None while there is only white space, or half a BOM."""
+    if prefix.startswith(b"data:"):  # as nearly all do
+        return _EVENTS
     if len(prefix) < len(BOM) and BOM.startswith(prefix):
         return None
     start = prefix.removeprefix(BOM).lstrip(b" \t\r\n")[:1]
@@ -103,7 +104,6 @@ def too_large_body(head: ResponseHead, size: int, limit: int) -> InvalidResponse
 
 
 _DECODED = ("", "identity", "gzip", "deflate")
-_DONE_AFTER = re.compile(rb"\s*data:\s*\[DONE\]\s*$")
 
 
 def decode_json(head: ResponseHead, body: bytes, completion_type: type[CompletionT], dialect: Dialect) -> CompletionT:
@@ -118,13 +118,25 @@ def decode_json(head: ResponseHead, body: bytes, completion_type: type[Completio
         found = "an empty body" if kind is None else kind.value
         raise invalid_response(head, body, f"expected a JSON object, got {found}")
     body = body.removeprefix(BOM)
-    if (done := _DONE_AFTER.search(body)) is not None:
+    if (before := _before_done(body)) is not None:
         dialect.note("done_after_json")
-        body = body[: done.start()]
+        body = before
     try:
         return decode_completion(body, completion_type, dialect)
     except InvalidResponseError as exc:
         raise invalid_response(head, body, exc.message) from None
+
+
+def _before_done(body: bytes) -> bytes | None:
+    """Return what stands before a ``data: [DONE]`` at the end of *body*; None if it does not end so.
+
+    Compared from the end: a search for it looks at every byte, which took a quarter of the time of a whole request.
+    """
+    whole = body.rstrip()
+    if not whole.endswith(b"[DONE]"):
+        return None
+    before = whole.removesuffix(b"[DONE]").rstrip()
+    return before.removesuffix(b"data:") if before.endswith(b"data:") else None
 
 
 def as_one_chunk(completion: ChatCompletion) -> bytes:

@@ -1,23 +1,22 @@
-"""The one place where bytes become Structs: the fast tier.
+"""The tiers of ``decode/__init__.py`` but the first: one payload of a stream, or one whole body, becomes a Struct.
 
-Each wire type has a *strict twin* (``strict_twins.py``) that refuses what is out of the ordinary, so one typed decode
-does the work and all the checking. What it refuses goes to the tolerant tier (``_core/dialect/dialect.py``), which
-repairs it, keeps unnamed fields in ``extra`` and finds error objects. A stream begins with the *plain* twin, which
-refuses what few streams carry, too, and keeps it until that happens. Where a server sends unnamed fields all the time,
-a wider twin that knows them (``vendor_fields.py``) takes the strict one's place for the rest of the stream.
+A stream begins with the *plain* twin, which refuses what few streams carry, and keeps it until that happens; then the
+*strict* twin (``strict_twins.py``) reads it. Where a server sends unnamed fields all the time, a wider twin that knows
+them (``vendor_fields.py``) takes the strict one's place for the rest of the stream. What is refused goes to the
+tolerant tier (``_core/dialect/dialect.py``), which repairs it, keeps unnamed fields in ``extra`` and finds errors.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
+from enum import Enum
 from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from opeai_async._core.decode.strict_twins import DECODE_ERRORS, plain_twin, strict_twin
-from opeai_async._core.decode.template import MIN_EVENTS, Template, template_of
 from opeai_async._core.decode.vendor_fields import LIBRARY, VendorFields
 from opeai_async._core.dialect.dialect import Dialect
 from opeai_async._core.dialect.tool_arguments import is_json_object
@@ -31,7 +30,19 @@ StructT = TypeVar("StructT", bound=Struct)
 
 DONE = b"[DONE]"
 
-_MAX_TEMPLATES = 64  # per stream; some servers change what chunks have in common once a second
+
+class Tier(Enum):
+    """How payloads are decoded now; drawn in ``decode/__init__.py``."""
+
+    PLAIN = "plain"
+    STRICT = "strict"
+    WIDE = "wide"
+    TOLERANT = "tolerant"
+    """The next payload, too, belongs to the dialect."""
+
+
+# On CPython 3.11, a look into an Enum is a call.
+_PLAIN, _STRICT, _WIDE, _TOLERANT = Tier.PLAIN, Tier.STRICT, Tier.WIDE, Tier.TOLERANT
 
 
 class ChunkDecoder(Generic[ChunkT]):
@@ -42,118 +53,102 @@ class ChunkDecoder(Generic[ChunkT]):
         dialect: What the tolerant tier remembers of this stream.
 
     Attributes:
-        template: What the latest chunks have in common, or None; to be set to None where it is no use any more.
+        decode: The typed decode of the present tier; it raises one of ``DECODE_ERRORS`` for what it refuses.
+        is_plain: Whether the tier is PLAIN.
+        needs_no_care: Whether what ``decode`` returns is right whatever came before; else ask ``with_care``.
     """
 
     __slots__ = (
         "_chunk_type",
-        "_decode",
-        "_decode_before_half",
         "_dialect",
-        "_is_plain",
-        "_needs_no_care",
-        "_templates_left",
+        "_tier",
+        "_usual",
         "_vendor_fields",
-        "template",
+        "decode",
+        "is_plain",
+        "needs_no_care",
     )
 
     def __init__(self, chunk_type: type[ChunkT], dialect: Dialect) -> None:
         self._chunk_type = chunk_type
-        self._decode = self._decode_before_half = plain_decode(chunk_type)
-        self._is_plain = True
-        self._vendor_fields: VendorFields | None = None
         self._dialect = dialect
-        self._needs_no_care = False
-        self._templates_left = _MAX_TEMPLATES
-        self.template: Template[ChunkT] | None = None
+        self._vendor_fields: VendorFields | None = None
+        self.needs_no_care = False
+        self._tier, self.is_plain = _PLAIN, True
+        self.decode: Callable[[bytes], ChunkT] = plain_decode(chunk_type)
+        # What TOLERANT goes back to: a tier and its decode.
+        self._usual = (_PLAIN, self.decode)
 
-    def decode_ordinary(self, payloads: list[bytes]) -> list[ChunkT] | None:
+    def _enter(self, tier: Tier, decode: Callable[[bytes], ChunkT]) -> None:
+        self._tier, self.is_plain, self.decode = tier, tier is _PLAIN, decode
+
+    def decode_all(self, payloads: list[bytes]) -> list[ChunkT] | None:
         """All of *payloads* as chunks, or None if any of them is out of the ordinary."""
         try:
-            chunks = list(map(self._decode, payloads))
+            chunks = list(map(self.decode, payloads))
         except DECODE_ERRORS:
-            return self._decode_less_plain(payloads)
-        if not self._needs_no_care:
-            return self._with_care(chunks)
-        if self._templates_left and self._is_plain and len(payloads) >= MIN_EVENTS:
-            self._templates_left -= 1
-            self.template = template_of(payloads, chunks, self._decode)
-        return chunks
+            if not self.is_plain:
+                return None
+            self._enter(_STRICT, strict_decode(self._chunk_type))
+            return self.decode_all(payloads)
+        return chunks if self.needs_no_care else self.with_care(chunks)
 
-    def decode_sole(self, payload: bytes) -> list[ChunkT] | None:
-        """As ``decode_ordinary``, for one payload that comes alone."""
-        if not self._needs_no_care:
-            return self.decode_ordinary([payload])
-        try:
-            return [self._decode(payload)]
-        except DECODE_ERRORS:
-            return self._decode_less_plain([payload])
-
-    def _decode_less_plain(self, payloads: list[bytes]) -> list[ChunkT] | None:
-        if not self._is_plain or payloads[-1] == DONE:
-            return None
-        self._take_rare_fields()
-        return self.decode_ordinary(payloads)
-
-    def decode(self, payload: bytes) -> ChunkT | None:
-        """One payload as a chunk; None if it is nothing a user would want to see.
+    def read(self, payload: bytes) -> ChunkT | None:
+        """One payload as a chunk, by whichever tier takes it; None if it is nothing a user would want to see.
 
         Raises:
             StreamServerError: If the payload reports an error.
             StreamDecodeError: If it is no chunk and cannot be made one.
         """
-        if self._dialect.wants_next:
-            return self._read_odd(payload)
         try:
-            chunk = self._decode(payload)
+            chunk = self.decode(payload)
         except DECODE_ERRORS:
-            if not self._is_plain:
-                return self._decode_refused(payload)
-            self._take_rare_fields()
-            return self.decode(payload)
-        if self._needs_no_care or self._with_care([chunk]) is not None:
+            if self._tier is _TOLERANT:
+                return self._read_tolerantly(payload)
+            if not self.is_plain:
+                return self._read_refused(payload)
+            self._enter(_STRICT, strict_decode(self._chunk_type))
+            return self.read(payload)
+        if self.needs_no_care or self.with_care([chunk]) is not None:
             return chunk
-        return self._dialect.read_chunk(payload, self._chunk_type)
+        return self._read_tolerantly(payload)
 
-    def _take_rare_fields(self) -> None:
-        """The stream is no plain one; from now on it is not taken for one."""
-        self._is_plain = False
-        self.template = None
-        self._decode = strict_decode(self._chunk_type)
-
-    def _decode_refused(self, payload: bytes) -> ChunkT | None:
-        if self._vendor_fields is None:
-            self._vendor_fields = VendorFields(self._chunk_type, LIBRARY)
-        vendor_fields = self._vendor_fields
-        wider = vendor_fields.guess(
-            payload, has_alias=self._dialect.has_reasoning_alias, has_deltas=self._dialect.has_deltas
-        )
+    def _read_refused(self, payload: bytes) -> ChunkT | None:
+        """A payload that the strict twin, or the wide one, does not take; its vendor fields are learned from."""
+        vendor_fields = self._vendor_fields = self._vendor_fields or VendorFields(self._chunk_type, LIBRARY)
+        dialect = self._dialect
+        wider = vendor_fields.guess(payload, has_alias=dialect.has_reasoning_alias, has_deltas=dialect.has_deltas)
         if wider is not None:
             self._widen(wider, vendor_fields)
-            return self.decode(payload)
-        chunk = self._read_odd(payload)
+            return self.read(payload)
+        chunk = self._read_tolerantly(payload)
         if chunk is not None:
-            wider = vendor_fields.learn(
-                chunk, has_alias=self._dialect.has_reasoning_alias, has_deltas=self._dialect.has_deltas
-            )
+            wider = vendor_fields.learn(chunk, has_alias=dialect.has_reasoning_alias, has_deltas=dialect.has_deltas)
             if wider is not None:
                 self._widen(wider, vendor_fields)
         return chunk
 
-    def _read_odd(self, payload: bytes) -> ChunkT | None:
-        """One payload by the tolerant tier, which then wants the next one too if half a character is missing."""
+    def _widen(self, decode: Callable[[bytes], ChunkT], vendor_fields: VendorFields) -> None:
+        if self._tier is _TOLERANT:
+            self._usual = (_WIDE, decode)
+        else:
+            self._enter(_WIDE, decode)
+        self.needs_no_care = self.needs_no_care and not vendor_fields.have_alias
+
+    def _read_tolerantly(self, payload: bytes) -> ChunkT | None:
         chunk = self._dialect.read_chunk(payload, self._chunk_type)
-        if self._dialect.wants_next and self._decode is not _refuse:
-            self._decode_before_half, self._decode, self.template = self._decode, _refuse, None
-        elif self._decode is _refuse and not self._dialect.wants_next:
-            self._decode = self._decode_before_half
+        self._after_dialect()
         return chunk
 
-    def _widen(self, decode: Callable[[bytes], ChunkT], vendor_fields: VendorFields) -> None:
-        self._decode = decode
-        self._needs_no_care = self._needs_no_care and not vendor_fields.have_alias
+    def _after_dialect(self) -> None:
+        """Let the dialect read the next payload, too, if half a character is missing; else go back."""
+        if self._dialect.wants_next and self._tier is not _TOLERANT:
+            self._usual = (self._tier, self.decode)
+            self._enter(_TOLERANT, _refuse)
+        elif self._tier is _TOLERANT and not self._dialect.wants_next:
+            self._enter(*self._usual)
 
-    def _with_care(self, chunks: list[ChunkT]) -> list[ChunkT] | None:
+    def with_care(self, chunks: list[ChunkT]) -> list[ChunkT] | None:
         """*chunks*, once the dialect knows of them; None if it wants to read them itself.
 
         It needs to know where a stream's reasoning comes from. That is told by its first text, as long as all is
@@ -167,7 +162,7 @@ class ChunkDecoder(Generic[ChunkT]):
             for choice in chunk.choices:
                 delta = choice.delta
                 if delta.reasoning_content or delta.content:
-                    self._needs_no_care = True
+                    self.needs_no_care = True
                     self._dialect.saw_ordinary(delta.reasoning_content)
                     return chunks
         return chunks
@@ -179,11 +174,13 @@ class ChunkDecoder(Generic[ChunkT]):
             StreamServerError: If the event reports an error, by its name or by its data.
             StreamDecodeError: If it is no chunk and cannot be made one.
         """
+        if event.event.lower() == "error" or event.status >= 400:
+            raise self._dialect.read_error_event(event.data, event.status)
         if event.event == "message":
-            return self.decode(event.data)
-        if event.event.lower() == "error":
-            raise self._dialect.read_error_event(event.data)
-        return self._dialect.read_named_event(event.event, event.data, self._chunk_type)
+            return self.read(event.data)
+        chunk = self._dialect.read_named_event(event.event, event.data, self._chunk_type)
+        self._after_dialect()
+        return chunk
 
 
 def _deltas(chunks: Iterable[ChatCompletionChunk]) -> list[ChoiceDelta]:
@@ -231,7 +228,7 @@ def decode_chunk(data: bytes | str) -> ChatCompletionChunk:
         StreamDecodeError: If it is no chunk.
     """
     payload = data.encode("utf-8", "replace") if isinstance(data, str) else data
-    chunk = ChunkDecoder(ChatCompletionChunk, Dialect()).decode(payload)
+    chunk = ChunkDecoder(ChatCompletionChunk, Dialect()).read(payload)
     return ChatCompletionChunk() if chunk is None else chunk
 
 

@@ -19,7 +19,7 @@ A finish_reason, a tool call or the end of the stream decides, too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from opeai_async.types.chunk import ChatCompletionChunk, ChoiceDelta
 
@@ -28,60 +28,51 @@ ChunkT = TypeVar("ChunkT", bound=ChatCompletionChunk)
 _GROWN_FOR_SURE = 3
 _GROWN_IF_LONG = 2
 _LONG_CHARS = 6
-_MAX_LOOKED_AT = 16
+MAX_LOOKED_AT = 16
 
 _FIELDS = ("content", "reasoning_content")
+TextKey: TypeAlias = tuple[int, str]  # the choice and the field
+FirstTexts: TypeAlias = dict[TextKey, str]
 
 
-class GrowthWatch:
-    """Looks at the first two pieces of a text, which is all that most streams need.
+def grows(chunks: Sequence[ChatCompletionChunk], first: FirstTexts) -> bool | None:
+    """Tell whether a piece among *chunks* begins with the one before it; None if none does, nor will.
 
-    Attributes:
-        first: The first piece of each text, by the choice and the field.
+    Args:
+        chunks: What came next.
+        first: The first piece of each text so far; those of *chunks* are added, unless a piece grows.
     """
-
-    __slots__ = ("_looked_at", "first")
-
-    def __init__(self) -> None:
-        self.first: dict[tuple[int, str], str] = {}
-        self._looked_at = 0
-
-    def look_at(self, chunks: Sequence[ChatCompletionChunk]) -> bool | None:
-        """Tell whether a piece among *chunks* begins with the one before it; None if none does, nor will.
-
-        Where it tells so, it has not remembered anything of *chunks*.
-        """
-        # Every stream pays for this until its second text, so nothing is made before there is one.
-        first = self.first
-        for chunk in chunks:
-            for choice in chunk.choices:
-                delta = choice.delta
-                if delta.tool_calls:
-                    return None
-                if text := delta.content:
-                    key = (choice.index, "content")
-                elif text := delta.reasoning_content:
-                    key = (choice.index, "reasoning_content")
-                else:
-                    continue
-                if key not in first:
-                    if first is self.first:
-                        first = first.copy()
-                    first[key] = text
-                elif text.startswith(before := first[key]) and len(text) > len(before):
-                    return True
-                else:
-                    return None
-        self.first = first
-        self._looked_at += len(chunks)
-        return False if self._looked_at < _MAX_LOOKED_AT else None
+    # Every stream pays for this until its second text.
+    added: list[TextKey] = []
+    for chunk in chunks:
+        for choice in chunk.choices:
+            delta = choice.delta
+            if text := delta.content:
+                key = (choice.index, "content")
+            elif text := delta.reasoning_content:
+                key = (choice.index, "reasoning_content")
+            elif delta.tool_calls:
+                return None
+            else:
+                continue
+            before = first.get(key)
+            if before is None:
+                first[key] = text
+                added.append(key)
+            elif len(text) > len(before) and text.startswith(before):
+                for key in added:
+                    del first[key]
+                return True
+            else:
+                return None
+    return False
 
 
 class GrowthFilter(Generic[ChunkT]):
     """Makes ordinary deltas of those that bring the text so far, once it is certain that they do.
 
     Args:
-        watch: Has seen the pieces that were handed out.
+        first: The first piece of each text that was handed out.
 
     Attributes:
         is_over: Whether the stream is an ordinary one, and need not be looked at any more.
@@ -89,11 +80,11 @@ class GrowthFilter(Generic[ChunkT]):
         sure_from: How many chunks the read that showed it had handed out before.
     """
 
-    def __init__(self, watch: GrowthWatch) -> None:
+    def __init__(self, first: FirstTexts) -> None:
         self.is_over = self.is_sure = False
         self.sure_from = 0
-        self._pieces: dict[tuple[int, str], list[str]] = {key: [text] for key, text in watch.first.items()}
-        self._told: dict[tuple[int, str], str] = dict(watch.first)
+        self._pieces: dict[tuple[int, str], list[str]] = {key: [text] for key, text in first.items()}
+        self._told: dict[tuple[int, str], str] = dict(first)
         self._held: list[ChunkT] = []
         self._looked_at = 0
 
@@ -139,7 +130,7 @@ class GrowthFilter(Generic[ChunkT]):
         grown = [pieces for pieces in self._pieces.values() if len(pieces) > _GROWN_IF_LONG]
         if any(len(pieces) > _GROWN_FOR_SURE or len(pieces[1]) >= _LONG_CHARS for pieces in grown):
             return True
-        return None if has_ended or self._looked_at >= _MAX_LOOKED_AT else False
+        return None if has_ended or self._looked_at >= MAX_LOOKED_AT else False
 
     def _shortened(self) -> list[ChunkT]:
         held = self.rest()

@@ -19,8 +19,9 @@ from opeai_async._core.decode.body_kind import (
     kind_of,
     too_large_body,
 )
+from opeai_async._core.decode.burst import Burst
 from opeai_async._core.decode.decoder import DONE, ChunkDecoder
-from opeai_async._core.decode.growth import GrowthFilter, GrowthWatch
+from opeai_async._core.decode.growth import MAX_LOOKED_AT, FirstTexts, GrowthFilter, grows
 from opeai_async._core.decode.think import ThinkFilter
 from opeai_async._core.dialect.api_errors import stream_error_from
 from opeai_async._core.dialect.dialect import Dialect
@@ -69,20 +70,22 @@ class StreamParser(Generic[ChunkT]):
 
     __slots__ = (
         "_begun",
+        "_burst",
         "_chunk_type",
         "_decoder",
         "_dialect",
+        "_first",
         "_growth",
         "_is_plain",
         "_kept",
         "_kept_bytes",
         "_kept_first",
         "_kind",
+        "_looked_at",
         "_max_stream_bytes",
         "_may_be_lines",
         "_sse",
         "_thinking",
-        "_watch",
         "bytes_fed",
         "done",
         "error",
@@ -106,9 +109,12 @@ class StreamParser(Generic[ChunkT]):
             max_event_bytes=max_event_bytes, event_fields=("error",), bare_events=("error",), bare_objects=True
         )
         self._decoder = ChunkDecoder(chunk_type, dialect)
+        self._burst = Burst(self._sse, self._decoder, max_event_bytes)
         self._max_stream_bytes = max_stream_bytes
         self._thinking: ThinkFilter[ChunkT] | None = ThinkFilter(reasoning_tags) if reasoning_tags != "none" else None
-        self._watch: GrowthWatch | None = GrowthWatch()
+        # The first texts, and how many chunks were looked at for others that grow out of them; None if nobody looks.
+        self._first: FirstTexts | None = {}
+        self._looked_at = 0
         self._growth: GrowthFilter[ChunkT] | None = None
         self._is_plain = False  # whether chunks are handed out as they are decoded
         self._kind: BodyKind | None = None
@@ -134,11 +140,8 @@ class StreamParser(Generic[ChunkT]):
         if self.bytes_fed > self._max_stream_bytes:
             chunks = self._refuse("max_stream_bytes", self._max_stream_bytes)
         elif self._begun:
-            payload = self._sse.sole_payload(data)
-            if payload is None:
-                chunks = self._feed_events(data)
-            else:
-                chunks = self._decoder.decode_sole(payload) or self._decoded([ServerSentEvent(payload)])
+            alike = self._burst.read(data)
+            chunks = self._feed_events(data) if alike is None else alike
         else:
             chunks = self._feed_beginning(data)
         return chunks if self._is_plain else self._refined(chunks)
@@ -157,17 +160,20 @@ class StreamParser(Generic[ChunkT]):
 
     def _refined(self, chunks: list[ChunkT]) -> list[ChunkT]:
         """*chunks* as they are handed out: where each has the text so far, or where the thinking is in the content."""
-        if self._watch is not None:
-            verdict = self._watch.look_at(chunks)
-            if verdict is None:
-                self._watch, self._is_plain = None, self._thinking is None
-            elif verdict:
-                self._growth, self._watch = GrowthFilter(self._watch), None
+        if self._first is not None and chunks:
+            self._looked_at += len(chunks)
+            verdict = grows(chunks, self._first)
+            if verdict:
+                self._growth, self._first = GrowthFilter(self._first), None
+            elif verdict is None or self._looked_at >= MAX_LOOKED_AT:
+                self._first, self._is_plain = None, self._thinking is None
         if self._growth is not None:
             chunks = self._grown(chunks, self._growth)
         if self._thinking is not None:
             chunks = self._thinking.split(chunks)
-        return chunks if self._is_plain or not self.has_ended else chunks + self.rest()
+        if self._is_plain or not (self.done or self.error is not None):
+            return chunks
+        return chunks + self.rest()
 
     def _grown(self, chunks: list[ChunkT], growth: GrowthFilter[ChunkT]) -> list[ChunkT]:
         was_sure = growth.is_sure
@@ -259,21 +265,18 @@ class StreamParser(Generic[ChunkT]):
     # --- an event stream -------------------------------------------------------------------------------------------
 
     def _feed_events(self, data: bytes) -> list[ChunkT]:
-        template = self._decoder.template
-        if template is not None and len(data) >= template.least_bytes:
-            alike = self._sse.feed_alike(data, template.chunks)
-            if alike is not None:
-                return alike
-            self._decoder.template = None
+        """Read what is no burst: most reads still hold nothing but one-line events."""
         payloads = self._sse.feed_ordinary(data)
         if payloads is None:
             return self._feed_odd_events(data)
-        ends_here = bool(payloads) and payloads[-1] == DONE
-        chunks = self._decoder.decode_ordinary(payloads[:-1] if ends_here else payloads)
-        if chunks is None:
-            return self._decoded([ServerSentEvent(payload) for payload in payloads])
-        self.done = ends_here
-        return chunks
+        # One that comes alone has been refused by the burst just now, unless it is the first.
+        if len(payloads) > 1 or not self._begun:
+            ends_here = payloads[-1:] == [DONE]
+            chunks = self._burst.decode(payloads[:-1] if ends_here else payloads)
+            if chunks is not None:
+                self.done = ends_here
+                return chunks
+        return self._decoded([ServerSentEvent(payload) for payload in payloads])
 
     def _feed_odd_events(self, data: bytes) -> list[ChunkT]:
         try:

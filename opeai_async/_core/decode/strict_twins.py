@@ -16,7 +16,7 @@ import operator
 import types
 import typing
 from collections.abc import Callable
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 from msgspec import Struct
@@ -39,6 +39,7 @@ from opeai_async.types.completion import (
     FunctionCall,
     ToolCall,
 )
+from opeai_async.types.finish import FINISH_KINDS
 
 # msgspec raises the last two as they are (seen on 0.22): malformed UTF-8 in a string, and nesting too deep.
 DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -57,15 +58,16 @@ NEEDED_WHEN_ORDINARY: dict[type, frozenset[str]] = {
 _NOT_EMPTY: Any = Annotated[str, msgspec.Meta(min_length=1)]
 _NO_BLANK: Any = _NOT_EMPTY | None
 _INDEX: Any = Annotated[int, msgspec.Meta(ge=0)]
-# Evaluated where there is a finish_reason only: not the words that stand for none.
-_REASON: Any = Annotated[str, msgspec.Meta(pattern="^(?!\\s*(?i:null|none|undefined|nil)\\s*$)")]
-_WHOLE_REASON: Any = Annotated[str, msgspec.Meta(pattern="^(?!\\s*(?i:null|none|undefined|nil)?\\s*$)")]
+# Known words: another may stand for none ("null"). A pattern that refuses only those costs 3,800 instructions.
+_WORDS = (*FINISH_KINDS, *map(str.upper, FINISH_KINDS))
+_REASON: Any = Literal[(*_WORDS, "", None)]
+_WHOLE_REASON: Any = Literal[(*_WORDS, None)]
 _SOME_CALLS: Any = Annotated[list[ToolCall], msgspec.Meta(min_length=1)]
 
 # Fields whose type is wider for users than what needs no repair, unless a user's Struct gives them another.
 _NARROWED: dict[type, dict[str, Any]] = {
-    ChunkChoice: {"index": _INDEX, "finish_reason": _REASON | None},
-    Choice: {"index": _INDEX, "finish_reason": _WHOLE_REASON | None},
+    ChunkChoice: {"index": _INDEX, "finish_reason": _REASON},
+    Choice: {"index": _INDEX, "finish_reason": _WHOLE_REASON},
     CompletionUsage: {"prompt_tokens": int, "completion_tokens": int, "total_tokens": int},
     FunctionCallDelta: {"name": _NO_BLANK},
     CustomCallDelta: {"name": _NO_BLANK},

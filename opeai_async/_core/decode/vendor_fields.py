@@ -176,6 +176,9 @@ class VendorFields:
     Args:
         chunk_type: What its chunks are to be.
         library: Where twins come from.
+
+    Attributes:
+        have_alias: Whether reasoning that comes as ``reasoning`` is decoded, too.
     """
 
     def __init__(self, chunk_type: type[WireStruct], library: Library) -> None:
@@ -184,12 +187,12 @@ class VendorFields:
         self._lessons_left = _MAX_LESSONS
         self._met: Vocabulary = frozenset()
         self._decoded: Vocabulary = frozenset()
+        self.have_alias = False
         self._may_guess = True
 
-    @property
-    def have_alias(self) -> bool:
-        """Whether reasoning that comes as ``reasoning`` is decoded, too."""
-        return _has_alias(self._decoded)
+    def _take(self, vocabulary: Vocabulary, decode: Decode) -> Decode:
+        self._decoded, self.have_alias = vocabulary, _has_alias(vocabulary)
+        return decode
 
     def guess(self, payload: bytes, *, has_alias: bool, has_deltas: bool) -> Decode | None:
         """What decoded the latest stream with vendor fields, if it decodes *payload*, which was refused, too.
@@ -210,8 +213,8 @@ class VendorFields:
             decode(payload)
         except DECODE_ERRORS:
             return None
-        self._met = self._decoded = vocabulary
-        return decode
+        self._met = vocabulary
+        return self._take(vocabulary, decode)
 
     def learn(self, chunk: WireStruct, *, has_alias: bool, has_deltas: bool) -> Decode | None:
         """What decodes more than before, after *chunk* was refused, and read by the tolerant tier."""
@@ -221,8 +224,7 @@ class VendorFields:
         self._met = _extended(self._met, chunk, has_alias=has_alias, has_deltas=has_deltas)
         if self._met == self._decoded or (decode := self._library.decode_for(self._chunk_type, self._met)) is None:
             return None
-        self._decoded = self._met
-        return decode
+        return self._take(self._met, decode)
 
 
 def _has_alias(vocabulary: Vocabulary) -> bool:

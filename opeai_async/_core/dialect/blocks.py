@@ -14,6 +14,7 @@ it comes. To go by the index alone was rejected: several servers send every bloc
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from opeai_async._core.json import JSONObject, is_array, is_object
@@ -32,6 +33,7 @@ _TOKENS = frozenset({"signature", "thought_signature", "thoughtSignature", "data
 _EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 
+@functools.lru_cache(maxsize=512)
 def is_token(name: str) -> bool:
     """Tell whether a field holds an opaque string, which comes whole and must be sent back unchanged."""
     return name in _TOKENS or name.endswith(("_opaque", "_signature")) or name.startswith("encrypted")

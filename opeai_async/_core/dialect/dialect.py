@@ -12,7 +12,7 @@ checker. Vendor fields are no quirk: the API allows them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -205,10 +205,8 @@ class Dialect:
         return self._repaired(payload, body, chunk_type)
 
     def _repaired(self, payload: bytes, body: JSONObject, chunk_type: type[StructT]) -> StructT:
-        keep_number_text(payload, body)
-        self._repair_envelope(body)
-        for choice in body["choices"]:
-            self._repair_choice(choice)
+        for step in _CHUNK_STEPS:
+            step(self, payload, body)
         return self._converted(body, chunk_type, lambda why: _no_chunk(payload, why))
 
     def _keep_beside_error(self, payload: bytes, body: JSONObject, chunk_type: type[StructT]) -> None:
@@ -241,22 +239,25 @@ class Dialect:
             raise no_completion(body, "expected an object with `choices`")
         if not any(map(is_object, choices)) and not is_object(choices):
             raise no_completion(body, "there is no choice in it, so there is no answer")
-        keep_number_text(body, decoded)
-        self._repair_envelope(decoded)
-        for choice in decoded["choices"]:
-            self._repair_whole_choice(choice)
+        for step in _WHOLE_STEPS:
+            step(self, body, decoded)
         return self._converted(decoded, completion_type, lambda why: no_completion(body, why))
 
-    def read_error_event(self, data: bytes) -> StreamServerError:
-        """The error that an event named ``error`` reports, in JSON, in plain text, or without a word."""
+    def read_error_event(self, data: bytes, status: int = 0) -> StreamServerError:
+        """The error that an event named ``error`` reports, in JSON, in plain text, or without a word.
+
+        *status* is what a field of the event names, or 0; it counts where the data names none.
+        """
         self.quirks["error_event"] = None
         body = _maybe_object(data)
         if body is not None:
-            return stream_error_from(find_error(body) or error_of_object(body))
-        if (error := error_inside(data)) is not None:
-            return stream_error_from(error)
-        text = data.decode("utf-8", "replace").strip()[:_EXCERPT_BYTES]
-        return stream_error_from(APIError(redact(text) or "an error event without data"))
+            error = find_error(body) or error_of_object(body)
+        elif (inside := error_inside(data)) is not None:
+            error = inside
+        else:
+            text = data.decode("utf-8", "replace").strip()[:_EXCERPT_BYTES]
+            error = APIError(redact(text) or "an error event without data")
+        return stream_error_from(error if error.http or not status else error._replace(http=status))
 
     def read_named_event(self, name: str, data: bytes, chunk_type: type[StructT]) -> StructT | None:
         """An event of another name than ``message`` and ``error``: a chunk if it looks like one, else not ours."""
@@ -299,7 +300,20 @@ class Dialect:
 
     # --- walking ---------------------------------------------------------------------------------------------------
 
-    def _repair_envelope(self, body: JSONObject) -> None:
+    # Steps of _CHUNK_STEPS and _WHOLE_STEPS get the payload, too, for numbers that must stay as they were written.
+
+    def _keep_number_text(self, payload: bytes, body: JSONObject) -> None:
+        keep_number_text(payload, body)
+
+    def _repair_choices(self, _: bytes, body: JSONObject) -> None:
+        for choice in body["choices"]:
+            self._repair_choice(choice)
+
+    def _repair_whole_choices(self, _: bytes, body: JSONObject) -> None:
+        for choice in body["choices"]:
+            self._repair_whole_choice(choice)
+
+    def _repair_envelope(self, _: bytes, body: JSONObject) -> None:
         self._apply("envelope", body)
         usage = body.get("usage")
         if is_object(usage):
@@ -423,9 +437,9 @@ class Dialect:
             delta["tool_calls"] = kept or None
 
     def _apply(self, level: str, target: JSONObject) -> None:
-        for rule in RULES_BY_LEVEL[level]:
-            if rule.repair(target):
-                self.note(rule.name)
+        for _, name, repair, _, _, field in RULES_BY_LEVEL[level]:
+            if (field is None or field in target) and repair(target):
+                self.note(name)
 
     # --- converting ------------------------------------------------------------------------------------------------
 
@@ -443,6 +457,20 @@ class Dialect:
                 raise refuse(reason)
             repairs += 1
             self.note("field_of_other_type")
+
+
+_Step: TypeAlias = Callable[[Dialect, bytes, JSONObject], None]
+# What a refused payload goes through, in this order, before it is converted; each step changes the body in place.
+_CHUNK_STEPS: tuple[_Step, ...] = (
+    Dialect._keep_number_text,
+    Dialect._repair_envelope,
+    Dialect._repair_choices,
+)
+_WHOLE_STEPS: tuple[_Step, ...] = (
+    Dialect._keep_number_text,
+    Dialect._repair_envelope,
+    Dialect._repair_whole_choices,
+)
 
 
 def _reasoning_of(delta: ChoiceDelta) -> dict[str, str]:

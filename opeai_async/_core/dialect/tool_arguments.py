@@ -193,17 +193,21 @@ class _ObjectEnd:
         self.at = 0
 
     def look(self, pieces: list[str]) -> None:
-        """Search those of *pieces* that are new."""
-        while self._looked_at < len(pieces) and not self.is_found and not self._is_none:
-            piece = pieces[self._looked_at]
-            self._looked_at += 1
+        """Search those of *pieces* that are new, all but the last of them in one."""
+        begin, self._looked_at = self._looked_at, len(pieces)
+        if begin == len(pieces) or self.is_found or self._is_none:
+            return
+        searched = pieces[:begin]
+        for piece in pieces[begin:] if len(pieces) - begin < 3 else ["".join(pieces[begin:-1]), pieces[-1]]:
             if self._depth == 0 and not piece.isspace() and not piece.lstrip().startswith("{"):
                 self._is_none = True
             elif self._ends_in(piece):
                 # Brackets are counted, not matched, and a string may hold what JSON does not allow.
-                head = [*pieces[: self._looked_at - 1], piece[: self.at]]
-                self.is_found = is_json_object("".join(head))
+                self.is_found = is_json_object("".join([*searched, piece[: self.at]]))
                 self._is_none = not self.is_found
+            if self._is_none or self.is_found:
+                return
+            searched.append(piece)
 
     def _ends_in(self, piece: str) -> bool:
         for mark in _MARKS(piece):

@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from opeai_async._core.answer.accumulator import gravity
 from opeai_async._core.answer.extras import named_fields, names_vendor_fields
 from opeai_async._core.answer.once import Once
+from opeai_async._core.answer.outcome import gravity
 from opeai_async._core.answer.tool_pieces import ToolPiece, ToolPieces
 from opeai_async._core.frames.images import has_images, images_of
 from opeai_async._core.json import JSONObject, is_array, is_object

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeGuard, TypeVar
 import msgspec
 
 from opeai_async._core.json import JSONObject, is_array, is_object
+from opeai_async._core.policy.checks import checked_flag
 from opeai_async._core.schema.output_repairs import WHERE, candidates
 from opeai_async._core.schema.schema import Mismatch, Shape, shape_of
 from opeai_async._core.schema.sendable import sendable
@@ -77,6 +78,7 @@ class OutputFormat(Generic[T]):
                 field="mode",
                 hint="correct it",
             )
+        checked_flag("strict", strict)
         self._shape: Shape[T] = shape_of(annotation)
         self._mode: OutputMode = mode
         self._strict = strict

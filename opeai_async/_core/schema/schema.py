@@ -227,6 +227,13 @@ def _described_by_msgspec(annotation: Any, said: Translation) -> Described:
 
 def refuse(annotation: Any, reason: str) -> NoReturn:
     """Raise a RequestValidationError: *annotation* has no JSON form."""
+    if _is_value(annotation):  # which may hold anything, so it is not shown
+        kind = type(annotation).__qualname__
+        raise RequestValidationError(
+            f"an instance of {kind} was given, expected a type",
+            field="response_format",
+            hint=f"give {kind} itself, if that is what you want of the model",
+        ) from None
     shown = annotation.__qualname__ if isinstance(annotation, type) else str(annotation)
     raise RequestValidationError(
         f"{shown} has no JSON form: {reason}",
@@ -234,6 +241,12 @@ def refuse(annotation: Any, reason: str) -> NoReturn:
         hint="use Structs, dataclasses, TypedDicts, attrs classes, pydantic models, enums, lists, literals, unions of "
         "these, defined where their annotations can be resolved",
     ) from None
+
+
+def _is_value(annotation: Any) -> bool:
+    """Tell whether *annotation* is neither a class, nor the name of one, nor what typing makes of them."""
+    is_of_typing = type(annotation).__module__ in ("typing", "types", "typing_extensions")
+    return not isinstance(annotation, (type, str)) and not is_of_typing
 
 
 def decoded(decoder: msgspec.json.Decoder[T], text: str) -> T:

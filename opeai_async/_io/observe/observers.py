@@ -194,7 +194,9 @@ def _hooks_of(observer: object) -> Iterable[tuple[str, _Hook]]:
             raise ConfigurationError(f"{kind}.{name} is a {type(method).__name__}, expected a method")
         found.append((name, _Hook(method, _wants_content(observer), f"{kind}.{name}")))
     if not found:
-        raise ConfigurationError(f"{kind} is no observer, expected an object with a method such as {HOOKS[0]}")
+        raise ConfigurationError(
+            f"observers has an object of type {kind}, expected an object with a method such as {HOOKS[0]}"
+        )
     return found
 
 

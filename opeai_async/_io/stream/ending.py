@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from opeai_async._core.answer.accumulator import Accumulator
 from opeai_async._core.answer.outcome import End, Outcome, outcome_of, quirk_of
+from opeai_async._core.call.params import ReadOptions
 from opeai_async._core.dialect.api_errors import failed_answer
 from opeai_async.errors import OpeAIError, StreamError
 from opeai_async.types.finish import finish_kind
@@ -68,6 +69,23 @@ def ending_of(
         error = None
     # What came with an end that is no failure, such as a broken connection after [DONE], concerns nobody.
     return Ending(end, outcome, error if outcome in (Outcome.FAILED, Outcome.TRUNCATED) else None, is_whole)
+
+
+def graces_after(answer: Accumulator, options: ReadOptions) -> int:
+    """Tell how long the server may be silent now, before the message in *answer* is taken for all there is.
+
+    What comes after a pause is lost if the pause is longer; what a server holds open after its end costs that time.
+
+    Returns:
+        A number of times ``finish_grace_s``: 0, which is no such limit, where the end is not credible, or the sound
+        that was asked for has not come; 3 where the end came with the first words; 2 where the token counts that were
+        asked for have not come, as they come last; else 1.
+    """
+    if not answer.has_credible_end or (options.wants_audio and not answer.has_audio):
+        return 0
+    if not answer.has_sure_end:
+        return 3
+    return 2 if options.wants_usage and answer.usage is None else 1
 
 
 def add_facts(error: StreamError, answer: Accumulator, meta: ResponseMeta, bytes_read: int) -> None:

@@ -31,7 +31,7 @@ from opeai_async._io.loops import on_loop, running_loop
 from opeai_async._io.observe.observers import Observers
 from opeai_async._io.patience import Cut
 from opeai_async._io.reader import BodyReader, ReadExpired
-from opeai_async._io.stream.ending import add_facts, ending_of
+from opeai_async._io.stream.ending import add_facts, ending_of, graces_after
 from opeai_async._io.stream.opening import Opening
 from opeai_async._io.stream.timing import has_content, stream_timeout, timing, wall_time
 from opeai_async._io.stream.views import Batches
@@ -279,8 +279,10 @@ class ChunkStream(Generic[ChunkT]):
             # It counts for more than an end that the same read brought: the answer cannot be rebuilt.
             self._batch, self._ready, self._accumulated, self._end = _NO_BATCH, _NONE_READY, 0, None
             self._will_end(End.ERROR, exc)
-        if self._accumulator.ended and self._reader is not None and self._accumulator.has_credible_end:
-            self._reader.saw_finish(is_sure=self._accumulator.has_sure_end)
+        if self._accumulator.ended and self._reader is not None:
+            graces = graces_after(self._accumulator, self._options)
+            if graces:
+                self._reader.saw_finish(graces)
 
     # --- opening, and opening again --------------------------------------------------------------------------------
 

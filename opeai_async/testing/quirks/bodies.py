@@ -81,7 +81,7 @@ ERRORS = (
     _fail_with("error_event_status",
                b"id:1\nevent:error\n:HTTP_STATUS/400\nstatus:400\ndata:" + dumps(_DASHSCOPE) + b"\n\n",
                "an event named error, with a status field", "DashScope native",
-               rule="error_event", code="DataInspectionFailed"),
+               rule="error_event", code="DataInspectionFailed", status_code=400),
     Quirk("data_array", "chunks", lambda items: [*before_finish(items), b"data: [1]\n\n"], "data that is no object",
           "several", expect="decode_error", right=cut_off),
     Quirk("data_cut", "chunks", lambda items: [*before_finish(items), b'data: {"id":"x","choices":[{"ind\n\n'],

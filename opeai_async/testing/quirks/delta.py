@@ -99,8 +99,8 @@ def _message_with_details(message: JSONObject) -> None:
     _reasoning(lambda text: {"reasoning": text})(message)
 
 
-def _think_tags(opener: str) -> Callable[[_Items], _Items]:
-    """Send reasoning as content between tags, in as many pieces as it had."""
+def _think_tags(opener: str, *, beside: bool = False) -> Callable[[_Items], _Items]:
+    """Send reasoning as content between tags, in as many pieces as it had; *beside* the field, or instead of it."""
 
     def apply(items: _Items) -> _Items:
         # Per choice: each opens and closes its own tag.
@@ -112,7 +112,7 @@ def _think_tags(opener: str) -> Callable[[_Items], _Items]:
         return items
 
     def _tag(delta: JSONObject, index: int, thinking: dict[int, bool]) -> None:
-        thought = delta.pop("reasoning_content", None)
+        thought = delta.get("reasoning_content") if beside else delta.pop("reasoning_content", None)
         if thought:
             delta["content"] = thought if thinking.get(index) else opener + thought
             thinking[index] = True
@@ -123,9 +123,13 @@ def _think_tags(opener: str) -> Callable[[_Items], _Items]:
     return apply
 
 
-def _whole_think(opener: str) -> Change:
+def _think_number(message: JSONObject) -> None:
+    message["reasoning_content"] = (message.get("reasoning_content") or "") + _NUMBER
+
+
+def _whole_think(opener: str, *, beside: bool = False) -> Change:
     def apply(message: JSONObject) -> None:
-        thought = message.pop("reasoning_content", None)
+        thought = message.get("reasoning_content") if beside else message.pop("reasoning_content", None)
         if thought:
             message["content"] = f"{opener}{thought}" + (f"</think>{message['content']}" if message["content"] else "")
 
@@ -171,6 +175,9 @@ DELTA = (
     Quirk("lone_surrogate", "chunks", insert_before_finish({"content": raw(b'"\\ud83d."')}),
           "half a surrogate pair in the text, which becomes U+FFFD", "several", rule="loose_json",
           expect="changed", right=add_content("\ufffd."), whole=append_raw(b"\\ud83d.")),
+    Quirk("reasoning_number", "chunks", insert_before_finish({"reasoning_content": raw(_NUMBER.encode())}),
+          "a piece of reasoning as a JSON number", "Cloudflare", rule="reasoning_number", expect="changed",
+          right=in_messages(_think_number)),
     Quirk("reasoning_alias", "delta", _reasoning(lambda text: {"reasoning": text}), "`reasoning` for reasoning_content",
           "vLLM, Groq, Ollama", rule="reasoning_alias"),
     Quirk("reasoning_both", "delta", _reasoning(lambda text: {"reasoning": text, "reasoning_content": text}),
@@ -188,6 +195,9 @@ DELTA = (
           right=in_messages(_with_detail)),
     Quirk("think_tags", "chunks", _think_tags("<think>"), "reasoning in the text, between tags", "llama.cpp, vLLM",
           expect="changed", right=_whole_think("<think>"), whole=_whole_think("<think>")),
+    Quirk("think_tags_beside", "chunks", _think_tags("<think>", beside=True),
+          "reasoning in the text, between tags, and in a field of its own, too", "gateways, SGLang",
+          expect="changed", right=_whole_think("<think>", beside=True), whole=_whole_think("<think>", beside=True)),
     Quirk("think_opener_missing", "chunks", _think_tags(""), "reasoning in the text, with a closing tag only",
           "vLLM, DeepSeek R1 templates", expect="changed", right=_whole_think(""), whole=_whole_think("")),
     Quirk("logprobs_late", "chunks", _logprobs_late, "logprobs only in the last chunk, integers among them", "several",

@@ -104,6 +104,17 @@ def _late_tier(items: _Items) -> _Items:
     return items
 
 
+def _index_as_text(choice: JSONObject) -> None:
+    if isinstance(choice.get("index"), int):
+        choice["index"] = str(choice["index"])
+
+
+def _lone_choice(body: JSONObject) -> None:
+    choices = choices_of(body)
+    if len(choices) == 1:
+        body["choices"] = choices[0]
+
+
 # Rows are written in few lines, one below the other, so that the table can be read as one; hence the fmt: skip.
 ENVELOPE = (
     Quirk("choices_missing", "chunks", _without_choices(drop("choices")), "a chunk without `choices`",
@@ -278,6 +289,9 @@ def _delta_for_message(choice: JSONObject) -> None:
 
 
 CHOICES = (
+    Quirk("choice_index_text", "choice", _index_as_text, "the index of a choice as text", "gateways",
+          rule="index_not_integer"),
+    Quirk("choices_object", "envelope", _lone_choice, "a lone choice without a list", "gateways", rule="choices_odd"),
     Quirk("choice_index_missing", "choice", _index_missing, "no `index` on choice 0", "several",
           rule="choice_index_missing"),
     Quirk("choice_1_first", "chunks", _last_choice_first, "the last choice comes before the others", "several"),

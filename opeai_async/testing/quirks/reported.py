@@ -56,6 +56,18 @@ def _unfinished(reason: str) -> Callable[[_Items], _Items]:
     return apply
 
 
+def _in_turn(items: _Items) -> _Items:
+    """Send all of one choice before the next one; what has no choice keeps its place at the end."""
+    indexes = sorted({choice.get("index", 0) for item in items for choice in choices_of(item)}, key=str)
+    out = [
+        {**item, "choices": [choice for choice in choices_of(item) if choice.get("index", 0) == index]}
+        for index in indexes
+        for item in items
+        if is_object(item) and any(choice.get("index", 0) == index for choice in choices_of(item))
+    ]
+    return [*out, *(item for item in items if not choices_of(item))]
+
+
 # The client keeps an unknown reason as it was sent, so the completion is another one than the plain.
 def _reason(name: str, reason: str, who: str, *, failed: bool = False) -> Quirk:
     def change(choice: JSONObject) -> None:
@@ -79,6 +91,17 @@ _ENDS = (
     _reason("finish_server_error", "server_error", "gateways", failed=True),
     _reason("finish_max_output_tokens", "max_output_tokens", "gateways to the Responses API"),
     _reason("finish_model_armor", "MODEL_ARMOR", "Vertex"),
+    _reason("finish_unexpected_call", "UNEXPECTED_TOOL_CALL", "Gemini", failed=True),
+    _reason("finish_other", "OTHER", "Gemini", failed=True),
+    _reason("finish_timeout", "TIMEOUT", "Cohere", failed=True),
+    _reason("finish_cancelled", "cancelled", "gateways", failed=True),
+    _reason("finish_language", "LANGUAGE", "Gemini"),
+    _reason("finish_image_safety", "IMAGE_SAFETY", "Gemini"),
+    _reason("finish_error_limit", "ERROR_LIMIT", "Cohere"),
+    _reason("finish_error_toxic", "ERROR_TOXIC", "Cohere"),
+    _reason("finish_repetition", "repetition", "vLLM"),
+    _reason("finish_pause_turn", "pause_turn", "Anthropic, by gateways"),
+    Quirk("choices_in_turn", "chunks", _in_turn, "each choice begins when the one before has ended", "gateways"),
     Quirk("choices_none", "events", lambda events: [event for event in events if event == _DONE],
           "[DONE], and no choice at all", "gateways whose backend died",
           expect="truncated", right=lambda completion: completion.clear()),
@@ -451,6 +474,8 @@ _FRAMING = (
     Quirk("objects_in_one_line", "events", _two_in_one, "two chunks in one data line", "gateways", rule="events_glued"),
     Quirk("heartbeat_in_data", "events", _heartbeats, "a heartbeat in words, or a time, as data", "gateways",
           rule="heartbeat_in_data"),
+    Quirk("done_lower", "events", lambda events: [event.replace(_DONE, b"data: [done]\n\n") for event in events],
+          "`[done]` in lower case", "gateways", rule="done_odd"),
     Quirk("done_after_json", "response", _done_after_json, "[DONE] after a JSON body", "9router"),
 )  # fmt: skip
 

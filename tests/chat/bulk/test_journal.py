@@ -15,7 +15,7 @@ import pytest
 from opeai_async import AsyncOpeAI
 from opeai_async.bulk import JournalError, read_journal
 from opeai_async.bulk.journal import Index, Journal, line_of
-from opeai_async.bulk.request import Job, RequestReader, digest
+from opeai_async.bulk.request import Job, RequestReader, key_of
 from opeai_async.bulk.result import BulkResult
 from opeai_async.errors import BadRequestError
 from opeai_async.testing import OpeAIServer
@@ -26,7 +26,7 @@ LINES = int(os.environ.get("OPEAI_JOURNAL_LINES", "50000"))
 
 
 def job(index: int, text: str = "") -> Job:
-    key = digest(str(index).encode()) + digest(f"request {index} {text}".encode())
+    key = key_of(str(index), f"request {index} {text}".encode())
     return Job(index, str(index), {}, key)
 
 
@@ -155,13 +155,13 @@ def test_a_full_disk(tmp_path: Path) -> None:
 def test_an_index_is_not_misled_by_neighbours() -> None:
     """A name that stands in the middle of other rows is not found there."""
     index = Index()
-    keys = [digest(str(i).encode()) + digest(b"r%d" % i) for i in range(20_000)]
+    keys = [key_of(str(i), b"r%d" % i) for i in range(20_000)]
     for place, key in enumerate(keys):
-        index.add(key.encode(), place)
-    assert all(index.find(key.encode()) == (place, True) for place, key in enumerate(keys))
-    index.add(keys[7].encode(), 99)
-    assert index.find(keys[7].encode()) == (99, True)
-    assert index.find(digest(b"nobody").encode() + keys[7].encode()[:12]) == (None, False)
+        index.add(key, place)
+    assert all(index.find(key) == (place, True) for place, key in enumerate(keys))
+    index.add(keys[7], 99)
+    assert index.find(keys[7]) == (99, True)
+    assert index.find(key_of("nobody", b"")[:12] + keys[7][:12]) == (None, False)
 
 
 def test_many_lines_open_in_bounded_memory(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_many_lines_open_in_bounded_memory(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     padding = b'","completion":{"choices":[{"message":{"role":"assistant","content":"' + b"x" * 400 + b'"}}]}}\n'
     with open(path, "wb") as file:
-        file.writelines(b'{"done":"' + job(index).key.encode() + padding for index in range(LINES))
+        file.writelines(b'{"done":"' + job(index).key + padding for index in range(LINES))
     tracemalloc.start()
     with Journal(path) as journal:
         used, peak = tracemalloc.get_traced_memory()

@@ -231,8 +231,8 @@ async def test_headers_that_cannot_be_sent_are_the_observer_s_fault(
 @pytest.mark.parametrize(
     ("observer", "message"),
     [
-        (object(), "object is no observer"),
-        (Observer(), "Observer is no observer"),
+        (object(), "observers has an object of type object, expected"),
+        (Observer(), "observers has an object of type Observer, expected"),
         ("zipkin", "observers has 'zipkin'"),
         (type("Odd", (), {"call_ended": 3})(), "Odd.call_ended is a int"),
     ],

@@ -22,6 +22,7 @@ from opeai_async.types.completion import ChatCompletion
 from opeai_async.types.options import DialectMode
 from tests.support.reading.streams import DONE, HEAD, body_of, delta_chunk, event
 
+ANSWER = b'{"id":"c","choices":[{"index":0,"message":{"role":"assistant","content":"hi"}}]}'
 STREAM = [
     delta_chunk({"role": "assistant", "content": "Hel"}, provider="p"),
     delta_chunk({"content": "lo", "vendor": 1}),
@@ -63,8 +64,7 @@ def test_kinds(prefix: bytes, kind: BodyKind | None) -> None:
 @pytest.mark.parametrize("before", [b"", b"\n\n", b"\xef\xbb\xbf"])
 def test_json(before: bytes) -> None:
     """White space sent to keep the connection alive, and a BOM, do no harm."""
-    body = before + b'{"id":"c","choices":[{"index":0,"message":{"role":"assistant","content":"hi"}}]}'
-    completion, quirks = read(body)
+    completion, quirks = read(before + ANSWER)
     assert (completion.id, completion.choices[0].message.content, quirks) == ("c", "hi", ())
 
 
@@ -188,6 +188,20 @@ def test_comments_before_an_answer() -> None:
     """They kept the connection alive, and say nothing."""
     body = b': WAIT\n\n: WAIT\r\n\r\n{"choices":[{"index":0,"message":{"role":"assistant","content":"a"}}]}'
     assert read(body)[0].choices[0].message.content == "a"
+
+
+@pytest.mark.parametrize("done", [b"\n\ndata: [DONE]\n\n", b"data:[DONE]", b" data:\t [DONE] \r\n"])
+def test_done_after_an_answer(done: bytes) -> None:
+    """Some servers end every answer as if it were a stream."""
+    completion, quirks = read(ANSWER + done)
+    assert completion.choices[0].message.content == "hi"
+    assert quirks == ("done_after_json",)
+
+
+@pytest.mark.parametrize("rest", [b"[DONE]", b" [DONE] ", b"data: DONE", b"data: [DONE] x"])
+def test_what_is_no_done_after_an_answer(rest: bytes) -> None:
+    with pytest.raises(OpeAIError):
+        read(ANSWER + rest)
 
 
 def test_the_error_says_where_and_what() -> None:

@@ -34,7 +34,7 @@ def encoded(value: object) -> bytes:
 
 
 def decoded(value: object, chunk_type: type[T]) -> T:
-    chunk = ChunkDecoder(chunk_type, Dialect()).decode(encoded(value))
+    chunk = ChunkDecoder(chunk_type, Dialect()).read(encoded(value))
     assert chunk is not None
     return chunk
 
@@ -89,7 +89,7 @@ FULL["choices"][0]["native_finish_reason"] = "STOP"
 
 def test_own_types_are_decoded_in_the_fast_tier() -> None:
     """Every level of an own chunk type is filled by the one typed decode."""
-    (chunk,) = ChunkDecoder(MyChunk, Dialect("strict")).decode_ordinary([encoded(FULL)]) or []
+    (chunk,) = ChunkDecoder(MyChunk, Dialect("strict")).decode_all([encoded(FULL)]) or []
     assert (chunk.provider, chunk.tags) == ("p", ["t"])
     assert chunk.usage is not None
     assert chunk.usage.cost == 0.5
@@ -216,7 +216,7 @@ ODD: dict[str, Any] = {
 
 def test_odd_annotations_in_the_fast_tier() -> None:
     """Unions, dicts, tuples, Annotated and Literal are decoded as written."""
-    (chunk,) = ChunkDecoder(OddChunk, Dialect("strict")).decode_ordinary([encoded(delta_chunk({}, **ODD))]) or []
+    (chunk,) = ChunkDecoder(OddChunk, Dialect("strict")).decode_all([encoded(delta_chunk({}, **ODD))]) or []
     assert [type(part).__name__ for part in chunk.parts] == ["Text", "Picture"]
     texts = [chunk.by_name["a"], chunk.noted, chunk.listed[0], chunk.maybe, chunk.pair[0]]
     assert [text.text for text in texts if text is not None] == ["t"] * 5
@@ -250,9 +250,7 @@ def test_a_type_that_contains_itself() -> None:
     assert found is not None
     assert found.parent is not None
     assert (found.nodes[0].extra, found.nodes[0].nodes[0].extra, found.parent.extra) == ({"v": 1}, {"v": 2}, {"v": 3})
-    flat = ChunkDecoder(OddChunk, Dialect()).decode_ordinary(
-        [encoded(delta_chunk({}, tree={"name": "a", "nodes": []}))]
-    )
+    flat = ChunkDecoder(OddChunk, Dialect()).decode_all([encoded(delta_chunk({}, tree={"name": "a", "nodes": []}))])
     assert flat is not None
 
 
@@ -288,7 +286,7 @@ class LooseChunk(ChatCompletionChunk, kw_only=True):
 def test_a_field_that_a_user_typed_anew() -> None:
     """The user's type counts, not what the twin would have made of ours."""
     chunk = delta_chunk({"tool_calls": [{"index": 0, "id": 5}]})
-    assert ChunkDecoder(LooseChunk, Dialect()).decode_ordinary([encoded(chunk)]) is not None
+    assert ChunkDecoder(LooseChunk, Dialect()).decode_all([encoded(chunk)]) is not None
 
 
 class StrictChunk(ChatCompletionChunk, kw_only=True):
@@ -314,7 +312,7 @@ def test_both_tiers_agree_on_ordinary_chunks(data: st.DataObject, item: dict[str
     """What the fast tier takes, the tolerant tier reads the same, and needs no rule for."""
     for delta in data.draw(deltas_of(item)):
         payload = encoded(delta_chunk(delta))
-        fast = ChunkDecoder(ChatCompletionChunk, Dialect()).decode(payload)
+        fast = ChunkDecoder(ChatCompletionChunk, Dialect()).read(payload)
         assert fast == Dialect("strict").read_chunk(payload, ChatCompletionChunk)
 
 
@@ -338,8 +336,8 @@ def test_both_tiers_agree_on_ordinary_chunks(data: st.DataObject, item: dict[str
 def test_what_the_fast_tier_leaves_to_the_other(payload: bytes) -> None:
     """All of a batch is left, if any of it may need a repair."""
     decoder = ChunkDecoder(ChatCompletionChunk, Dialect())
-    assert decoder.decode_ordinary([encoded(delta_chunk({"content": "a"}))]) is not None
-    assert decoder.decode_ordinary([encoded(delta_chunk({"content": "a"})), payload]) is None
+    assert decoder.decode_all([encoded(delta_chunk({"content": "a"}))]) is not None
+    assert decoder.decode_all([encoded(delta_chunk({"content": "a"})), payload]) is None
 
 
 _MESSAGE = '{"choices":[{"index":0,"message":{"role":"assistant",%s}}]}'
@@ -454,9 +452,9 @@ def test_nesting_without_end_in_a_field_of_any_kind() -> None:
     """msgspec raises RecursionError where a user's field takes anything; the error is ours all the same."""
     deep = b'{"choices":[],"anything":' + b"[" * 100_000
     decoder = ChunkDecoder(AnythingChunk, Dialect())
-    assert decoder.decode_ordinary([deep]) is None
+    assert decoder.decode_all([deep]) is None
     with pytest.raises(StreamDecodeError, match="nested too deep"):
-        decoder.decode(deep)
+        decoder.read(deep)
 
 
 # --- one recorded event ----------------------------------------------------------------------------------------------
@@ -498,9 +496,9 @@ def test_a_stream_is_taken_for_a_plain_one_until_it_is_not(field: str, batched: 
     payloads = [plain, plain, msgspec.json.encode(RARE[field]), plain]
     decoder = ChunkDecoder(ChatCompletionChunk, Dialect())
     if batched:
-        batches = [decoder.decode_ordinary(part) or [] for part in (payloads[:2], payloads[2:])]
+        batches = [decoder.decode_all(part) or [] for part in (payloads[:2], payloads[2:])]
     else:
-        batches = [[chunk] for payload in payloads if (chunk := decoder.decode(payload)) is not None]
+        batches = [[chunk] for payload in payloads if (chunk := decoder.read(payload)) is not None]
     chunks = [chunk for batch in batches for chunk in batch]
     assert [type(chunk).is_plain for chunk in chunks] == [True, True, False, False]
     assert chunks == [strict_decode(ChatCompletionChunk)(payload) for payload in payloads]

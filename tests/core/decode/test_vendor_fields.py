@@ -90,7 +90,7 @@ def learned(
     chunks: list[Any] = []
     for at in range(0, len(payloads), size):
         batch = payloads[at : at + size]
-        chunks += decoder.decode_ordinary(batch) or [outcome(decoder.decode, payload) for payload in batch]
+        chunks += decoder.decode_all(batch) or [outcome(decoder.read, payload) for payload in batch]
     return chunks, dialect
 
 
@@ -330,9 +330,9 @@ def test_an_error_is_never_a_vendor_field() -> None:
     """However often null stood there."""
     decoder = ChunkDecoder(ChatCompletionChunk, Dialect())
     for _ in range(5):
-        assert decoder.decode(encoded(vendor_chunk({"content": "a"}, error=None, v=1))) is not None
+        assert decoder.read(encoded(vendor_chunk({"content": "a"}, error=None, v=1))) is not None
     with pytest.raises(StreamServerError, match="overloaded"):
-        decoder.decode(encoded(vendor_chunk({"content": "a"}, error={"message": "overloaded"}, v=1)))
+        decoder.read(encoded(vendor_chunk({"content": "a"}, error={"message": "overloaded"}, v=1)))
 
 
 def test_a_call_without_function_is_repaired() -> None:
@@ -384,7 +384,7 @@ def test_strict_mode_refuses_an_alias_that_is_known() -> None:
     decoder = ChunkDecoder(ChatCompletionChunk, Dialect("strict"))
     for _ in range(3):
         with pytest.raises(StreamDecodeError) as caught:
-            decoder.decode(payload)
+            decoder.read(payload)
         assert caught.value.rule == "reasoning_alias"
     assert learned([encoded(SERVERS["Mistral"])] * 9, mode="strict")[1].read == 2
 

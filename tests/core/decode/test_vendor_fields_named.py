@@ -129,7 +129,7 @@ def accumulated(*chunks: dict[str, Any], chunk_type: type[Any] = MyChunk) -> Cha
     """What *chunks* add up to, read as *chunk_type*."""
     decoder = ChunkDecoder(chunk_type, Dialect())
     accumulator = Accumulator()
-    accumulator.extend(filter(None, (decoder.decode(msgspec.json.encode(chunk)) for chunk in chunks)))
+    accumulator.extend(filter(None, (decoder.read(msgspec.json.encode(chunk)) for chunk in chunks)))
     return accumulator.completion()
 
 
@@ -220,7 +220,7 @@ def test_named_or_not_is_the_same(deltas: list[dict[str, str]]) -> None:
     accumulator = Accumulator()
     decoder = ChunkDecoder(MyChunk, Dialect())
     for data in chunks:
-        chunk = decoder.decode(msgspec.json.encode(data))
+        chunk = decoder.read(msgspec.json.encode(data))
         assert chunk is not None
         accumulator.add(chunk)
     assert accumulator.completion() == completion
@@ -233,7 +233,7 @@ def test_named_or_not_is_the_same(deltas: list[dict[str, str]]) -> None:
 def test_what_names_fields(chunk_type: type[ChatCompletionChunk], expected: bool) -> None:
     """Looked up through the whole type, and the same of the private twin that a decoder makes."""
     assert names_vendor_fields(chunk_type) is expected
-    twin = ChunkDecoder(chunk_type, Dialect()).decode(msgspec.json.encode(delta_chunk({"content": "a"})))
+    twin = ChunkDecoder(chunk_type, Dialect()).read(msgspec.json.encode(delta_chunk({"content": "a"})))
     assert twin is not None
     assert type(twin) is not chunk_type
     assert names_vendor_fields(type(twin)) is expected

@@ -430,5 +430,5 @@ def test_what_neither_of_the_two_knows():
 
 def test_a_list_in_place_of_a_type():
     """What is written by mistake is refused as what it is."""
-    with pytest.raises(RequestValidationError, match=r"\[<class 'int'>\] has no JSON form"):
+    with pytest.raises(RequestValidationError, match="an instance of list was given, expected a type"):
         shape_of([int])

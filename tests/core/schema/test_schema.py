@@ -532,7 +532,6 @@ class TestRefusals:
             (Item | Point, "has no JSON form: .*more than one"),
             (Item | Node, "has no JSON form: .*tag"),
             ("Item", "Item has no JSON form"),
-            (5, "5 has no JSON form"),
         ],
     )
     def test_what_has_no_json_form(self, annotation, message):
@@ -542,6 +541,11 @@ class TestRefusals:
         assert caught.value.field == "response_format"
         assert caught.value.hint.startswith("use Structs")
         assert caught.value.__cause__ is None
+
+    def test_an_instance_in_place_of_its_type(self):
+        with pytest.raises(RequestValidationError, match="an instance of int was given, expected a type") as caught:
+            shape_of(5)
+        assert caught.value.hint.startswith("give int itself")
 
     def test_a_name_that_cannot_be_resolved(self):
         """Such as one of a class in a function, in an annotation that is text."""

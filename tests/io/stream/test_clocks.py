@@ -98,13 +98,55 @@ async def test_the_idle_clock_goes_on_over_cancelled_reads():
         await asyncio.wait_for(anext(stream), 1.5)
 
 
-async def test_a_body_held_open_after_the_finish_reason():
-    """The answer is complete after ``finish_grace_s``, and the connection is not kept."""
-    stream, transport = stream_of(events("a"), FINISH, Pause(), timeouts=Timeouts(finish_grace_s=2))
+USAGE = event(usage={"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3})
+SPEECH = {"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "wav"}}
+
+
+@pytest.mark.parametrize(
+    ("steps", "asked", "graces"),
+    [
+        pytest.param([events("a"), FINISH, USAGE], {}, 1, id="counts have come"),
+        pytest.param([events("a"), FINISH], {"stream_options": {}}, 1, id="counts were not asked for"),
+        pytest.param([events("a"), FINISH], {}, 2, id="counts are missing"),
+        pytest.param([events("a"), FINISH], {"extra_body": {"stream_options": {"include_usage": True}}}, 2, id="extra"),
+        pytest.param([event("a", finish="stop"), USAGE], {}, 3, id="came with the first words"),
+    ],
+)
+async def test_a_body_held_open_after_the_finish_reason(steps, asked, graces):
+    """The answer is complete after ``finish_grace_s`` or a few of it, and the connection is not kept."""
+    client, transport, _ = scripted(timeouts=Timeouts(finish_grace_s=2))
+    transport.respond(*steps, Pause())
+    stream = client.chat.completions.stream(**BODY, **asked)
     assert await drain(stream) == ["a"]
     assert stream.outcome is Outcome.COMPLETE
-    assert stream.timing.total_s == pytest.approx(2, abs=0.1)
+    assert stream.timing.total_s == pytest.approx(2 * graces, abs=0.1)
     assert transport.responses[0].end == "aborted"
+
+
+async def test_an_early_stop_and_a_pause():
+    """A server whose ``stop`` was none has twice the grace to go on, as long as it owes the token counts."""
+    stream, _ = stream_of(
+        events("a"),
+        FINISH,
+        Pause(3),
+        events("b"),
+        FINISH,
+        Pause(100_000),
+        USAGE,
+        DONE,
+        timeouts=Timeouts(finish_grace_s=2, idle_content_s=None, idle_bytes_s=None),
+    )
+    assert await drain(stream) == ["a", "b"]
+    assert stream.outcome is Outcome.COMPLETE
+
+
+async def test_sound_that_was_asked_for_is_waited_for():
+    """The text may end long before it."""
+    client, transport, _ = scripted(timeouts=Timeouts(finish_grace_s=2))
+    sound = b'data: {"choices":[{"index":0,"delta":{"audio":{"id":"a1","data":"UklGRg=="}}}]}\n\n'
+    transport.respond(events("a"), FINISH, USAGE, Pause(50), sound, FINISH, Pause(50), DONE)
+    completion = await client.chat.completions.stream(**BODY, **SPEECH).completion()
+    assert completion.choices[0].message.audio.data == "UklGRg=="
 
 
 async def test_usage_within_the_grace_is_taken():

@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.support.servers.ports import free_port
 from tests.support.servers.tls_server import TLSServer
 
 LIMIT_S = 25.0  # for a process to start, or to end, on a busy machine
@@ -97,8 +97,7 @@ def start(upstream, tmp_path):
         for module in NEEDS.get(program, (program,)):
             if not importlib.util.find_spec(module):
                 pytest.skip(f"{module} is not installed")
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
         env = {**os.environ, "PYTHONPATH": path, "UPSTREAM": upstream.base_url, "WAIT_S": str(wait_s)}
         log = tmp_path / "log"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opeai_async._core.decode.growth import GrowthFilter, GrowthWatch
+from opeai_async._core.decode.growth import FirstTexts, GrowthFilter, grows
 from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.common import CompletionUsage
 from tests.promises.wire.play import DONE, ENVELOPE, data, event, every_way, message_of, playing, read, read_json, whole
@@ -187,12 +187,12 @@ def test_nothing_is_lost_while_it_is_kept_back(texts: list[str]) -> None:
 
 
 def test_a_tool_call_decides_too() -> None:
-    watch: GrowthWatch = GrowthWatch()
+    first: FirstTexts = {}
     call: Any = {"tool_calls": [{"index": 0, "function": {"arguments": "x"}}]}
     chunks = [parse([as_event(delta_chunk(one))])[0][0] for one in ({"content": "a"}, {"content": "ab"}, call)]
-    assert watch.look_at(chunks[:1]) is False
-    assert watch.look_at(chunks[1:]) is True
-    growth: GrowthFilter[ChatCompletionChunk] = GrowthFilter(watch)
+    assert grows(chunks[:1], first) is False
+    assert grows(chunks[1:], first) is True
+    growth: GrowthFilter[ChatCompletionChunk] = GrowthFilter(first)
     assert growth.read(chunks[1:2]) == []
     assert growth.read(chunks[2:]) == chunks[1:]
     assert growth.is_over

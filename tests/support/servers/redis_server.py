@@ -9,16 +9,12 @@ import time
 
 import pytest
 
+from tests.support.servers.ports import free_port
+
 EXECUTABLE = shutil.which("redis-server")
 START_S = 10.0
-MAX_CLUSTER_PORT = 55_000  # its nodes talk to each other on a port 10,000 above
 
 needs_redis = pytest.mark.skipif(EXECUTABLE is None, reason="there is no redis-server in PATH (Debian: redis-server)")
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
 
 
 class RedisServer:
@@ -30,9 +26,7 @@ class RedisServer:
 
     def __init__(self, *options: str) -> None:
         self._options = options
-        self.port = _free_port()
-        while "--cluster-enabled" in options and self.port > MAX_CLUSTER_PORT:
-            self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen | None = None
 
     @property

@@ -32,6 +32,7 @@ class Rule(NamedTuple):
     """One repair, for objects of one level: *repair* changes the object in place and returns whether it did.
 
     *name* is what a stream's quirks call it, *what* describes it in a few words, and *who* names servers that need it.
+    *field* is the one that the repair looks at, so that an object without it is left alone; None if it looks at more.
     """
 
     level: str
@@ -39,6 +40,7 @@ class Rule(NamedTuple):
     repair: Callable[[JSONObject], bool]
     what: str
     who: str
+    field: str | None = None
 
 
 def _choices_missing(body: JSONObject) -> bool:
@@ -167,92 +169,81 @@ def _content_is_audio(body: JSONObject) -> bool:
     return found
 
 
-# The order counts within a level: a later rule relies on what the earlier ones have repaired.
+# The order counts within a level: a later rule relies on what the earlier ones have repaired. Rows are written in few
+# lines, one below the other, so that the table can be read as one; hence the fmt: skip.
 RULES: tuple[Rule, ...] = (
     Rule("envelope", "choices_missing", _choices_missing, "`choices` is absent or null: []", "xAI, OpenRouter, Azure"),
     Rule("envelope", "choices_odd", _choices_odd, "a list of objects, and nothing else", "gateways"),
     Rule("envelope", "choice_index_missing", _choice_index_missing, "the lowest that is free", "several"),
     Rule("envelope", "envelope_null", _envelope_null, "id, object, created or model is null: left out", "gateways"),
-    Rule("envelope", "id_number", _id_number, "a numeric id becomes its text", "gateways"),
-    Rule("envelope", "created_not_integer", _created_not_integer, "a float or text is rounded down", "SambaNova"),
-    Rule("envelope", "content_is_audio", _content_is_audio, "base64 of an audio chunk goes to audio", "vLLM-Omni"),
-    Rule(
-        "envelope", "usage_elsewhere", rules_usage.usage_elsewhere, "counts in a choice or `x_groq`", "Moonshot, Groq"
-    ),
-    Rule("envelope", "usage_other_names", rules_usage.usage_other_names, "input_tokens, output_tokens", "mlx-vlm"),
-    Rule(
-        "envelope",
-        "usage_empty",
-        rules_usage.usage_empty,
-        "an object without counts is no usage",
-        "Cloudflare, MiniMax",
-    ),
+    Rule("envelope", "id_number", _id_number, "a numeric id becomes its text", "gateways", field="id"),
+    Rule("envelope", "created_not_integer", _created_not_integer, "a float or text is rounded down", "SambaNova",
+         field="created"),
+    Rule("envelope", "content_is_audio", _content_is_audio, "base64 of an audio chunk goes to audio", "vLLM-Omni",
+         field="modality"),
+    Rule("envelope", "usage_elsewhere", rules_usage.usage_elsewhere, "counts in a choice or `x_groq`",
+         "Moonshot, Groq"),
+    Rule("envelope", "usage_other_names", rules_usage.usage_other_names, "input_tokens, output_tokens", "mlx-vlm",
+         field="usage"),
+    Rule("envelope", "usage_empty", rules_usage.usage_empty, "an object without counts is no usage",
+         "Cloudflare, MiniMax", field="usage"),
     Rule("usage", "count_not_integer", rules_usage.count_not_integer, "a float or text is rounded down", "gateways"),
     Rule("usage", "usage_total_missing", rules_usage.usage_total_missing, "the sum of the other two", "gateways"),
-    Rule("choice", "index_not_integer", _index_not_integer, "a float or text becomes an integer", "gateways"),
-    Rule("choice", "finish_null", _finish_null, '"null", "none" or "undefined" is null', "one-api, gateways"),
+    Rule("choice", "index_not_integer", _index_not_integer, "a float or text becomes an integer", "gateways",
+         field="index"),
+    Rule("choice", "finish_null", _finish_null, '"null", "none" or "undefined" is null', "one-api, gateways",
+         field="finish_reason"),
     Rule("choice", "delta_missing", _delta_missing, "`message` in its place, or nothing", "Azure, Perplexity"),
-    Rule("whole_choice", "index_not_integer", _index_not_integer, "a float or text becomes an integer", "gateways"),
-    Rule("whole_choice", "finish_null", _finish_null, '"null", "none" or "undefined" is null', "one-api, gateways"),
-    Rule("whole_choice", "finish_empty", _finish_empty, 'finish_reason "" is null', "Ollama, SGLang, GLM routes"),
+    Rule("whole_choice", "index_not_integer", _index_not_integer, "a float or text becomes an integer", "gateways",
+         field="index"),
+    Rule("whole_choice", "finish_null", _finish_null, '"null", "none" or "undefined" is null', "one-api, gateways",
+         field="finish_reason"),
+    Rule("whole_choice", "finish_empty", _finish_empty, 'finish_reason "" is null', "Ollama, SGLang, GLM routes",
+         field="finish_reason"),
     Rule("whole_choice", "message_missing", _message_missing, "`delta` or `text` in its place", "gateways"),
-    Rule("delta", "content_number", rules_text.content_number, "the number as it was written", "Cloudflare"),
-    Rule("delta", "content_object", rules_text.content_object, "an answer in JSON mode becomes its text", "Cloudflare"),
-    Rule(
-        "delta",
-        "content_blocks",
-        rules_text.content_blocks,
-        "text to content, thinking to reasoning",
-        "Mistral magistral",
-    ),
+    Rule("delta", "content_number", rules_text.content_number, "the number as it was written", "Cloudflare",
+         field="content"),
+    Rule("delta", "content_object", rules_text.content_object, "an answer in JSON mode becomes its text", "Cloudflare",
+         field="content"),
+    Rule("delta", "content_blocks", rules_text.content_blocks, "text to content, thinking to reasoning",
+         "Mistral magistral", field="content"),
     Rule("delta", "reasoning_number", rules_text.reasoning_number, "the number as it was written", "Cloudflare"),
-    Rule(
-        "delta",
-        "reasoning_alias",
-        rules_text.reasoning_alias,
-        "`reasoning` is reasoning_content",
-        "vLLM, Groq, OpenRouter",
-    ),
-    Rule("delta", "reasoning_object", rules_text.reasoning_object, "the text inside an object or list", "OpenRouter"),
-    Rule("delta", "audio_empty", _audio_empty, "audio without anything in it is absent", "servers in Go"),
-    Rule("delta", "function_call_empty", rules_calls.function_call_empty, "one of nothing is absent", "servers in Go"),
-    Rule("delta", "tool_calls_object", rules_calls.tool_calls_object, "a list of calls, and nothing else", "gateways"),
-    Rule("tool_call", "index_not_integer", _index_not_integer, "a float or text becomes an integer", "gateways"),
-    Rule(
-        "tool_call",
-        "function_missing",
-        rules_calls.function_missing,
-        "name and arguments beside the id, or a name",
-        "gateways",
-    ),
-    Rule(
-        "tool_call",
-        "custom_empty",
-        rules_calls.custom_empty,
-        "an empty one beside the other is absent",
-        "servers in Go",
-    ),
-    Rule("tool_call", "call_id_number", rules_calls.call_id_number, "a numeric id becomes its text", "gateways"),
-    Rule(
-        "function",
-        "arguments_object",
-        rules_calls.arguments_object,
-        "encoded as JSON text",
-        "llama.cpp, Gemini, Ollama",
-    ),
+    Rule("delta", "reasoning_alias", rules_text.reasoning_alias, "`reasoning` is reasoning_content",
+         "vLLM, Groq, OpenRouter"),
+    Rule("delta", "reasoning_object", rules_text.reasoning_object, "the text inside an object or list", "OpenRouter",
+         field="reasoning_content"),
+    Rule("delta", "audio_empty", _audio_empty, "audio without anything in it is absent", "servers in Go",
+         field="audio"),
+    Rule("delta", "function_call_empty", rules_calls.function_call_empty, "one of nothing is absent", "servers in Go",
+         field="function_call"),
+    Rule("delta", "tool_calls_object", rules_calls.tool_calls_object, "a list of calls, and nothing else", "gateways",
+         field="tool_calls"),
+    Rule("tool_call", "index_not_integer", _index_not_integer, "a float or text becomes an integer", "gateways",
+         field="index"),
+    Rule("tool_call", "function_missing", rules_calls.function_missing, "name and arguments beside the id, or a name",
+         "gateways"),
+    Rule("tool_call", "custom_empty", rules_calls.custom_empty, "an empty one beside the other is absent",
+         "servers in Go", field="custom"),
+    Rule("tool_call", "call_id_number", rules_calls.call_id_number, "a numeric id becomes its text", "gateways",
+         field="id"),
+    Rule("function", "arguments_object", rules_calls.arguments_object, "encoded as JSON text",
+         "llama.cpp, Gemini, Ollama", field="arguments"),
     Rule("message", "role_missing", _role_missing, "assistant", "Mistral, old Ollama"),
-    Rule("message", "tool_calls_empty", rules_calls.tool_calls_empty, "no tool calls are None", "vLLM"),
-    Rule("message", "tool_call_empty", rules_calls.tool_call_empty, "a call of nothing is absent", "servers in Go"),
-    Rule("message", "tool_call_split", rules_calls.tool_call_split, "pieces of one call are put together", "gateways"),
-    Rule(
-        "message", "tool_arguments_repeated", rules_calls.tool_arguments_repeated, "once is enough", "OpenCode, eliza"
-    ),
-    Rule("message", "tool_id_shared", rules_calls.tool_id_shared, "ids of two calls are made distinct", "nanobot"),
-    Rule(
-        "message", "call_incomplete", rules_calls.call_incomplete, "id, type, name or arguments made up", "GLM, Ollama"
-    ),
-    Rule("message", "call_incomplete", rules_calls.function_call_incomplete, "name or arguments made up", "gateways"),
-)
+    Rule("message", "tool_calls_empty", rules_calls.tool_calls_empty, "no tool calls are None", "vLLM",
+         field="tool_calls"),
+    Rule("message", "tool_call_empty", rules_calls.tool_call_empty, "a call of nothing is absent", "servers in Go",
+         field="tool_calls"),
+    Rule("message", "tool_call_split", rules_calls.tool_call_split, "pieces of one call are put together", "gateways",
+         field="tool_calls"),
+    Rule("message", "tool_arguments_repeated", rules_calls.tool_arguments_repeated, "once is enough",
+         "OpenCode, eliza"),
+    Rule("message", "tool_id_shared", rules_calls.tool_id_shared, "ids of two calls are made distinct", "nanobot",
+         field="tool_calls"),
+    Rule("message", "call_incomplete", rules_calls.call_incomplete, "id, type, name or arguments made up",
+         "GLM, Ollama", field="tool_calls"),
+    Rule("message", "call_incomplete", rules_calls.function_call_incomplete, "name or arguments made up", "gateways",
+         field="function_call"),
+)  # fmt: skip
 
 _LEVELS = ("envelope", "usage", "choice", "whole_choice", "delta", "tool_call", "function", "message")
 RULES_BY_LEVEL = {level: tuple(rule for rule in RULES if rule.level == level) for level in _LEVELS}

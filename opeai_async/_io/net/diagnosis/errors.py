@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import re
 import ssl
 
@@ -41,6 +42,9 @@ BODY_ERRORS = (HttpProcessingError, aiohttp.ClientError, OSError, RuntimeError)
 _UNKNOWN_ENCODING = re.compile(r"content-encoding: ([\w ()-]+)", re.IGNORECASE)
 
 _LOCAL_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL})
+
+# What asyncio and uvloop say in place of the reason, which is in the errno.
+_CONNECT_FAILED = re.compile(r"Connect call failed \('([^']+)', (\d+)")
 
 _NO_THREAD = "can't start new thread"
 # How aiohttp's messages about large heads begin, in both of its parsers.
@@ -130,7 +134,8 @@ def _unanswered(exc: Exception, sending: Sending) -> tuple[OpeAIError, Cause]:
     if isinstance(exc, (aiohttp.InvalidURL, ValueError)):
         return ConfigurationError(f"the request to {where} cannot be sent: {type(exc).__name__}"), Cause.FINAL
     if sending.transport is None:
-        return APIConnectionError(f"no connection to {place}: {_reason(exc)}"), Cause.NOT_SENT
+        hint = hints.refused_hint(sending) if _errno(exc) == errno.ECONNREFUSED else None
+        return APIConnectionError(f"no connection to {place}: {_reason(exc)}", hint=hint), Cause.NOT_SENT
     if isinstance(exc, aiohttp.ServerDisconnectedError):
         message = f"{where} closed the connection before it answered"
         may_want_tls = sending.url.startswith("http:") and not sending.reused
@@ -173,5 +178,16 @@ def _add_hint(error: OpeAIError, more: str) -> None:
 
 
 def _reason(exc: Exception) -> str:
-    inner = getattr(exc, "os_error", None) or getattr(exc, "certificate_error", None) or exc
-    return first_line(getattr(inner, "strerror", None) or str(inner) or type(inner).__name__)
+    inner = _inner(exc)
+    text = first_line(getattr(inner, "strerror", None) or str(inner) or type(inner).__name__)
+    if (address := _CONNECT_FAILED.match(text)) and (number := _errno(exc)):
+        return f"{os.strerror(number)} ({address[1]} port {address[2]})"
+    return text
+
+
+def _errno(exc: Exception) -> int | None:
+    return getattr(_inner(exc), "errno", None)
+
+
+def _inner(exc: Exception) -> Exception:
+    return getattr(exc, "os_error", None) or getattr(exc, "certificate_error", None) or exc

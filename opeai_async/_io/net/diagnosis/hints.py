@@ -151,6 +151,13 @@ def unused_proxy(sending: Sending, environment: Mapping[str, str] | None = None)
     return f'{found.variable} is set, but not used: pass proxy="env" if this network needs it'
 
 
+def refused_hint(sending: Sending) -> str:
+    """Return what to do where a machine is there, and nothing listens at the port."""
+    if sending.via_proxy:
+        return "nothing listens at the proxy's port: correct its URL, or start it"
+    return "nothing listens at that port: start the server, or correct host and port in base_url"
+
+
 def late(sending: Sending) -> tuple[str, str | None]:
     """Return why *sending* got no connection in time, and what to do; None to leave the default hint of the error."""
     if sending.waits_for is Wait.EXECUTOR:

@@ -153,7 +153,8 @@ def test_all_that_was_sent_is_read(loop, contexts, framing):
         answer = answered_with(framing, words)
 
         def serve(line):
-            if len(line.requests) == 1 and line.number == 1:
+            # Not the first connection: a test elsewhere may have looked if this port is in use.
+            if sum(len(one.requests) for one in server.lines) == 1:
                 line.send(answer)
                 ends(line)
             else:
@@ -163,11 +164,11 @@ def test_all_that_was_sent_is_read(loop, contexts, framing):
             async with AsyncOpeAI(KEY, base_url=server.base_url, ssl_context=trusts, max_retries=0) as client:
                 text, outcome = await reads(client)
                 await client.chat.completions.create(**BODY)
-                connections = len(server.lines)
+                used = [line for line in server.lines if line.requests]
             assert text == "".join(words)
             assert outcome is Outcome.COMPLETE
-            assert connections == (1 if framing.is_reusable and ends is none else 2)
-            await asyncio.to_thread(server.lines[0].gone.wait, 5)
+            assert len(used) == (1 if framing.is_reusable and ends is none else 2)
+            await asyncio.to_thread(used[0].gone.wait, 5)
 
     async def all_at_once():
         async with asyncio.timeout(60):
