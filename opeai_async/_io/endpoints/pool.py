@@ -2,70 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import math
 import random
-from collections import deque
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from opeai_async._core.policy.endpoints.choice import Candidate, choose
 from opeai_async._core.policy.endpoints.endpoint import Endpoint, Endpoints, OnBreak, RateLimit
 from opeai_async._core.policy.endpoints.going_on import Way
 from opeai_async._core.policy.endpoints.health import Health, State
 from opeai_async._core.policy.endpoints.hedging import Hedging
+from opeai_async._core.policy.endpoints.lacks import LEARNT_S
 from opeai_async._core.policy.endpoints.routes import RoutedCall
 from opeai_async._io.endpoints.limits import Limiter, LocalLimiter
-
-
-class Slots:
-    """A bound on the answers that are open at one endpoint; calls wait in order.
-
-    Args:
-        bound: How many there may be; None for no bound.
-    """
-
-    __slots__ = ("_bound", "_taken", "_waiting")
-
-    def __init__(self, bound: int | None) -> None:
-        self._bound = bound
-        self._taken = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    @property
-    def is_full(self) -> bool:
-        """Whether a call would wait."""
-        return self._bound is not None and (self._taken >= self._bound or bool(self._waiting))
-
-    async def take(self, limit_s: float) -> int:
-        """Take a slot; return 0, or the place in line, from 1, that was reached when *limit_s* seconds were over."""
-        if not self.is_full:
-            self._taken += 1
-            return 0
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        try:
-            await asyncio.wait_for(asyncio.shield(turn), None if limit_s == math.inf else limit_s)
-        except TimeoutError:
-            if turn.done():
-                return 0
-            place = self._waiting.index(turn) + 1
-            self._waiting.remove(turn)
-            return place
-        except asyncio.CancelledError:
-            if turn.done():
-                self.give_back()
-            else:
-                self._waiting.remove(turn)
-            raise
-        return 0
-
-    def give_back(self) -> None:
-        """Hand a slot to the call that has waited longest."""
-        if self._waiting:
-            self._waiting.popleft().set_result(None)
-        else:
-            self._taken -= 1
+from opeai_async._io.endpoints.slots import Slots
 
 
 class Route:
@@ -74,6 +22,7 @@ class Route:
     Attributes:
         health: How it fares.
         doubted: Ways to go on that it did not keep to.
+        contexts: How many tokens it takes, by model, where it has said so.
         limiter: Holds its limit, if it has one.
         paused_until: When it may be asked again, as it said itself; others are asked meanwhile.
     """
@@ -86,7 +35,24 @@ class Route:
         self.doubted: frozenset[Way] = frozenset()
         self.slots = Slots(endpoint.max_concurrency)
         self.paused_until = 0.0
+        self.contexts: dict[str, int] = {}
+        self._missing = endpoint.capabilities.missing
+        self._lacks: dict[tuple[str, str], float] = {}  # by model and capability, until when that holds
         self._limiter: Limiter | None = None
+
+    def missing(self, model: str, now: float) -> frozenset[str]:
+        """Return what it is known to be incapable of with *model*."""
+        if not self._lacks:
+            return self._missing
+        return self._missing.union(need for (of, need), until in self._lacks.items() if of == model and now < until)
+
+    def learn_lack(self, model: str, need: str, now: float) -> None:
+        """Take note that it cannot do *need* with *model*, as it says."""
+        self._lacks[model, need] = now + LEARNT_S
+
+    def context_tokens(self, model: str) -> int:
+        """Return how many tokens it takes with *model*; 0 where that is not known."""
+        return self.contexts.get(model) or self.endpoint.capabilities.context_tokens or 0
 
     def limiter(self, clock: Callable[[], float]) -> Limiter | None:
         """Return what holds its limit, if it has one."""
@@ -110,12 +76,20 @@ class Route:
         return f"<Route {self.label} {self.health.state.value}>"
 
 
-class Leg(NamedTuple):
-    """A call's stay at an endpoint."""
+class Leg:
+    """A call's stay at an endpoint.
 
-    route: Route
-    begun_at: float
-    is_probe: bool
+    Attributes:
+        has_left: Whether it is over; a body that is closed may belong to an attempt that has failed already.
+    """
+
+    __slots__ = ("begun_at", "has_left", "is_probe", "route")
+
+    def __init__(self, route: Route, begun_at: float, *, is_probe: bool) -> None:
+        self.route = route
+        self.begun_at = begun_at
+        self.is_probe = is_probe
+        self.has_left = False
 
 
 class Pool:
@@ -154,12 +128,12 @@ class Pool:
             prefer: Tells which of the best there are to take, if any of them.
         """
         gone = set(tried)
-        suiting = [route for route in self.routes if call.suits(route.endpoint.capabilities)] or self.routes
+        model = call.model
+        suiting = [route for route in self.routes if call.suits(route.missing(model, now))] or self.routes
         left = [
             route
             for route in suiting
-            if route.index not in gone
-            and (least_context is None or (route.endpoint.capabilities.context_tokens or 0) > least_context)
+            if route.index not in gone and (least_context is None or route.context_tokens(model) > least_context)
         ]
         well = [route for route in left if route.health.is_open(now)]
         free = [route for route in well if route.paused_until <= now and not route.slots.is_full]

@@ -7,16 +7,21 @@ outage of all does not multiply the load.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
 
+from opeai_async._core.call.http import ResponseHead
+from opeai_async._core.call.named_waits import named_wait
 from opeai_async._core.call.retry import Cause, Failure
 from opeai_async._core.decode.parser import StreamParser
+from opeai_async._core.policy.concurrency import Sample, headroom
 from opeai_async._core.policy.endpoints.fate import Fate, fate_of
 from opeai_async._core.policy.endpoints.going_on import Way, can_go_on, way_of
 from opeai_async._core.policy.endpoints.joint import Joint
+from opeai_async._core.policy.endpoints.lacks import context_of, lack_of
 from opeai_async._core.policy.endpoints.routes import GoingOn, RoutedCall
 from opeai_async._io.endpoints.leg import LegReader
 from opeai_async._io.endpoints.pool import Leg, Pool, Route
@@ -28,6 +33,7 @@ from opeai_async._io.reader import BodyReader
 from opeai_async._io.transport import HeldError, Response
 from opeai_async.errors import (
     APIStatusError,
+    APITimeoutError,
     ConfigurationError,
     OpeAIError,
     PoolTimeoutError,
@@ -39,6 +45,7 @@ from opeai_async.errors import (
 from opeai_async.types.completion import ChatCompletion
 from opeai_async.types.meta import AttemptRecord, ContinuedRecord
 
+REFUSALS = frozenset({429, 503, 529})
 QUOTA_PAUSE_S = 60.0
 """An endpoint whose budget is used up is asked after all others for so long."""
 AGAIN = Fate(elsewhere=True, is_blamed=False)
@@ -56,6 +63,14 @@ class Fallen(NamedTuple):
 def is_uncertain(error: OpeAIError) -> bool:
     """Tell whether *error* is that of a joint which was not certain."""
     return isinstance(error, StreamDecodeError) and error.message == UNCERTAIN
+
+
+def sample_of(begun_at: float, failed: Failed) -> Sample:
+    """Return what an attempt that failed says about the load of its endpoint."""
+    is_late = isinstance(failed.error, APITimeoutError) and failed.error.phase == "response_headers"
+    is_refused = failed.status in REFUSALS or is_late
+    # A request that is refused for itself (400) is work done, too.
+    return Sample(begun_at, 0.0 if failed.status is None or is_refused else 1.0, is_refused)
 
 
 class RoutedExchange(Exchange):
@@ -137,7 +152,8 @@ class RoutedExchange(Exchange):
         if (not_sent := await self._admitted()) is not None:
             return not_sent
         route, now = self._route, self.loop.time()
-        self._leg = leg = Leg(route, now, route.health.begin(now))
+        self._leg = leg = Leg(route, now, is_probe=route.health.begin(now))
+        route.slots.began(now)
         self._is_trying = True
         try:
             result = await super()._attempt()
@@ -149,8 +165,16 @@ class RoutedExchange(Exchange):
             self._asked_keys |= self._request.secrets
         self.last_record = self._attempts[-1]
         if isinstance(result, Failed):
-            self._leave(leg)
+            self._leave(leg, sample_of(leg.begun_at, result))
+        else:
+            self._heed(route, result.head)
         return result
+
+    def _heed(self, route: Route, head: ResponseHead) -> None:
+        """Where the endpoint says that none of its limit is left, let others be asked first until it is renewed."""
+        wait_s = named_wait(head.headers, head.status, time.time())
+        if wait_s is not None:
+            route.paused_until = max(route.paused_until, self.loop.time() + wait_s)
 
     # --- beside another one, see hedged.py ---
 
@@ -264,15 +288,18 @@ class RoutedExchange(Exchange):
 
     def _no_slot(self, route: Route, place: int, since: float) -> Failed:
         message = (
-            f"all {route.endpoint.max_concurrency} slots of {route.label} stayed taken for "
+            f"all {route.slots.bound:g} slots of {route.label} stayed taken for "
             f"{self.loop.time() - since:.1f} s; this call was number {place} in line"
         )
         error = PoolTimeoutError(message, phase="pool", timeout_s=self._limits.pool_s)
         return Failed(error, Failure(Cause.FINAL))
 
-    def _leave(self, leg: Leg) -> None:
-        leg.route.health.leave(self.loop.time(), is_probe=leg.is_probe)
-        leg.route.slots.give_back()
+    def _leave(self, leg: Leg, sample: Sample | None = None) -> None:
+        if leg.has_left:
+            return
+        leg.has_left, now = True, self.loop.time()
+        leg.route.health.leave(now, is_probe=leg.is_probe)
+        leg.route.slots.ended(now, sample or Sample(leg.begun_at, work=0.0))
 
     def _reader(self, response: Response) -> BodyReader:
         leg = self._leg
@@ -282,7 +309,8 @@ class RoutedExchange(Exchange):
         def on_end(is_good: bool) -> None:
             if is_good:
                 self._spoke(leg)
-            self._leave(leg)
+            work = 1.0 if is_good else 0.0
+            self._leave(leg, Sample(leg.begun_at, work, headroom=headroom(response.head.headers)))
 
         return LegReader(response, self._limits, self.started_at, on_end)
 
@@ -331,11 +359,20 @@ class RoutedExchange(Exchange):
         if is_uncertain(error):
             return ELSEWHERE
         if fate.needs_context:
-            self._least_context = leg.route.endpoint.capabilities.context_tokens or 0
+            self._learn_context(leg.route, error)
+        elif lack := lack_of(error, self._call.needs()):
+            leg.route.learn_lack(self._call.model, lack, self.loop.time())
+            return ELSEWHERE
         if fate.is_blamed and self._blamed is not leg:
             self._blamed = self._judged = leg
             leg.route.health.fail(self.loop.time(), is_probe=leg.is_probe)
         return fate
+
+    def _learn_context(self, route: Route, error: OpeAIError) -> None:
+        model = self._call.model
+        if told := context_of(error):
+            route.contexts[model] = told
+        self._least_context = route.context_tokens(model)
 
     def _refuses_way(self, error: OpeAIError) -> bool:
         """Whether *error* says that the endpoint did not go on as it was asked to, though it may answer anew."""

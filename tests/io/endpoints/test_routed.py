@@ -17,10 +17,12 @@ from opeai_async import (
     Outcome,
     PoolTimeoutError,
     RateLimitError,
+    RetryPolicy,
     StreamInterruptedError,
     Timeouts,
 )
 from opeai_async.testing import Failure, OpeAIServer, Reply
+from opeai_async.testing.transport import ScriptedTransport
 from tests.support.clients import rewire
 from tests.support.leaks import no_leaks
 
@@ -87,6 +89,19 @@ async def test_what_another_could_do_better_goes_there_without_a_wait(status, st
             assert len(first.requests) == 1
 
 
+async def test_a_head_that_is_not_to_be_believed_goes_elsewhere():
+    """Its attempt has left once, though its body was closed before."""
+    transport = ScriptedTransport()
+    answer = b'{"choices": [{"index": 0, "message": {"content": "Hi"}, "finish_reason": "stop"}]}'
+    made = [Endpoint(base_url=f"http://localhost:{port}/v1", api_key="sk-x", tier=port) for port in (1, 2)]
+    async with AsyncOpeAI(endpoints=Endpoints(made), transport=transport) as client:
+        transport.respond(b"{}", headers={"content-length": "5, 6", "content-type": "application/json"})
+        transport.respond(answer, headers={"content-type": "application/json"})
+        completion = await ask(client)
+        assert tries(completion.meta) == [("localhost:1", "InvalidResponseError"), ("localhost:2", None)]
+        assert [(r.health.in_flight, r.slots.taken) for r in client._wiring.pool.routes] == [(0, 0), (0, 0)]
+
+
 @pytest.mark.parametrize("status", [400, 413, 422])
 async def test_what_is_wrong_with_the_request_is_told_at_once(status):
     """Nobody else is asked."""
@@ -114,6 +129,50 @@ async def test_a_prompt_that_is_too_long_goes_where_more_fits():
                 else:
                     await ask(client)
         assert len(large.requests) == 1
+
+
+async def test_what_an_endpoint_says_that_it_lacks_is_learnt():
+    """It is not asked for that again, with that model; and for all else as before."""
+    tools = [{"type": "function", "function": {"name": "look", "parameters": {}}}]
+    async with no_leaks(), OpeAIServer() as first, OpeAIServer() as second, client_of(first, second) as client:
+        first.fail(400, message="m does not support tools")
+        for _ in range(2):
+            await ask(client, tools=tools)
+        assert (len(first.requests), len(second.requests)) == (1, 2)
+        await ask(client)
+        await client.chat.completions.create(**{**ASK, "model": "other"}, tools=tools)
+        assert (len(first.requests), len(second.requests)) == (3, 2)
+
+
+async def test_what_all_endpoints_lack_is_told():
+    """Each is asked once, and again at the next call: they may have learnt it."""
+    tools = [{"type": "function", "function": {"name": "look", "parameters": {}}}]
+    async with no_leaks(), OpeAIServer() as first, OpeAIServer() as second, client_of(first, second) as client:
+        for server in (first, second):
+            server.fail(400, message="m does not support tools", times=None)
+        for count in (1, 2):
+            with pytest.raises(BadRequestError, match="does not support tools"):
+                await ask(client, tools=tools)
+            assert (len(first.requests), len(second.requests)) == (count, count)
+
+
+async def test_how_much_fits_is_learnt():
+    """Said in the refusal; an endpoint that takes more is asked, and one of which that is not known is not."""
+    long = "This model's maximum context length is 8192 tokens."
+    async with no_leaks(), OpeAIServer() as first, OpeAIServer() as second, OpeAIServer() as third:
+        made = [
+            Endpoint(base_url=server.base_url, api_key="sk-test", tier=tier, name=f"s{tier}", capabilities=known)
+            for tier, (server, known) in enumerate(
+                [
+                    (first, Capabilities()),
+                    (second, Capabilities(context_tokens=8000)),
+                    (third, Capabilities(context_tokens=32_000)),
+                ]
+            )
+        ]
+        first.fail(400, message=long, code="context_length_exceeded")
+        async with AsyncOpeAI(endpoints=Endpoints(made)) as client:
+            assert tries((await ask(client)).meta) == [("s0", "BadRequestError"), ("s2", None)]
 
 
 async def test_all_are_asked_again_as_a_lone_one_would_be():
@@ -334,11 +393,60 @@ def test_what_cannot_be_meant_is_refused():
         lambda: Endpoints([Endpoint(base_url="http://localhost")], on_break="perhaps"),
         lambda: Endpoint(base_url="http://localhost", weight=0),
         lambda: Endpoint(base_url="http://localhost", max_concurrency=0),
+        lambda: Endpoint(base_url="http://localhost", max_concurrency="automatic"),
         lambda: AsyncOpeAI(endpoints=FAR),
         lambda: AsyncOpeAI(endpoints=NEAR).with_options(base_url="http://localhost/v1"),
     ):
         with pytest.raises(ConfigurationError):
             make()
+
+
+async def test_an_endpoint_that_says_that_its_limit_is_used_up_is_asked_after_others():
+    """Though it has just answered well; when the limit is renewed, it is asked again."""
+    used_up = {"x-ratelimit-limit-requests": "60", "x-ratelimit-remaining-requests": "0"}
+    async with no_leaks(), OpeAIServer() as first, OpeAIServer() as second, client_of(first, second) as client:
+        first.reply("one", headers={**used_up, "x-ratelimit-reset-requests": "300ms"})
+        for _ in range(3):
+            await ask(client)
+        assert (len(first.requests), len(second.requests)) == (1, 2)
+        await asyncio.sleep(0.35)
+        await ask(client)
+        assert len(first.requests) == 2
+
+
+async def test_a_bound_that_is_learnt():
+    """A server that refuses what is beyond four at once: soon it is asked for little more, and answers all."""
+    at_work = refused = 0
+
+    async def handler(request):
+        nonlocal at_work, refused
+        if at_work >= 4:
+            refused += 1
+            return Failure(503)
+        at_work += 1
+        try:
+            await asyncio.sleep(0.01)
+        finally:
+            at_work -= 1
+        return Reply(WORDS)
+
+    async with no_leaks(), OpeAIServer() as server:
+        server.handle(handler)
+        async with client_of(server, max_concurrency="auto", client={"retry": RetryPolicy(max_retries=20)}) as client:
+            slots = client._wiring.pool.routes[0].slots
+            seen = []
+
+            async def some():
+                for _ in range(15):
+                    completion = await ask(client)
+                    assert completion.choices[0].message.content == WORDS
+                    seen.append(len(completion.meta.attempts))
+
+            await asyncio.gather(*(some() for _ in range(20)))
+            assert slots.bound < 8  # where it began
+            assert not slots.is_full
+        assert len(server.requests) == 300 + refused
+        assert sum(seen[:100]) > sum(seen[-100:])
 
 
 async def test_a_bound_of_open_answers_makes_calls_wait_in_order():

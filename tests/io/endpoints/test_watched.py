@@ -9,7 +9,7 @@ from opeai_async import ChatCompletionChunk, InvalidResponseError, StreamServerE
 from opeai_async._core.call.http import ResponseHead
 from opeai_async._core.decode.parser import StreamParser
 from opeai_async._core.dialect.dialect import Dialect
-from opeai_async._io.endpoints.pool import Slots
+from opeai_async._io.endpoints.slots import Slots
 from opeai_async._io.endpoints.watched import WatchedParser
 
 HEAD = ResponseHead(status=200, headers={"content-type": "text/event-stream"})

@@ -78,6 +78,8 @@ async def told(
             error = exc
         finally:
             await stream.aclose()
+        for route in client._wiring.pool.routes:  # whatever became of it, each attempt has left, once
+            assert (route.health.in_flight, route.slots.taken) == (0, 0)
         message = stream.snapshot.choices[0].message if stream.snapshot.choices else None
         if message is not None:  # what was handed out is what is remembered
             assert (message.content or "", message.reasoning_content or "") == (content, reasoning)

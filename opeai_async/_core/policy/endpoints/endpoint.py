@@ -14,6 +14,7 @@ from opeai_async._public import claim
 from opeai_async.errors import ConfigurationError
 from opeai_async.types.options import AskForKey
 
+MaxConcurrency: TypeAlias = int | Literal["auto"]
 OnBreak: TypeAlias = Literal["raise", "continue", "restart"]
 ON_BREAK: tuple[OnBreak, ...] = ("raise", "continue", "restart")
 
@@ -40,6 +41,11 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     json_schema: bool | None = None
     vision: bool | None = None
     context_tokens: int | None = None
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """What it is known to be incapable of, as far as a request can need it."""
+        return frozenset(name for name in ("tools", "json_schema", "vision") if getattr(self, name) is False)
 
     @classmethod
     def from_doctor(cls, report: Mapping[str, Any]) -> Self:
@@ -158,7 +164,8 @@ class Endpoint:
         headers: Sent with each request there.
         capabilities: What it can do, as far as that is known.
         limit: How much may be sent there.
-        max_concurrency: How many answers may be open there at once; None for no bound.
+        max_concurrency: How many answers may be open there at once; ``"auto"`` to learn it from how it answers, by the
+            rule of ``completions.map``; None for no bound.
         allow_insecure_http: Allow ``http://`` to another machine.
     """
 
@@ -171,7 +178,7 @@ class Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     capabilities: Capabilities = field(default_factory=Capabilities)
     limit: RateLimit | None = None
-    max_concurrency: int | None = None
+    max_concurrency: MaxConcurrency | None = None
     allow_insecure_http: bool = False
 
     def __post_init__(self) -> None:
@@ -179,8 +186,10 @@ class Endpoint:
             object.__setattr__(self, "api_key", HiddenStr(self.api_key))  # traceback printers show locals
         if not 0 < self.weight < math.inf:
             raise ConfigurationError(f"the weight of an endpoint is {self.weight!r}, expected a number above 0")
-        if self.max_concurrency is not None and self.max_concurrency < 1:
-            raise ConfigurationError(f"max_concurrency is {self.max_concurrency!r}, expected at least 1")
+        bound: object = self.max_concurrency
+        is_count = isinstance(bound, int) and not isinstance(bound, bool) and bound >= 1
+        if not (bound is None or bound == "auto" or is_count):
+            raise ConfigurationError(f"max_concurrency is {bound!r}, expected a number from 1, 'auto' or None")
 
     @property
     def label(self) -> str:

@@ -10,7 +10,6 @@ import msgspec
 from opeai_async._core.call.params import CreateParams
 from opeai_async._core.call.prepare import CallDefaults, PreparedCall, prepare
 from opeai_async._core.json import is_array, is_object
-from opeai_async._core.policy.endpoints.endpoint import Capabilities
 from opeai_async._core.policy.endpoints.going_on import Way, params_of
 from opeai_async.types.completion import ChatCompletion
 
@@ -52,13 +51,23 @@ class RoutedCall(PreparedCall, frozen=True, kw_only=True):
             self.routes[index], cast("CreateParams", params), stream=self.wants_stream, usage=self.wants_usage
         )
 
-    def suits(self, known: Capabilities) -> bool:
-        """Tell whether an endpoint may do what is asked: nothing that it needs is known to be missing."""
-        return not (
-            (known.tools is False and self.params.get("tools"))
-            or (known.json_schema is False and _format_of(self.params) == "json_schema")
-            or (known.vision is False and _has_picture(self.params.get("messages")))
-        )
+    @property
+    def model(self) -> str:
+        """The model, by the caller's name."""
+        return str(self.params.get("model"))
+
+    def needs(self) -> frozenset[str]:
+        """Return what an endpoint must be capable of."""
+        found = {
+            "tools": bool(self.params.get("tools")),
+            "json_schema": _format_of(self.params) == "json_schema",
+            "vision": _has_picture(self.params.get("messages")),
+        }
+        return frozenset(name for name, is_needed in found.items() if is_needed)
+
+    def suits(self, missing: frozenset[str]) -> bool:
+        """Tell whether an endpoint that is known to lack *missing* may do what is asked."""
+        return not missing or not missing & self.needs()
 
     def tokens(self) -> float:
         """Return a guess of the tokens that it costs: four bytes each, and what the answer may have."""

@@ -115,17 +115,17 @@ def test_an_endpoint_that_lacks_what_is_needed_does_not_suit():
         "tools": [called(tools=tools)],
     }
     for name, calls in asking.items():
-        lacking = Capabilities(**{name: False})
+        lacking = Capabilities(**{name: False}).missing
         assert called().suits(lacking)
         for call in calls:
             assert not call.suits(lacking)
-            assert call.suits(Capabilities())
+            assert call.suits(Capabilities().missing)
 
 
 def test_a_conversation_that_is_given_unchecked():
     """In ``extra_body``: nobody looks into it."""
     raw = {"model": "m", "extra_body": {"messages": [{"role": "user", "content": "Hi"}]}}
-    assert routed(DEFAULTS, raw, stream=True, usage=False).suits(Capabilities(vision=False))
+    assert routed(DEFAULTS, raw, stream=True, usage=False).suits(Capabilities(vision=False).missing)
 
 
 def test_what_a_call_costs_and_shows():
