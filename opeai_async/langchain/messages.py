@@ -24,8 +24,7 @@ from langchain_core.messages.utils import convert_to_openai_messages
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from msgspec import DecodeError, json
 
-from opeai_async._core.answer.tool_pieces import ToolPiece, ToolPieces
-from opeai_async._core.limits import MAX_INDEX
+from opeai_async._core.answer.tool_pieces import AppendedPieces, ToolPiece
 from opeai_async.types.chunk import ChatCompletionChunk
 from opeai_async.types.common import CompletionUsage
 from opeai_async.types.completion import ChatCompletion, ChatCompletionMessage, Choice
@@ -103,9 +102,7 @@ class Chunks:
 
     def __init__(self) -> None:
         # Puts in order what servers send oddly, as it is for the message.
-        self._pieces = ToolPieces(MAX_INDEX)
-        # By call: how much of its id and name was told; LangChain appends what comes again.
-        self._told: dict[int, tuple[int, int]] = {}
+        self._pieces = AppendedPieces()
 
     def add(self, chunk: ChatCompletionChunk) -> ChatGenerationChunk:
         """Return what *chunk* adds to the answer; what is known of the whole answer is in the last chunk."""
@@ -118,7 +115,7 @@ class Chunks:
             content=delta.content or "",
             additional_kwargs=_known(reasoning_content=delta.reasoning_content, refusal=delta.refusal),
             tool_call_chunks=[
-                self._call_chunk(piece) for call in delta.tool_calls or () for piece in self._pieces.add(call)
+                _call_chunk(piece) for call in delta.tool_calls or () for piece in self._pieces.add(call)
             ],
         )
         return ChatGenerationChunk(message=message)
@@ -131,7 +128,7 @@ class Chunks:
         """
         message = AIMessageChunk(
             content="",
-            tool_call_chunks=[self._call_chunk(piece) for piece in self._pieces.rest()],
+            tool_call_chunks=[_call_chunk(piece) for piece in self._pieces.rest()],
             usage_metadata=_usage(completion.usage),
             chunk_position="last",
         )
@@ -140,12 +137,9 @@ class Chunks:
             message.response_metadata = _metadata(completion, choice)
         return ChatGenerationChunk(message=message)
 
-    def _call_chunk(self, piece: ToolPiece) -> ToolCallChunk:
-        call_id, name = piece.id or "", piece.name or ""
-        ids, names = self._told.get(piece.position, (0, 0))
-        self._told[piece.position] = max(ids, len(call_id)), max(names, len(name))
-        index, arguments = piece.position, piece.arguments
-        return tool_call_chunk(name=name[names:] or None, args=arguments, id=call_id[ids:] or None, index=index)
+
+def _call_chunk(piece: ToolPiece) -> ToolCallChunk:
+    return tool_call_chunk(name=piece.name, args=piece.arguments, id=piece.id, index=piece.position)
 
 
 def _other_fields(message: ChatCompletionMessage, elsewhere: frozenset[str]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ TOP_LEVEL = {"opeai_async", "tests", "benchmarks", "examples", "pyproject.toml",
 MAX_LINES = 600
 MAX_ENTRIES = 12
 # What is imported by a name of its own, and by nothing else here: it is not counted among the rooms.
-DOORS = {"compat", "langchain", "ray.py", "redis_store.py", "vendors.py"}
+DOORS = {"compat", "langchain", "pydantic_ai", "ray.py", "redis_store.py", "vendors.py"}
 
 # Ground first. `x?` is what only annotations may use: it is imported below `if TYPE_CHECKING`.
 ROOMS: dict[str, str] = {
@@ -48,6 +48,7 @@ ROOMS: dict[str, str] = {
     "__init__": "_public _version _names types? errors? _core? _io? _relay? _tools? _chat?",
     "compat": "_chat _core types errors",
     "langchain": "_chat _core types errors",
+    "pydantic_ai": "_chat _core types errors",
     "ray": "__init__ errors types bulk",
     "testing": "__init__ types errors vendors _core _io.loops _io.transport _io.net.parts.certificate",
     "_cli": "__init__ _version types errors _core _io.transport _io.net bulk testing",
@@ -83,6 +84,7 @@ OPTIONAL_DEPENDENCIES = {
     "bulk.drawing": {"rich"},
     "compat": {"openai", "httpx2", "pydantic"},
     "langchain": {"langchain_core", "pydantic"},
+    "pydantic_ai": {"pydantic_ai"},
     "_cli.terminal": {"rich"},
     "_relay.redis": {"redis"},
     "_io.endpoints.redis_limits": {"redis"},

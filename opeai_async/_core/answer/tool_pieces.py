@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 from opeai_async._core.answer.tool_calls import CallParts, ToolCallParts
 from opeai_async._core.dialect.rules.values import SYNTHETIC_ID_PREFIX
 from opeai_async._core.dialect.tool_arguments import NONE_YET
+from opeai_async._core.limits import MAX_INDEX
 from opeai_async.types.chunk import ToolCallDelta
 
 
@@ -98,3 +99,26 @@ class ToolPieces:
         if not (new or new_id or new_name):
             return None
         return ToolPiece(sent.position, "function" if custom is None else "custom", new_id, new_name, new)
+
+
+class AppendedPieces:
+    """The same pieces for readers that append ids and names too: of these, each piece has only what was not told."""
+
+    def __init__(self) -> None:
+        self._pieces = ToolPieces(MAX_INDEX)
+        # By position: how much of the id and of the name was told.
+        self._told: dict[int, tuple[int, int]] = {}
+
+    def add(self, delta: ToolCallDelta) -> list[ToolPiece]:
+        """Return what *delta* adds, see ``ToolPieces.add``."""
+        return list(map(self._news, self._pieces.add(delta)))
+
+    def rest(self) -> list[ToolPiece]:
+        """Return the pieces that were held back, see ``ToolPieces.rest``."""
+        return list(map(self._news, self._pieces.rest()))
+
+    def _news(self, piece: ToolPiece) -> ToolPiece:
+        call_id, name = piece.id or "", piece.name or ""
+        ids, names = self._told.get(piece.position, (0, 0))
+        self._told[piece.position] = max(ids, len(call_id)), max(names, len(name))
+        return piece._replace(id=call_id[ids:] or None, name=name[names:] or None)
