@@ -73,7 +73,7 @@ class Run:
         self._rule = options.rule()
         self._limit: int = self._rule.limit if self._rule is not None else cast("int", options.concurrency)
         self._began_at = self._loop.time()
-        self._intake = Intake(options, self._began_at)
+        self._intake = Intake(options, self._loop)
         # Then a worker takes the next request without awaiting anything.
         self._is_at_hand: bool = self._items is not None and not self._intake.has_limits
         total = options.total if options.total is not None else length_of(requests)
@@ -195,6 +195,7 @@ class Run:
             await asyncio.wait(helpers)
         self._outlet.wake_reader()
         try:
+            await self._intake.aclose()
             if self._journal is not None:
                 await anyio.to_thread.run_sync(self._journal.close)
         finally:
@@ -289,7 +290,7 @@ class Run:
             job = self._job(item)
         if job is None:
             return None
-        if not await self._intake.admit(job, self._loop, self):
+        if not await self._intake.admit(job, self):
             # The request was taken from the input and is not run: it counts as one of the rest.
             self._outlet.open -= 1
             return None
