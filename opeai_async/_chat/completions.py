@@ -344,7 +344,7 @@ class Completions:
         # Settled once, and not with each of a million calls.
         policy = retry_policy(self._defaults.retry, given.pop("max_retries", MAX_RETRIES))
         calls = Completions(msgspec.structs.replace(self._defaults, retry=policy), self._wiring)
-        shared = given.get("defaults") or {}
+        shared: Mapping[str, Any] = given.get("defaults") or {}
         watch = bulk_watch(self._wiring_of(shared).observers, shared.get("model"))
         return bulk_results(
             calls.create, calls.parse, requests, given, dialect=self._defaults.reading.dialect, watch=watch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from importlib.util import find_spec
 from typing import Protocol
 
 from opeai_async._core.policy.endpoints.endpoint import RateLimit
@@ -150,10 +151,8 @@ def _shared(options: BulkOptions, loop: asyncio.AbstractEventLoop) -> Limiter:
     In any 60 seconds no more may go than the limit, as with a ``Pace``: so a share of it may go at once, and the rest
     follows steadily.
     """
-    try:
-        import redis.asyncio  # noqa: F401  # here, where it can be said what is missing
-    except ImportError as exc:
-        raise ConfigurationError(f"redis_url needs redis: {exc}", hint="pip install 'opeai_async[redis]'") from None
+    if find_spec("redis") is None:
+        raise ConfigurationError("redis_url needs the package redis", hint="pip install 'opeai_async[redis]'")
     from opeai_async._io.endpoints.redis_limits import RedisLimiter
 
     steady = 1 - BURST_SHARE
