@@ -181,6 +181,8 @@ if TYPE_CHECKING:
     from opeai_async.types.records import (
         AttemptEnded,
         AttemptStarted,
+        BulkRecord,
+        BulkStarted,
         CallRecord,
         CallStarted,
         FirstContent,
@@ -254,7 +256,8 @@ __all__ = [
     "AGUIEncoder", "APIConnectionError", "APIStatusError", "APITimeoutError", "Accumulator", "AllowedTools",
     "AllowedToolsChoice", "Annotation", "AnnotationsFrame", "ApproximateLocation", "AssistantMessage", "AsyncOpeAI",
     "AttemptEnded", "AttemptRecord", "AttemptStarted", "Audio", "AudioDelta", "AudioFrame", "AudioOptions",
-    "AuthenticationError", "BadRequestError", "CallRecord", "CallStarted", "Capabilities", "ChatCompletion",
+    "AuthenticationError", "BadRequestError", "BulkRecord", "BulkStarted", "CallRecord", "CallStarted", "Capabilities",
+    "ChatCompletion",
     "ChatCompletionChunk", "ChatCompletionMessage", "ChatCompletionRequest", "ChatCompletionStream", "Choice",
     "ChoiceDelta", "ChoiceLogprobs", "ChunkChoice", "ChunkEvent", "ClientClosedError", "CompletionParams",
     "CompletionTokensDetails", "CompletionUsage", "ConcurrentReadError", "ConfigurationError", "ConflictError",

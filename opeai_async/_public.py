@@ -75,8 +75,8 @@ PUBLIC = {
     "types.meta": "AttemptRecord ContinuedRecord ResponseMeta StreamTiming",
     "types.parsed": "ParsedChatCompletion ParsedChatCompletionMessage ParsedChoice",
     "types.records": (
-        "AttemptEnded AttemptStarted CallRecord CallStarted FirstContent PauseBegun Prompt RelayRecord RetryScheduled "
-        "RunRecord RunStarted SessionRecord ToolRecord ToolStarted Waits"
+        "AttemptEnded AttemptStarted BulkRecord BulkStarted CallRecord CallStarted FirstContent PauseBegun Prompt "
+        "RelayRecord RetryScheduled RunRecord RunStarted SessionRecord ToolRecord ToolStarted Waits"
     ),
     "types.request": (
         "AllowedTools AllowedToolsChoice ApproximateLocation AssistantMessage AudioOptions ChatCompletionRequest "

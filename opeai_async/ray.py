@@ -30,7 +30,8 @@ Batch = Mapping[str, Any]
 
 COLUMNS = ("answer", "finish_reason", "prompt_tokens", "completion_tokens", "attempts", "error")
 
-_SHARED_LIMITS = ("requests_per_minute", "tokens_per_minute", "max_total_tokens", "max_cost")
+_PACES = ("requests_per_minute", "tokens_per_minute")
+_BOUNDS = ("max_total_tokens", "max_cost")
 _NOT_HERE = frozenset({"journal", "ordered", "on_error", "finished", "progress", "total", "defaults"})
 _PART_BITS = 40  # of the place of a line: journals up to a terabyte, 16 million of them
 
@@ -63,7 +64,8 @@ class ChatBatches:
         row_id: The column that names a row, for *checkpoint*; without it, the prompt alone names it.
         defaults: Parameters that all requests share, as for ``create``.
         actors: By how many the limits are divided: ``requests_per_minute``, ``tokens_per_minute``,
-            ``max_total_tokens`` and ``max_cost`` are given for all actors together.
+            ``max_total_tokens`` and ``max_cost`` are given for all actors together. With ``redis_url``, the first two
+            are shared as they are needed, and divided only while Redis cannot be reached.
         checkpoint: A folder that all actors see: what is in it from an earlier run is not sent again. What an actor has
             done is committed with each batch.
         make_client: Makes the client; ``AsyncOpeAI()`` by default, which reads the environment. It has to be a function
@@ -91,10 +93,12 @@ class ChatBatches:
         if unfit := _NOT_HERE & options.keys():
             raise ConfigurationError(f"{min(unfit)} is no option for batches", hint="checkpoint= is the journal here")
         self._prompt, self._messages, self._row_id = prompt, messages, row_id
+        divided = _BOUNDS if options.get("redis_url") else (*_PACES, *_BOUNDS)
         self._options: dict[str, Any] = {
-            name: value / actors if name in _SHARED_LIMITS and value is not None else value
-            for name, value in options.items()
+            name: value / actors if name in divided and value is not None else value for name, value in options.items()
         }
+        if options.get("redis_url"):
+            self._options.setdefault("limits_share", 1 / actors)
         self._reader = RequestReader(defaults or {}, has_keys=True)
         self._checkpoint = None if checkpoint is None else _Checkpoint(Path(checkpoint))
         # A loop in a thread of its own: some of these systems call from a thread which has one already.

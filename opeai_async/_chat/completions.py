@@ -334,6 +334,7 @@ class Completions:
             ConfigurationError: If an option cannot be used.
             RequestValidationError: If the type cannot be asked for.
         """
+        from opeai_async._io.observe.bulk import bulk_watch
         from opeai_async.bulk.options import MAX_RETRIES
         from opeai_async.bulk.results import bulk_results
 
@@ -343,7 +344,11 @@ class Completions:
         # Settled once, and not with each of a million calls.
         policy = retry_policy(self._defaults.retry, given.pop("max_retries", MAX_RETRIES))
         calls = Completions(msgspec.structs.replace(self._defaults, retry=policy), self._wiring)
-        return bulk_results(calls.create, calls.parse, requests, given, dialect=self._defaults.reading.dialect)
+        shared: Mapping[str, Any] = given.get("defaults") or {}
+        watch = bulk_watch(self._wiring_of(shared).observers, shared.get("model"))
+        return bulk_results(
+            calls.create, calls.parse, requests, given, dialect=self._defaults.reading.dialect, watch=watch
+        )
 
     def _stream(self, params: CreateParams, chunk_type: type[ChunkT], *, usage: bool) -> ChatCompletionStream[ChunkT]:
         checked_class("chunk_type", chunk_type, ChatCompletionChunk)

@@ -177,6 +177,8 @@ class Bulk:
             results = client.chat.completions.map(requests, **self._bulk_options(journal))
             async with client, results:
                 async for result in results:
+                    if options.strict and isinstance(result.error, RequestValidationError):
+                        raise LineError(f"{result.custom_id}: {result.error.message}", field=result.error.field)
                     sink.write(line_out(result))
                     if result.error is not None:
                         self._report(result.custom_id, result.error)

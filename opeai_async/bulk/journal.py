@@ -142,7 +142,7 @@ def _failed(job: Job, result: BulkResult) -> JournalEntry:
 
 def plain_completion(completion: ChatCompletion) -> ChatCompletion:
     """Return *completion* as the API has it: without ``meta``, and without a value it was parsed to."""
-    if not isinstance(completion, ParsedChatCompletion):
+    if not issubclass(type(completion), ParsedChatCompletion):
         return msgspec.structs.replace(completion, meta=NO_META)
     fields: dict[str, Any] = {name: getattr(completion, name) for name in ChatCompletion.__struct_fields__}
     fields["choices"] = [_plain_choice(choice) for choice in completion.choices]

@@ -62,6 +62,9 @@ class BulkParams(TypedDict, total=False):
             which a bounded number is gathered.
         on_error: ``"return"`` failed requests as results with an ``error``, or ``"raise"`` the first error.
         requests_per_minute, tokens_per_minute: Bounds in any minute. Tokens are estimated, and corrected by the usage.
+        redis_url: Where runs of several processes share the limits per minute (extra ``redis``).
+        limits_name: Names the limits there: runs that give the same share them.
+        limits_share: How much of them this run takes while Redis cannot be reached, from 0 to 1.
         max_total_tokens: When so many would be used, nothing new is begun.
         price: What a request costs; see ``per_million``.
         max_cost: When so much would be spent, nothing new is begun.
@@ -82,6 +85,9 @@ class BulkParams(TypedDict, total=False):
     on_error: Literal["return", "raise"]
     requests_per_minute: float | None
     tokens_per_minute: float | None
+    redis_url: str | None
+    limits_name: str
+    limits_share: float
     max_total_tokens: int | None
     price: Price | None
     max_cost: float | None
@@ -108,6 +114,9 @@ class BulkOptions(Struct, frozen=True, kw_only=True):
     on_error: str = "return"
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
+    redis_url: str | None = None
+    limits_name: str = "bulk"
+    limits_share: float = 0.25
     max_total_tokens: int | None = None
     price: Price | None = None
     max_cost: float | None = None
@@ -141,6 +150,10 @@ class BulkOptions(Struct, frozen=True, kw_only=True):
         if self.max_cost is not None and self.price is None:
             raise ConfigurationError("max_cost needs price=, a function of the usage", hint="see per_million")
         self._check_concurrency()
+        self._check_sharing()
+
+    def __repr__(self) -> str:
+        return f"<BulkOptions concurrency={self.concurrency!r}>"  # the URL may hold a password, the defaults a prompt
 
     def _check_concurrency(self) -> None:
         wanted = self.concurrency
@@ -150,6 +163,17 @@ class BulkOptions(Struct, frozen=True, kw_only=True):
             raise ConfigurationError(
                 f"concurrency is {wanted!r}, expected 'auto', Adaptive(...), or a number from 1 to {MAX_CONCURRENCY}"
             )
+
+    def _check_sharing(self) -> None:
+        checked_text("limits_name", self.limits_name)
+        checked_number("limits_share", self.limits_share)
+        if self.limits_share > 1:
+            raise ConfigurationError(f"limits_share is {self.limits_share!r}, expected a number above 0, up to 1")
+        if self.redis_url is None:
+            return
+        checked_text("redis_url", self.redis_url)
+        if self.requests_per_minute is None and self.tokens_per_minute is None:
+            raise ConfigurationError("redis_url needs requests_per_minute= or tokens_per_minute=, which it shares")
 
     def rule(self) -> AdaptiveConcurrency | None:
         """Return the rule for an adaptive concurrency; None for a fixed one."""

@@ -12,6 +12,7 @@ import msgspec
 
 from opeai_async._core.policy.checks import checked_mapping
 from opeai_async._core.schema.output_format import OutputFormat
+from opeai_async._io.observe.bulk import BulkWatch
 from opeai_async._names.async_only import async_only
 from opeai_async.bulk.drawing import drawn
 from opeai_async.bulk.journal import Journal
@@ -46,9 +47,10 @@ class BulkResults:
         output: OutputFormat[Any] | None = None,
         *,
         repair: bool = True,
+        watch: BulkWatch | None = None,
     ) -> None:
         self._requests, self._ask, self._options = requests, ask, options
-        self._output, self._repair = output, repair
+        self._output, self._repair, self._watch = output, repair, watch
         self._run: Run | None = None
         self._is_closed = False
 
@@ -99,7 +101,9 @@ class BulkResults:
             options = msgspec.structs.replace(options, progress=drawn(sys.stderr))
         journal = None if options.journal is None else Journal(options.journal)
         try:
-            run = self._run = Run(self._requests, self._ask, self._rebuild(), self._reader(), options, journal)
+            run = self._run = Run(
+                self._requests, self._ask, self._rebuild(), self._reader(), options, journal, self._watch
+            )
         except BaseException:
             if journal is not None:
                 journal.close()
@@ -141,6 +145,7 @@ def bulk_results(
     options: Mapping[str, Any],
     *,
     dialect: str = "repair",
+    watch: BulkWatch | None = None,
 ) -> BulkResults:
     """Return the results of running *requests*; nothing is begun yet.
 
@@ -149,6 +154,7 @@ def bulk_results(
         requests: The input.
         options: See ``BulkParams``; and ``response_format``, ``mode``, ``strict``, ``retries_on_invalid``.
         dialect: The client's.
+        watch: Who tells what becomes of the run; None if nobody listens.
 
     Raises:
         ConfigurationError: If an option cannot be used.
@@ -167,11 +173,11 @@ def bulk_results(
         if asked_type is not None:
             defaults = checked_mapping("defaults", given.get("defaults") or {})
             given["defaults"] = {"response_format": asked_type, **defaults}
-        return BulkResults(requests, create, BulkOptions(**given))
+        return BulkResults(requests, create, BulkOptions(**given), watch=watch)
     output: OutputFormat[Any] = OutputFormat(
         asked_type, mode=how.get("mode", "json_schema"), strict=how.get("strict", True)
     )
     defaults = checked_mapping("defaults", given.get("defaults") or {})
     repair = defaults.get("dialect", dialect) == "repair"
     ask = functools.partial(parse, response_format=asked_type, **how)
-    return BulkResults(requests, ask, BulkOptions(**given), output, repair=repair)
+    return BulkResults(requests, ask, BulkOptions(**given), output, repair=repair, watch=watch)

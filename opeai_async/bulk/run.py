@@ -23,6 +23,7 @@ import anyio.to_thread
 import msgspec
 
 from opeai_async._core.policy.concurrency import Sample
+from opeai_async._io.observe.bulk import BulkWatch
 from opeai_async.bulk.inputs import attempts_of, id_of, iterators, length_of, sample_of
 from opeai_async.bulk.intake import Intake
 from opeai_async.bulk.journal import COMMIT_S, MAX_PENDING_BYTES, Journal, JournalError, line_of
@@ -30,7 +31,7 @@ from opeai_async.bulk.options import BulkOptions
 from opeai_async.bulk.outlet import Outlet
 from opeai_async.bulk.request import Job, RequestReader
 from opeai_async.bulk.result import BulkProgress, BulkResult, BulkTiming, Stop
-from opeai_async.bulk.tally import Tally
+from opeai_async.bulk.tally import Tally, record_of
 from opeai_async.errors import OpeAIError, RequestValidationError
 from opeai_async.types.completion import ChatCompletion
 
@@ -52,6 +53,7 @@ class Run:
         reader: Reads requests.
         options: How to run.
         journal: Where to keep what is finished; the run closes it.
+        watch: Who tells what becomes of it; None if nobody listens.
 
     Attributes:
         stopped: Why the rest is not run; None as long as it is.
@@ -66,14 +68,16 @@ class Run:
         reader: RequestReader,
         options: BulkOptions,
         journal: Journal | None,
+        watch: BulkWatch | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._ask, self._rebuild, self._reader, self._options, self._journal = ask, rebuild, reader, options, journal
+        self._watch = watch
         self._items, self._async_items = iterators(requests)
         self._rule = options.rule()
         self._limit: int = self._rule.limit if self._rule is not None else cast("int", options.concurrency)
         self._began_at = self._loop.time()
-        self._intake = Intake(options, self._began_at)
+        self._intake = Intake(options, self._loop)
         # Then a worker takes the next request without awaiting anything.
         self._is_at_hand: bool = self._items is not None and not self._intake.has_limits
         total = options.total if options.total is not None else length_of(requests)
@@ -98,6 +102,8 @@ class Run:
 
     def start(self) -> None:
         """Begin: start the workers."""
+        if self._watch is not None:
+            self._watch.begin(self.tally.total)
         if self._journal is not None:
             self._help(self._commit_lines(self._journal), "opeai_async bulk journal")
         if callable(self._options.progress):
@@ -195,9 +201,12 @@ class Run:
             await asyncio.wait(helpers)
         self._outlet.wake_reader()
         try:
+            await self._intake.aclose()
             if self._journal is not None:
                 await anyio.to_thread.run_sync(self._journal.close)
         finally:
+            if self._watch is not None:
+                self._watch.ended(record_of(self._watch, self.progress(), self._error))
             if callable(self._options.progress):
                 self._options.progress(self.progress())
 
@@ -289,7 +298,7 @@ class Run:
             job = self._job(item)
         if job is None:
             return None
-        if not await self._intake.admit(job, self._loop, self):
+        if not await self._intake.admit(job, self):
             # The request was taken from the input and is not run: it counts as one of the rest.
             self._outlet.open -= 1
             return None
@@ -352,7 +361,10 @@ class Run:
         completion: ChatCompletion | None = None
         error: OpeAIError | None = None
         try:
-            completion = await self._ask(**job.params)
+            if self._watch is None:
+                completion = await self._ask(**job.params)
+            else:
+                completion = await self._watched(self._watch, job)
         except OpeAIError as exc:
             error = exc
         finally:
@@ -360,6 +372,14 @@ class Run:
             if completion is None and error is None and self._rule is not None:
                 self._rule.ended(self._loop.time(), Sample(began_at, 0.0))
         self._finish(job, began_at, completion, error)
+
+    async def _watched(self, watch: BulkWatch, job: Job) -> ChatCompletion:
+        """Do the same where somebody is told which request the calls are for."""
+        entered = watch.enter(job.custom_id)
+        try:
+            return await self._ask(**job.params)
+        finally:
+            watch.leave(entered)
 
     def _finish(self, job: Job, began_at: float, completion: ChatCompletion | None, error: OpeAIError | None) -> None:
         now = self._loop.time()

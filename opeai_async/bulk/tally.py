@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections import deque
 
+from opeai_async._io.observe.bulk import BulkWatch
 from opeai_async.bulk.result import MAX_REASONS, BulkProgress, BulkResult, Stop, reason_of
+from opeai_async.types.records import BulkRecord, BulkStarted
 
 _GROWTH = math.log(1.05)
 _PER_GROWTH = 1 / _GROWTH
@@ -37,6 +39,26 @@ class Times:
             if left <= 0 and self._total:
                 return _LEAST_S * math.exp((place + 0.5) * _GROWTH)
         return None
+
+
+def record_of(watch: BulkWatch, progress: BulkProgress, error: BaseException | None) -> BulkRecord:
+    """Return what those who listen are told of a run that is over."""
+    return BulkRecord(
+        run=watch.run or BulkStarted(run_id=watch.run_id),
+        done=progress.done,
+        failed=progress.failed,
+        resumed=progress.resumed,
+        shared=progress.shared,
+        changed=progress.changed,
+        retries=progress.retries,
+        prompt_tokens=progress.prompt_tokens,
+        completion_tokens=progress.completion_tokens,
+        cost=progress.cost,
+        reasons=progress.reasons,
+        duration_s=progress.elapsed_s,
+        stopped=progress.stopped,
+        error=None if error is None else type(error).__name__,
+    )
 
 
 class Tally:

@@ -46,6 +46,10 @@ def of_request(call: CallStarted) -> Attributes:
         found[names.OUTPUT_TYPE] = call.output_type
     if call.conversation_id is not None:
         found[names.CONVERSATION_ID] = call.conversation_id
+    if call.custom_id is not None:
+        found[names.CUSTOM_ID] = call.custom_id
+        if call.run_id is not None:
+            found[names.BULK_RUN_ID] = call.run_id
     tier = call.params.get("service_tier")
     if isinstance(tier, str) and tier != "auto":
         found[names.REQUEST_TIER] = tier

@@ -80,6 +80,8 @@ WHOLE_NUMBERS = frozenset({"max_tokens", "max_completion_tokens", "seed", "top_k
 
 # Our own, for what the conventions have no name for.
 CALL_ID = "opeai.call.id"
+CUSTOM_ID = "opeai.bulk.custom_id"
+BULK_RUN_ID = "opeai.bulk.run_id"
 OUTCOME = "opeai.outcome"
 QUIRKS = "opeai.quirks"
 ATTEMPTS = "opeai.attempts"

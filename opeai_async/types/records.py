@@ -1,4 +1,4 @@
-"""What observers are told: one small record per event of a call, a run of tools, a relay or a session.
+"""What observers are told: one small record per event of a call, a run of tools or prompts, a relay or a session.
 
 In the order in which a call makes them, where every one has the same ``call``::
 
@@ -62,7 +62,8 @@ class CallStarted(Struct, frozen=True, kw_only=True):
         output_type: ``"json"``, ``"text"`` or ``"speech"`` where the request says which; else None.
         params: Other parameters of the request by name, as far as they hold no content; see ``PARAMS``.
         conversation_id: What the call's option of this name says.
-        run_id: The run of tools that this call is a round of, or None.
+        run_id: The run of tools that this call is a round of, or the bulk run that it belongs to; or None.
+        custom_id: The name of the request in its bulk run, or None.
         prompt: What is asked, only for an observer whose ``wants_content`` is true.
     """
 
@@ -78,6 +79,7 @@ class CallStarted(Struct, frozen=True, kw_only=True):
     params: dict[str, Any] = {}
     conversation_id: str | None = None
     run_id: str | None = None
+    custom_id: str | None = None
     prompt: Prompt | None = None
 
 
@@ -338,6 +340,55 @@ class ToolRecord(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"<ToolRecord {self.tool.name} {self.error or 'ok'}>"
+
+
+class BulkStarted(Struct, frozen=True, kw_only=True):
+    """A bulk run begins; its calls have the same ``run_id``, and the ``custom_id`` of the request they answer.
+
+    Attributes:
+        run_id: Names the run.
+        model: The model that all requests share by ``defaults``, or None.
+        total: How many requests there are; None while that is unknown.
+    """
+
+    run_id: str
+    model: str | None = None
+    total: int | None = None
+
+
+class BulkRecord(Struct, frozen=True, kw_only=True):
+    """A bulk run is over.
+
+    Attributes:
+        run: How it began.
+        done: Requests that were answered in this run.
+        failed: Those that ended with an error.
+        resumed: Those that an earlier run had finished.
+        shared: Those of *done* and *failed* that shared the request of another.
+        changed: Those whose request had changed since the journal was written.
+        retries: Attempts after the first ones.
+        prompt_tokens, completion_tokens: As the server counted them.
+        cost: By ``price``; 0 without it.
+        reasons: How often which error ended a request, by its name and status.
+        duration_s: Seconds from the begin of the run to its end.
+        stopped: Why the rest was not run, such as ``"deadline"``; None if it was.
+        error: Name of the class of the error that ended the run, or None.
+    """
+
+    run: BulkStarted
+    done: int = 0
+    failed: int = 0
+    resumed: int = 0
+    shared: int = 0
+    changed: int = 0
+    retries: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
+    reasons: dict[str, int] = {}
+    duration_s: float = 0.0
+    stopped: str | None = None
+    error: str | None = None
 
 
 class RelayRecord(Struct, frozen=True, kw_only=True):

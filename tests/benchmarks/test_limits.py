@@ -22,10 +22,10 @@ def test_what_a_limit_allows():
     assert limits._allowed_s(limits.LIMITS["falls"], 500) == 2.5
 
 
-@pytest.mark.parametrize("streams", [False, True])
-def test_a_job_that_is_refused(streams):
+@pytest.mark.parametrize("way", ["create", "stream", "map"])
+def test_a_job_that_is_refused(way):
     """The bucket holds 10: most of the 25 calls are refused, are asked again after a second, and all are answered."""
-    done = limits.measure("10/s", 25, 25, streams=streams)
+    done = limits.measure("10/s", 25, 25, way=way)
     assert (done.answered, done.errors) == (25, {})
     assert 0 < done.refused < 25
     assert done.seconds > 1

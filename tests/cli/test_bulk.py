@@ -83,6 +83,8 @@ def test_failures(echo: OpeAIServer, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert out["b"]["response"] is None
     assert out["b"]["error"]["code"] == "RequestValidationError"
     assert "failed: b: " in capsys.readouterr().err
+    assert main(["bulk", source, str(tmp_path / "strict.jsonl"), "--strict", "--quiet"]) == 2
+    assert "b: " in capsys.readouterr().err  # a server's refusal does not end the run, what cannot be sent does
 
 
 def test_bad_lines_are_reported_by_number(

@@ -42,7 +42,7 @@ ROOMS: dict[str, str] = {
     "_relay": "_public _names types errors _core _io",
     "redis_store": "_relay",
     "_tools": "_public _names types errors _core _io _relay.frames _relay.websocket",
-    "bulk": "_public _names types errors _core",
+    "bulk": "_public _names types errors _core _io.observe _io.endpoints",
     "telemetry": "_version types errors _io.observe",
     "_chat": "_public _version types errors _names _core _io _relay _tools bulk telemetry",
     "__init__": "_public _version _names types? errors? _core? _io? _relay? _tools? _chat?",

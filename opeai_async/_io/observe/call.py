@@ -17,6 +17,7 @@ from opeai_async._core.call.prepare import Asked
 from opeai_async._core.call.settings import check_headers
 from opeai_async._core.json import is_object
 from opeai_async._io.observe import log
+from opeai_async._io.observe.bulk import current_request
 from opeai_async._io.observe.observers import Observers
 from opeai_async.errors import OpeAIError
 from opeai_async.types.common import NO_EXTRA, CompletionUsage
@@ -170,7 +171,7 @@ def _numbers(extra: dict[str, Any]) -> dict[str, Any]:
 def _call(asked: Asked, request: Request, call_id: str, run_id: str | None) -> CallStarted:
     params = {**asked.params, **asked.extra_body} if asked.extra_body else asked.params
     url = urlsplit(request.url)
-    choices = params.get("n")
+    choices, of_bulk = params.get("n"), current_request()
     return CallStarted(
         call_id=call_id,
         model=str(params.get("model", "")),
@@ -182,7 +183,8 @@ def _call(asked: Asked, request: Request, call_id: str, run_id: str | None) -> C
         output_type=_output_type(params),
         params={name: params[name] for name in PARAMS if params.get(name) is not None},
         conversation_id=asked.conversation_id,
-        run_id=run_id,
+        run_id=of_bulk.run_id if run_id is None and of_bulk is not None else run_id,
+        custom_id=None if of_bulk is None else of_bulk.custom_id,
     )
 
 

@@ -14,7 +14,15 @@ import msgspec
 
 from opeai_async._io.observe.observers import Observer
 from opeai_async.errors import ConfigurationError, OpeAIError
-from opeai_async.types.records import AttemptEnded, CallRecord, CallStarted, PauseBegun, RetryScheduled
+from opeai_async.types.records import (
+    AttemptEnded,
+    BulkRecord,
+    BulkStarted,
+    CallRecord,
+    CallStarted,
+    PauseBegun,
+    RetryScheduled,
+)
 
 LOG_VARIABLE = "OPEAI_LOG"
 
@@ -113,6 +121,28 @@ class LogListener(Observer):
             extra=fields,
         )
 
+    def bulk_started(self, run: BulkStarted) -> None:
+        """Write that a bulk run begins."""
+        fields = {"run_id": run.run_id, "model": run.model, "total": run.total}
+        _LOGGER.info("bulk: run=%s begins total=%s", run.run_id, _or_dash(run.total), extra=fields)
+
+    def bulk_ended(self, record: BulkRecord) -> None:
+        """Write what a bulk run came to."""
+        fields = {**msgspec.structs.asdict(record), "run_id": record.run.run_id, "model": record.run.model}
+        del fields["run"]
+        _LOGGER.info(
+            "bulk: run=%s done=%d failed=%d resumed=%d retries=%d stopped=%s error=%s total_s=%.3f",
+            record.run.run_id,
+            record.done,
+            record.failed,
+            record.resumed,
+            record.retries,
+            _or_dash(record.stopped),
+            _or_dash(record.error),
+            record.duration_s,
+            extra=fields,
+        )
+
 
 LISTENER = LogListener()
 
@@ -123,6 +153,8 @@ def _call_fields(call: CallStarted, endpoint: str | None = None) -> dict[str, ob
         "model": call.model,
         "endpoint": endpoint or call.url,
         "conversation_id": call.conversation_id,
+        "run_id": call.run_id,
+        "custom_id": call.custom_id,
     }
 
 

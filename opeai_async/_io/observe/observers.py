@@ -18,6 +18,8 @@ from opeai_async.errors import ConfigurationError
 from opeai_async.types.records import (
     AttemptEnded,
     AttemptStarted,
+    BulkRecord,
+    BulkStarted,
     CallRecord,
     CallStarted,
     FirstContent,
@@ -76,6 +78,12 @@ class Observer:
 
     def tool_ended(self, record: ToolRecord) -> None:
         """Take note that a tool has ended; once for each ``tool_started``, in the same task."""
+
+    def bulk_started(self, run: BulkStarted) -> None:
+        """Take note that a bulk run begins."""
+
+    def bulk_ended(self, record: BulkRecord) -> None:
+        """Take note that a bulk run is over; once for each ``bulk_started``."""
 
     def relay_ended(self, record: RelayRecord) -> None:
         """Take note that a relay to a client is over."""
