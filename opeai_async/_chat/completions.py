@@ -20,7 +20,7 @@ from opeai_async._core.call.params import (
     split_run_params,
 )
 from opeai_async._core.call.prepare import CallDefaults, PreparedCall, prepare, retry_policy
-from opeai_async._core.policy.checks import checked_class, checked_flag
+from opeai_async._core.policy.checks import checked_class, checked_flag, checked_mapping
 from opeai_async._io.complete import complete
 from opeai_async._io.endpoints import exchange_for
 from opeai_async._io.exchange import Wiring
@@ -344,7 +344,7 @@ class Completions:
         # Settled once, and not with each of a million calls.
         policy = retry_policy(self._defaults.retry, given.pop("max_retries", MAX_RETRIES))
         calls = Completions(msgspec.structs.replace(self._defaults, retry=policy), self._wiring)
-        shared: Mapping[str, Any] = given.get("defaults") or {}
+        shared = checked_mapping("defaults", given.get("defaults") or {})
         watch = bulk_watch(self._wiring_of(shared).observers, shared.get("model"))
         return bulk_results(
             calls.create, calls.parse, requests, given, dialect=self._defaults.reading.dialect, watch=watch

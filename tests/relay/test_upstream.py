@@ -14,7 +14,7 @@ from opeai_async.types.frames import ContentFrame, ReasoningFrame, StartFrame
 from tests.support.leaks import eventually
 from tests.support.reading.chunks import BODY, DONE, FINISH, events
 from tests.support.reading.reassembled import assert_well_formed
-from tests.support.relaying import Page
+from tests.support.reading.relayed import Page
 
 
 def relayed(client: AsyncOpeAI, page: Page, **options: object) -> asyncio.Task[RelayResult]:

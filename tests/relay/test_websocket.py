@@ -30,7 +30,7 @@ from tests.support.instant_time import instant_time
 from tests.support.leaks import eventually, no_collector, no_leaks
 from tests.support.reading.chunks import ANSWER, BODY, DONE, FINISH, event, events
 from tests.support.reading.reassembled import assert_well_formed
-from tests.support.relaying import Left, Page, TimedSource
+from tests.support.reading.relayed import Left, Page, TimedSource
 
 USAGE = event(usage={"prompt_tokens": 1, "completion_tokens": 3, "total_tokens": 4})
 SILENT: tuple[Any, ...] = (events("a", "b"), Pause())

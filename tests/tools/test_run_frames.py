@@ -31,7 +31,7 @@ from opeai_async._core.frames.algebra import width
 from opeai_async.testing import OpeAIServer
 from tests.support.reading.chunks import BODY
 from tests.support.reading.reassembled import by_frames
-from tests.support.relaying import Page
+from tests.support.reading.relayed import Page
 
 
 async def clock(zone: str) -> str:

@@ -19,7 +19,7 @@ from opeai_async.testing import OpeAIServer
 from opeai_async.types.frames import ContentFrame, DoneFrame, ErrorFrame, ReasoningFrame
 from tests.support.leaks import eventually, in_a_thread, no_collector, no_leaks
 from tests.support.reading.chunks import BODY
-from tests.support.relaying import log_of
+from tests.support.reading.relayed import log_of
 from tests.support.servers.faucet import Faucet, all_of, said, text_of
 
 

@@ -8,7 +8,7 @@ import pytest
 from opeai_async import ConfigurationError, LocalResourceError, MemoryStore, SessionLog, StreamSession
 from opeai_async.types.frames import ContentFrame, DoneFrame
 from tests.support.leaks import eventually, no_collector, no_leaks
-from tests.support.relaying import log_of
+from tests.support.reading.relayed import log_of
 from tests.support.servers.faucet import Faucet
 
 DONE = DoneFrame(reason="completed", offset=1)
