@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from functools import wraps
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, cast, overload
 
 from opeai_async._chat.client import AsyncOpeAI
 from opeai_async._chat.spelled_out import spelled_out
 from opeai_async._core.answer.outcome import Outcome
 from opeai_async._core.call.params import ClientOptions, CreateParams, ListOptions, ParseParams
+from opeai_async._io.loops import LoopThread
 from opeai_async._names.former import CHAT, CLIENT, COMPLETIONS, STREAM, with_former_names
 from opeai_async._public import claim
 from opeai_async.errors import ClientClosedError
@@ -37,19 +39,19 @@ class _Loop:
     """An event loop in a thread, which begins with the first call."""
 
     def __init__(self) -> None:
-        self._context: AbstractContextManager[BlockingPortal] | None = None
+        self._context: LoopThread | None = None
         self._portal: BlockingPortal | None = None
+        self._lock = Lock()
         self._is_closed = False
 
     def run(self, work: Callable[[], Awaitable[T]]) -> T:
         """Return what *work* returns on the loop; cancel it there where the wait for it is interrupted."""
         if self._is_closed:
             raise ClientClosedError("the client is closed")
-        if self._portal is None:
-            from anyio.from_thread import start_blocking_portal
-
-            self._context = start_blocking_portal("asyncio", name="opeai_async loop")
-            self._portal = self._context.__enter__()
+        with self._lock:  # two threads may make the first call
+            if self._portal is None:
+                self._context = LoopThread("opeai_async loop")
+                self._portal = self._context.__enter__()
         future = self._portal.start_task_soon(work)
         try:
             return future.result()

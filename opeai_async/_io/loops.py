@@ -9,8 +9,15 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from threading import Thread
+from typing import TYPE_CHECKING
 
 from opeai_async.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from anyio.from_thread import BlockingPortal
 
 
 def running_loop() -> asyncio.AbstractEventLoop:
@@ -72,3 +79,41 @@ def hold(task: asyncio.Task[None]) -> asyncio.Task[None]:
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
     return task
+
+
+class LoopThread(AbstractContextManager["BlockingPortal"]):
+    """An event loop in a thread, from ``__enter__`` to ``__exit__``, and anyio's portal to it.
+
+    The thread is a daemon. That of anyio's `start_blocking_portal` is not, and Python waits for it before it ends: a
+    script that does not close its client would never end. A generator in place of this class would be closed by the
+    garbage collector, which then waits for a loop that stands still while Python ends.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._begun: Future[BlockingPortal] = Future()
+        self._thread = Thread(target=self._live, name=name, daemon=True)
+
+    def __enter__(self) -> BlockingPortal:
+        self._thread.start()
+        return self._begun.result()
+
+    def __exit__(self, exc_type: type[BaseException] | None, *_: object) -> None:
+        portal = self._begun.result()
+        portal.call(portal.stop, exc_type is not None)
+        self._thread.join()
+
+    def _live(self) -> None:
+        import anyio
+        from anyio.from_thread import BlockingPortal
+
+        async def serve() -> None:
+            async with BlockingPortal() as portal:
+                self._begun.set_result(portal)
+                await portal.sleep_until_stopped()
+
+        try:
+            anyio.run(serve)
+        except BaseException as exc:
+            if self._begun.done():
+                raise
+            self._begun.set_exception(exc)  # such as that of a process which is out of file descriptors

@@ -1,8 +1,11 @@
 """The client without an event loop of one's own."""
 
 import signal
+import subprocess
+import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
@@ -92,6 +95,26 @@ def test_an_interrupt_ends_the_call(server, client):
     while server.requests[0].outcome is None:  # another thread sees it
         time.sleep(0.01)
     assert server.requests[0].outcome == "client_gone"
+
+
+def test_a_script_that_does_not_close_its_client_ends(server):
+    """As scripts do: their client is a global, and nothing is left waiting for it."""
+    source = (
+        "from opeai_async import OpeAI\n"
+        f"client = OpeAI({server.api_key!r}, base_url={server.base_url!r})\n"
+        f"stream = client.chat.completions.create(**{ASK!r}, stream=True)\n"
+        "print(next(stream.text()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=60, check=True)
+    assert (done.stdout.strip(), done.stderr) == ("You", "")
+
+
+def test_first_calls_of_several_threads(server, client):
+    """Share one loop, and one pool of connections."""
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: client.chat.completions.create(**ASK), range(16)))
+    assert len({answer.id for answer in answers}) == 16
+    assert [thread.name for thread in threading.enumerate()].count("opeai_async loop") == 1
 
 
 def test_closing(server):

@@ -22,9 +22,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 from aiohttp import web
-from anyio.from_thread import start_blocking_portal
 
-from opeai_async._io.loops import running_loop
+from opeai_async._io.loops import LoopThread, running_loop
 from opeai_async.testing.script.compose import Envelope
 from opeai_async.testing.script.queue import AnswerQueue
 from opeai_async.testing.script.reply import Answer, error_body
@@ -142,7 +141,7 @@ class OpeAIServer(AnswerQueue):
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            portal = stack.enter_context(start_blocking_portal("asyncio"))
+            portal = stack.enter_context(LoopThread("opeai_async testing server"))
             portal.call(self.start)
             stack.callback(portal.call, self.aclose)
             self._thread = stack.pop_all()
