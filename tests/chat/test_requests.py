@@ -11,7 +11,7 @@ from opeai_async._version import __version__
 from opeai_async.errors import AuthenticationError, NotFoundError
 from opeai_async.testing import OpeAIServer
 from opeai_async.types.request import CompletionParams
-from tests.support.parameters import EVERY_FIELD, HELLO
+from tests.support.reading.parameters import EVERY_FIELD, HELLO
 
 
 @pytest.fixture

@@ -189,7 +189,9 @@ def usage_asked(fields: Mapping[str, Any], options: CallOptions, *, by_default: 
     asked = _asked("stream_options", fields, options)
     if asked is None:
         return by_default
-    return bool(asked.get("include_usage") if isinstance(asked, Mapping) else getattr(asked, "include_usage", False))
+    if isinstance(asked, Mapping):
+        return bool(cast("Mapping[str, Any]", asked).get("include_usage"))
+    return bool(getattr(asked, "include_usage", False))
 
 
 def audio_asked(fields: Mapping[str, Any], options: CallOptions) -> bool:

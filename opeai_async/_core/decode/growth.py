@@ -31,8 +31,8 @@ _LONG_CHARS = 6
 MAX_LOOKED_AT = 16
 
 _FIELDS = ("content", "reasoning_content")
-TextKey: TypeAlias = tuple[int, str]  # the choice and the field
-FirstTexts: TypeAlias = dict[TextKey, str]
+# The first piece of each text, by the choice and the field.
+FirstTexts: TypeAlias = dict[tuple[int, str], str]
 
 
 def grows(chunks: Sequence[ChatCompletionChunk], first: FirstTexts) -> bool | None:
@@ -43,7 +43,7 @@ def grows(chunks: Sequence[ChatCompletionChunk], first: FirstTexts) -> bool | No
         first: The first piece of each text so far; those of *chunks* are added, unless a piece grows.
     """
     # Every stream pays for this until its second text.
-    added: list[TextKey] = []
+    known = len(first)
     for chunk in chunks:
         for choice in chunk.choices:
             delta = choice.delta
@@ -55,16 +55,14 @@ def grows(chunks: Sequence[ChatCompletionChunk], first: FirstTexts) -> bool | No
                 return None
             else:
                 continue
-            before = first.get(key)
-            if before is None:
-                first[key] = text
-                added.append(key)
-            elif len(text) > len(before) and text.startswith(before):
-                for key in added:
-                    del first[key]
-                return True
-            else:
+            before = first.setdefault(key, text)
+            if before is text:
+                continue
+            if len(text) <= len(before) or not text.startswith(before):
                 return None
+            while len(first) > known:
+                first.popitem()
+            return True
     return False
 
 

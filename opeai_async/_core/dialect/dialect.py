@@ -12,7 +12,7 @@ checker. Vendor fields are no quirk: the API allows them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -206,7 +206,7 @@ class Dialect:
         return self._repaired(payload, body, chunk_type)
 
     def _repaired(self, payload: bytes, body: JSONObject, chunk_type: type[StructT]) -> StructT:
-        for step in _CHUNK_STEPS:
+        for step in self._CHUNK_STEPS:
             step(self, payload, body)
         return self._converted(body, chunk_type, lambda why: _no_chunk(payload, why))
 
@@ -240,7 +240,7 @@ class Dialect:
             raise no_completion(body, "expected an object with `choices`")
         if not any(map(is_object, choices)) and not is_object(choices):
             raise no_completion(body, "there is no choice in it, so there is no answer")
-        for step in _WHOLE_STEPS:
+        for step in self._WHOLE_STEPS:
             step(self, body, decoded)
         return self._converted(decoded, completion_type, lambda why: no_completion(body, why))
 
@@ -301,7 +301,7 @@ class Dialect:
 
     # --- walking ---------------------------------------------------------------------------------------------------
 
-    # Steps of _CHUNK_STEPS and _WHOLE_STEPS get the payload, too, for numbers that must stay as they were written.
+    # Each step gets the payload, too, for numbers that must stay as they were written.
 
     def _keep_number_text(self, payload: bytes, body: JSONObject) -> None:
         keep_number_text(payload, body)
@@ -321,6 +321,10 @@ class Dialect:
             self._apply("usage", usage)
             if leave_untold(usage):
                 self.note("usage_null_count")
+
+    # What a refused payload goes through, in this order, before it is converted; each step changes the body in place.
+    _CHUNK_STEPS = (_keep_number_text, _repair_envelope, _repair_choices)
+    _WHOLE_STEPS = (_keep_number_text, _repair_envelope, _repair_whole_choices)
 
     def _repair_choice(self, choice: JSONObject) -> None:
         if self._has_deltas and choice.get("delta") is None and "message" in choice:
@@ -458,20 +462,6 @@ class Dialect:
                 raise refuse(reason)
             repairs += 1
             self.note("field_of_other_type")
-
-
-_Step: TypeAlias = Callable[[Dialect, bytes, JSONObject], None]
-# What a refused payload goes through, in this order, before it is converted; each step changes the body in place.
-_CHUNK_STEPS: tuple[_Step, ...] = (
-    Dialect._keep_number_text,
-    Dialect._repair_envelope,
-    Dialect._repair_choices,
-)
-_WHOLE_STEPS: tuple[_Step, ...] = (
-    Dialect._keep_number_text,
-    Dialect._repair_envelope,
-    Dialect._repair_whole_choices,
-)
 
 
 def _reasoning_of(delta: ChoiceDelta) -> dict[str, str]:

@@ -482,3 +482,11 @@ def test_a_piece_of_a_call_that_says_nothing() -> None:
     deltas = [call(0, *WEATHER), {"index": 0}]
     calls = message_of({"tool_calls": deltas}).tool_calls or []
     assert [(one.id, one.function.name, one.function.arguments) for one in calls] == [WEATHER]
+
+
+def test_sound_that_has_come() -> None:
+    """An empty struct of it is none."""
+    accumulator = Accumulator()
+    for audio, has_come in (({}, False), ({"transcript": "Hi"}, True)):
+        accumulator.add(msgspec.convert({"choices": [{"index": 0, "delta": {"audio": audio}}]}, ChatCompletionChunk))
+        assert accumulator.has_audio is has_come

@@ -33,7 +33,7 @@ from opeai_async.types.request import (
     ToolMessage,
     UserMessage,
 )
-from tests.support.parameters import EVERY_FIELD, HELLO
+from tests.support.reading.parameters import EVERY_FIELD, HELLO
 
 
 def body_of(*, stream=False, include_usage=False, extra_body=None, **params):
