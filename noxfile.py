@@ -214,6 +214,16 @@ def frameworks(session: nox.Session, framework: str) -> None:
 
 
 @nox.session(python=ONE_PYTHON)
+def bulk(session: nox.Session) -> None:
+    """Bulk runs at length: 300 times `kill -9`, and 20,000 prompts at a server that allows 200 a second."""
+    version = _install_wheel(session, "test")
+    env = {"OPEAI_KILLS": "300", "OPEAI_PROMPTS": "20000"}
+    files = ("tests/chat/bulk/test_killed.py", "tests/chat/bulk/test_limited.py")
+    _pytest(session, *files, *session.posargs, env=env)
+    session.log(f"PASSED: bulk runs at length, with the wheel of opeai_async {version}")
+
+
+@nox.session(python=ONE_PYTHON)
 def ray(session: nox.Session) -> None:
     """Batches on a local Ray with two actors; skipped where Ray has no wheel."""
     version = _install_wheel(session, "test")
