@@ -130,7 +130,7 @@ class SSEDecoder:
         # Beginning of the next event, unread, as parts; and the sum of their lengths.
         self._tail = _EMPTY
         self._tail_bytes = 0
-        self.at_boundary = True
+        self.at_boundary: bool = True
         # The stream's first three bytes are known, so that no byte order mark can follow.
         self._bom_checked = False
         # Beginning of an unfinished line, as parts; and the sum of their lengths. Empty while ordinary.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from operator import itemgetter
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
@@ -60,7 +60,7 @@ class ChatOpeAI(BaseChatModel):
         sync_client: The same for ``invoke``, ``stream`` and ``batch``.
     """
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", populate_by_name=True)
 
     model: str = Field(alias="model_name")
     api_key: SecretStr | AskForKey | None = Field(default_factory=secret_from_env("OPEAI_API_KEY", default=None))

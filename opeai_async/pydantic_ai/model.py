@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from pydantic_ai import RunContext
-from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, ModelResponseStreamEvent
+from pydantic_ai.messages import FinishReason, ModelMessage, ModelRequest, ModelResponse, ModelResponseStreamEvent
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse, check_allow_model_requests
 from pydantic_ai.profiles import ModelProfile, ModelProfileSpec
 from pydantic_ai.profiles.openai import OpenAIJsonSchemaTransformer
@@ -264,11 +264,11 @@ class OpeAIStreamedResponse(StreamedResponse):
         """Take what is known of the whole answer, as far as it has come."""
         completion = self._stream.snapshot
         self._usage = convert.to_usage(completion.usage)
-        self.provider_response_id = completion.id or None
+        self.provider_response_id: str | None = completion.id or None
         for choice in completion.choices[:1]:
-            self.provider_details = convert.details_of(completion, choice)
+            self.provider_details: dict[str, Any] | None = convert.details_of(completion, choice)
             if self._stream.outcome is not Outcome.CANCELLED:
-                self.finish_reason = convert.finish_reason_of(choice)
+                self.finish_reason: FinishReason | None = convert.finish_reason_of(choice)
 
     async def close_stream(self) -> None:
         """End the answer, whoever reads it."""

@@ -85,7 +85,7 @@ class Accumulator:
         # How many choices have had a finish_reason; whether something came after what had looked like the end of all.
         self._labelled = 0
         self._went_on = False
-        self.has_sure_end = False
+        self.has_sure_end: bool = False
         self.ended: int = 0
         self._built: ChatCompletion | None = None
         self._plain_type: type[object] | None = None
