@@ -30,7 +30,7 @@ from benchmarks.reading import (
 )
 from benchmarks.reading import tools as tool_calls
 from benchmarks.relay import relay
-from benchmarks.requests import bulk, construct, encode, first_chunk, imports, request, short, telemetry
+from benchmarks.requests import bulk, construct, encode, first_chunk, frameworks, imports, request, short, telemetry
 
 QUESTIONS: dict[str, Question] = {
     module.QUESTION.name: module.QUESTION
@@ -59,6 +59,7 @@ QUESTIONS: dict[str, Question] = {
         decode,
         read_buffer,
         telemetry,
+        frameworks,
     )
 }
 

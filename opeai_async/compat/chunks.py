@@ -1,8 +1,5 @@
 """Our Structs as openai's pydantic models, which are built without validation: it was checked when it was decoded."""
 
-# pyright: basic
-# (openai types its parameters so that a subclass can only forward them as Any)
-
 from __future__ import annotations
 
 from typing import Any, TypeVar, cast

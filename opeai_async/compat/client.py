@@ -1,8 +1,5 @@
 """openai's client whose chat completions run on ours."""
 
-# pyright: basic
-# (openai types its parameters so that a subclass can only forward them as Any)
-
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -49,19 +46,22 @@ class AsyncOpenAI(openai.AsyncOpenAI):
         return engine if engine.base_url == base_url else engine.with_options(base_url=base_url)
 
     @cached_property
-    def chat(self) -> Chat:
+    def chat(self) -> Chat:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Chat completions over this package."""
         return Chat(self)
 
     async def post(self, path: str, *, cast_to: Any, **options: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Send to any path, as openai does; completions, which litellm asks for in this way, go over this package."""
-        body, given = options.get("body"), options.get("options") or {}
+        body: Any = options.get("body")
+        given: dict[str, Any] = options.get("options") or {}
         if path != "/chat/completions" or cast_to is not ChatCompletion or not isinstance(body, Mapping):
             return await super().post(path, cast_to=cast_to, **options)
-        if not is_ours(self, raw_mode(given.get("headers"))):
+        raw, parser = raw_mode(given.get("headers")), given.get("post_parser")
+        if not is_ours(self, raw) or (raw and parser):
             return await super().post(path, cast_to=cast_to, **options)
-        asked = {ours: given[theirs] for ours, theirs in _POST_OPTIONS.items() if theirs in given}
-        return await self.chat.completions.create(**{**body, "stream": options.get("stream", False), **asked})
+        asked: dict[str, Any] = {ours: given[theirs] for ours, theirs in _POST_OPTIONS.items() if theirs in given}
+        answer = await self.chat.completions.create(**{**body, "stream": options.get("stream", False), **asked})
+        return parser(answer) if parser else answer
 
     def copy(self, **options: Any) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return a client with other options, as openai does; it shares the connections."""

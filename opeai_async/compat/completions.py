@@ -1,19 +1,17 @@
 """``client.chat.completions`` of openai's client, over ours."""
 
-# pyright: basic
-# (openai types its parameters so that a subclass can only forward them as Any)
-
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import openai
 from openai._legacy_response import LegacyAPIResponse
 from openai._models import FinalRequestOptions
 from openai.lib._parsing import parse_chat_completion, type_to_response_format_param, validate_input_tools
 from openai.resources.chat import AsyncChat, AsyncCompletions
+from openai.resources.chat.completions.completions import validate_response_format
 from openai.types.chat import ChatCompletion
 from pydantic import BaseModel
 
@@ -36,7 +34,7 @@ class Chat(AsyncChat):
     _client: Any  # an AsyncOpenAI of compat.client, which imports this
 
     @cached_property
-    def completions(self) -> Completions:
+    def completions(self) -> Completions:  # pyright: ignore[reportIncompatibleMethodOverride]
         """What is asked and answered over this package."""
         return Completions(self._client)
 
@@ -50,7 +48,9 @@ class Completions(AsyncCompletions):
         """Ask for an answer, as openai's method of this name does, with its parameters, types and errors."""
         raw = raw_mode(params.get("extra_headers"))
         if not is_ours(self._client, raw):
-            return await super().create(**params)
+            theirs: Any = super().create
+            return await theirs(**params)
+        validate_response_format(params.get("response_format"))
         call = _Call(self._client, params)
         try:
             await call.log_in()
@@ -76,7 +76,7 @@ class Completions(AsyncCompletions):
 
 def raw_mode(headers: Any) -> str | None:
     """Return how openai wants the response raw: None for not, ``"stream"`` for unread."""
-    return (_given(headers) or {}).get(RAW_HEADER)
+    return _mapping(headers).get(RAW_HEADER)
 
 
 def is_ours(client: Any, raw: str | None) -> bool:
@@ -111,16 +111,16 @@ class _Call:
         self._client = client
         fields = {name: value for name, value in params.items() if _is_given(value)}
         self.is_stream = bool(fields.pop("stream", False))
-        headers = {**client.default_headers, **(fields.pop("extra_headers", None) or {})}
-        self._headers = {
+        headers = {**_mapping(client.default_headers), **_mapping(fields.pop("extra_headers", None))}
+        self._headers: dict[str, str] = {
             name: str(value)
             for name, value in headers.items()
             if _is_given(value) and name.lower() not in _OWN_HEADERS and name != RAW_HEADER
         }
-        query = {**client.default_query, **(fields.pop("extra_query", None) or {})}
-        self._query = {name: str(value) for name, value in query.items() if _is_given(value)}
+        query = {**_mapping(client.default_query), **_mapping(fields.pop("extra_query", None))}
+        self._query: dict[str, str] = {name: str(value) for name, value in query.items() if _is_given(value)}
         self._timeout = fields.pop("timeout", client.timeout)
-        more = fields.pop("extra_body", None) or {}
+        more = _mapping(fields.pop("extra_body", None))
         self._body: dict[str, Any] = {**{name: _plain(value) for name, value in fields.items()}, **more}
         self.request = httpx.Request("POST", f"{client.base_url}chat/completions")
 
@@ -167,8 +167,9 @@ def _is_given(value: object) -> bool:
     return not isinstance(value, (openai.NotGiven, openai.Omit))
 
 
-def _given(value: Any) -> Any:
-    return value if _is_given(value) else None
+def _mapping(value: Any) -> dict[str, Any]:
+    """Return *value* as a dict, empty where nothing was given."""
+    return dict(value) if value and _is_given(value) else {}
 
 
 def _plain(value: Any) -> Any:
@@ -176,9 +177,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", exclude_unset=True)
     if isinstance(value, Mapping):
-        fields: Mapping[str, Any] = value
+        fields = cast("Mapping[str, Any]", value)
         return {name: _plain(item) for name, item in fields.items() if _is_given(item)}
     if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
-        items: Iterable[Any] = value
-        return [_plain(item) for item in items]
+        return [_plain(item) for item in cast("list[Any]", value)]
     return value

@@ -1,14 +1,12 @@
 """Our errors as openai's, with a response, the request, and ours as the cause."""
 
-# pyright: basic
-# (openai types its parameters so that a subclass can only forward them as Any)
-
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import openai
 
+from opeai_async._core.json import is_object
 from opeai_async.compat.http import httpx
 from opeai_async.errors import (
     APIConnectionError,
@@ -24,11 +22,14 @@ from opeai_async.errors import (
 def to_openai_error(error: OpeAIError, client: openai.AsyncOpenAI, request: httpx.Request) -> openai.OpenAIError:
     """Return what openai would have raised in the place of *error*."""
     if isinstance(error, APIStatusError):
-        body = error.body if isinstance(error.body, dict) else {"error": {"message": error.message}}
+        body: dict[str, Any] = error.body if is_object(error.body) else {"error": {"message": error.message}}
         headers = {name: value for name, value in _headers_of(error).items() if value}
         response = httpx.Response(error.status_code, headers=headers, json=body, request=request)
         inner: Any = body.get("error", body)
-        return client._make_status_error(f"Error code: {error.status_code} - {body}", body=inner, response=response)
+        make: Any = client._make_status_error  # pyright: ignore[reportPrivateUsage]
+        return cast(
+            "openai.OpenAIError", make(f"Error code: {error.status_code} - {body}", body=inner, response=response)
+        )
     if isinstance(error, APITimeoutError):
         made = openai.APITimeoutError(request=request)
         made.message = error.message

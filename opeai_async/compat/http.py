@@ -1,8 +1,5 @@
 """The httpx of the installed openai: ``httpx2`` since its release 3, and its errors take no other's responses."""
 
-# pyright: basic
-# (either may be missing)
-
 import sys
 from typing import TYPE_CHECKING
 

@@ -1,8 +1,5 @@
 """A stream of openai's chunks over one of ours."""
 
-# pyright: basic
-# (openai types its parameters so that a subclass can only forward them as Any)
-
 from __future__ import annotations
 
 from collections.abc import AsyncIterator

@@ -50,11 +50,8 @@ async def _message(part: theirs.ModelRequestPart) -> dict[str, Any]:
     if isinstance(part, theirs.SystemPromptPart):
         return {"role": "system", "content": part.content}
     if isinstance(part, theirs.UserPromptPart):
-        content: Any = part.content
-        return {
-            "role": "user",
-            "content": content if isinstance(content, str) else [it async for it in _parts(content)],
-        }
+        content = part.content if isinstance(part.content, str) else [sent async for sent in _parts(part.content)]
+        return {"role": "user", "content": content}
     raise UserError(f"a {type(part).__name__} cannot be sent; pass the messages through model.prepare_messages() first")
 
 

@@ -82,6 +82,12 @@ async def test_events_and_values(server, client):
         kinds = {event.type async for event in stream}
         final = await stream.get_final_completion()
     assert {"chunk", "content.delta", "content.done"} <= kinds
+    server.reply('{"answer": 42}')
+    completion = await client.beta.chat.completions.parse(**ASK, response_format=Math)
+    assert completion.choices[0].message.parsed == Math(answer=42)
+    assert all(request.headers["user-agent"].startswith("opeai_async/") for request in server.requests)
+    with pytest.raises(TypeError, match=r"parse\(\)"):
+        await client.chat.completions.create(**ASK, response_format=Math)
     assert final.choices[0].message.parsed.answer == 42
 
 
