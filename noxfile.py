@@ -97,7 +97,7 @@ def types(session: nox.Session) -> None:
 @nox.session(python=ONE_PYTHON)
 def tests(session: nox.Session) -> None:
     """All tests on one interpreter; arguments after -- go to pytest, which then runs them one after the other."""
-    version = _install_wheel(session, "test")
+    version = _install_for_all_tests(session)
     _pytest(session, *(session.posargs or (*SIDE_BY_SIDE, ALL_BUT_THE_LAB)))
     session.log(f"PASSED: all tests against the wheel of opeai_async {version}")
 
@@ -123,7 +123,7 @@ def tests_parts(session: nox.Session, part: str) -> None:
 @nox.session(python=ONE_PYTHON)
 def coverage(session: nox.Session) -> None:
     """All tests again, under branch coverage, with the gates of the core and of the package."""
-    version = _install_wheel(session, "test")
+    version = _install_for_all_tests(session)
     # A helper process of multiprocessing ends, and writes its data, when pytest has ended.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as data:
         session.env["COVERAGE_FILE"] = f"{data}/coverage"
@@ -139,7 +139,7 @@ def coverage(session: nox.Session) -> None:
 @nox.session(python=SUPPORTED)
 def tests_all(session: nox.Session) -> None:
     """All tests on each supported interpreter that is here; the others are skipped."""
-    version = _install_wheel(session, "test")
+    version = _install_for_all_tests(session)
     _pytest(session, *(session.posargs or SIDE_BY_SIDE))
     session.log(f"PASSED: all tests against the wheel of opeai_async {version} on Python {session.python}")
 
@@ -149,7 +149,7 @@ def tests_all(session: nox.Session) -> None:
 def tests_loops(session: nox.Session, loop: str) -> None:
     """All tests on each event loop, on each supported interpreter that is here; arguments after -- go to pytest."""
     _skip_without(session, loop)
-    version = _install_wheel(session, "test")
+    version = _install_for_all_tests(session)
     _pytest(session, f"--loop={loop}", *(session.posargs or SIDE_BY_SIDE))
     session.log(f"PASSED: all tests on {loop} against the wheel of opeai_async {version} on Python {session.python}")
 
@@ -274,6 +274,16 @@ def _install_wheel(session: nox.Session, *groups: str) -> str:
     # The version does not change with every edit, so in a reused environment pip would keep the old wheel.
     session.run("python", "-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps", str(wheel))
     return wheel.name.split("-")[1]
+
+
+def _install_for_all_tests(session: nox.Session) -> str:
+    """Install the wheel, what its tests need, and the frameworks, if they agree with these; return the version."""
+    version = _install_wheel(session, "test")
+    try:
+        session.install(*_group("test", "test-frameworks"), silent=True)
+    except CommandFailed:
+        session.warn("the frameworks cannot be installed beside the rest: their tests are skipped")
+    return version
 
 
 def _pytest(
