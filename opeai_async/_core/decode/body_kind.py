@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from opeai_async._core.call.http import ResponseHead
-from opeai_async._core.call.send_back import flattened
+from opeai_async._core.call.send_back import as_it_came, flattened
 from opeai_async._core.decode.decoder import decode_completion
 from opeai_async._core.dialect.api_errors import excerpt, page_title
 from opeai_async._core.dialect.dialect import Dialect
@@ -154,14 +154,12 @@ def as_one_chunk(completion: ChatCompletion) -> bytes:
 def on_the_wire(completion: ChatCompletion) -> JSONObject:
     """*completion* as a server would send it, with the zeros that Structs leave out.
 
-    Reasoning has the name it came under, so that the second reading notes that name too.
+    Reasoning has the name and the form it came in, and so have blocks of content: the second reading finds them again.
     """
     body: JSONObject = {"choices": [], **flattened(completion)}
-    for choice in body["choices"]:
+    for choice, parsed in zip(body["choices"], completion.choices, strict=True):
         choice.setdefault("index", 0)
-        message = choice["message"]
-        if "reasoning" in message and "reasoning_content" in message:
-            message["reasoning"] = message.pop("reasoning_content")
+        choice["message"] = as_it_came(parsed.message)
     if completion.usage is not None:
         body["usage"] = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, **body["usage"]}
     return body

@@ -19,6 +19,7 @@ from msgspec import Struct
 from opeai_async._core.decode.strict_twins import DECODE_ERRORS, plain_twin, strict_twin
 from opeai_async._core.decode.vendor_fields import LIBRARY, VendorFields
 from opeai_async._core.dialect.dialect import Dialect
+from opeai_async._core.dialect.rules.values import has_repeats
 from opeai_async._core.dialect.tool_arguments import is_json_object
 from opeai_async._core.sse import ServerSentEvent
 from opeai_async.types.chunk import ChatCompletionChunk, ChoiceDelta
@@ -215,6 +216,7 @@ def is_odd(completion: ChatCompletion) -> bool:
             len({call.id for call in calls}) < len(calls)
             or not all(is_json_object(function.arguments) for function in functions)
             or (audio is not None and not (audio.id or audio.data or audio.transcript or audio.extra))
+            or has_repeats(message.annotations or ())
         ):
             return True
     return False

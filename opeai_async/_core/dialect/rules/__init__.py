@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from opeai_async._core.dialect.rules import calls as rules_calls
 from opeai_async._core.dialect.rules import text as rules_text
 from opeai_async._core.dialect.rules import usage as rules_usage
-from opeai_async._core.dialect.rules.values import as_integer, make_integer, stringify
+from opeai_async._core.dialect.rules.values import as_integer, has_repeats, make_integer, once_each, stringify
 from opeai_async._core.json import JSONObject, is_array, is_object
 
 # A longer index is not converted, as int() raises if there are thousands of digits; it is out of bounds anyway.
@@ -169,6 +169,15 @@ def _content_is_audio(body: JSONObject) -> bool:
     return found
 
 
+def _annotations_repeated(message: JSONObject) -> bool:
+    """Leave out annotations that are there already."""
+    annotations = message.get("annotations")
+    if not is_array(annotations) or not has_repeats(annotations):
+        return False
+    message["annotations"] = once_each(annotations)
+    return True
+
+
 # The order counts within a level: a later rule relies on what the earlier ones have repaired. Rows are written in few
 # lines, one below the other, so that the table can be read as one; hence the fmt: skip.
 RULES: tuple[Rule, ...] = (
@@ -228,6 +237,7 @@ RULES: tuple[Rule, ...] = (
          field="id"),
     Rule("function", "arguments_object", rules_calls.arguments_object, "encoded as JSON text",
          "llama.cpp, Gemini, Ollama", field="arguments"),
+    Rule("message", "annotations_repeated", _annotations_repeated, "counted once", "OpenRouter", field="annotations"),
     Rule("message", "role_missing", _role_missing, "assistant", "Mistral, old Ollama"),
     Rule("message", "tool_calls_empty", rules_calls.tool_calls_empty, "no tool calls are None", "vLLM",
          field="tool_calls"),

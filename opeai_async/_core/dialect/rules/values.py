@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from typing import Any
+
+import msgspec
 
 from opeai_async._core.dialect.number_text import NumberText
 from opeai_async._core.json import JSONObject
@@ -64,3 +66,16 @@ def distinct_id(call_id: str, taken: Container[str]) -> str:
     while made in taken:
         made, number = f"{call_id}_{number}", number + 1
     return made
+
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+def has_repeats(items: Sequence[Any]) -> bool:
+    """Tell whether two of *items*, Structs or decoded JSON, are equal."""
+    return len(items) > 1 and len(set(map(_encode, items))) < len(items)
+
+
+def once_each(items: Sequence[Any]) -> list[Any]:
+    """Return *items*, decoded JSON, without those that are there already."""
+    return list({_encode(item): item for item in items}.values())
