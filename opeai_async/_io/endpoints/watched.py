@@ -96,6 +96,8 @@ class WatchedParser(Generic[ChunkT]):
     def _watched(self, chunks: list[ChunkT]) -> list[ChunkT]:
         if self.error is not None:
             return []
+        if self._begun and self._joint is None and not self._calls and self._is_plain(chunks):
+            return chunks
         out: list[ChunkT] = []
         try:
             for chunk in chunks:
@@ -118,6 +120,16 @@ class WatchedParser(Generic[ChunkT]):
         if chunks and not out:
             self._on_progress()
         return out
+
+    def _is_plain(self, chunks: list[ChunkT]) -> bool:
+        """Tell whether nothing in *chunks* is to be looked at, as of nearly all that a stream brings."""
+        if self._parser.done or self._parser.error is not None:
+            return False
+        for chunk in chunks:
+            for choice in chunk.choices:
+                if choice.finish_reason or choice.delta.tool_calls:
+                    return False
+        return True
 
     def _take(self, chunk: ChunkT, out: list[ChunkT]) -> bool:
         """Add to *out* what of *chunk* may be handed out now, and what was held back before it; False at an error."""
