@@ -66,7 +66,7 @@ class ToolCallIndexes:
 
     def knows(self, index: object) -> bool:
         """Tell whether a piece with an id, or without an index, has come for the call of this index."""
-        return index in self._calls
+        return isinstance(index, int) and index in self._calls  # it may be anything: a list cannot even be looked up
 
     def _is_another_of_id(self, index: int, name: str) -> bool:
         """Tell whether *name* begins another call than that of *index*, although both have one id.

@@ -559,6 +559,16 @@ def test_quirks_are_named_once_in_order() -> None:
     assert list(dialect.quirks) == ["b", "a"]
 
 
+@pytest.mark.parametrize("index", [[], {}, "0", None, 1.5])
+def test_an_empty_call_whose_index_is_none(index: object) -> None:
+    """Whatever stands there, the piece says nothing and is left out."""
+    completion, quirks = read(
+        event(delta_chunk({"content": "Hi", "tool_calls": [{"index": index}]}, finish="stop")) + DONE
+    )
+    assert completion.choices[0].message.tool_calls is None
+    assert "tool_call_empty" in quirks
+
+
 def test_an_index_of_more_digits_than_python_reads() -> None:
     """It is out of every bound, and not the index of choice 0."""
     body = b'data: {"choices":[{"index":%b,"delta":{"content":"x"}}]}\n\n' % (b"9" * 5000)
