@@ -11,7 +11,7 @@ overlap (``1`` and ``12`` are ``112``):
     ``{"a":``      ``{"a":1``   the whole text so far, or an object inside    in doubt
 
 In doubt, that is if a piece begins with *all* of the text so far, it is held back until the next piece or the end shows
-which of the two it was. The end of an object is found by counting brackets outside strings; only new text is searched,
+which of the two it was: an object inside is followed by a comma or a bracket. The end of an object is found by counting brackets outside strings; only new text is searched,
 so that all pieces of a call together cost linear time.
 """
 
@@ -112,7 +112,8 @@ class ArgumentParts:
             self._doubtful.append(piece)
             self.settle()
             return
-        if piece.isspace():
+        # Behind an object inside, only these can follow.
+        if piece.isspace() or (piece.lstrip()[0] not in ",}]" and is_json_object(self._doubtful[-1])):
             self.settle()
         else:
             doubtful, self._doubtful = self._doubtful, []

