@@ -6,8 +6,8 @@ belongs to:
 1. another index with a name is another call, whatever its id;
 2. the same index with another name is another call;
 3. another id with a name is another call; without a name it is the same call at that index;
-4. a piece that has neither name nor id belongs to the latest call of its index; where its index is new, arguments belong
-   to the latest call of all, and a piece without any begins a call.
+4. a piece that has neither name nor id belongs to the latest call of its index; where its index is new, arguments
+   belong to the latest call of all, and a piece without any begins a call.
 
 Calls are kept in the order in which their first name or arguments came; a call that has neither is left out. Ids that
 two calls share are made distinct, because a result finds its call by the id. Each deviation from the API is noted by a

@@ -11,8 +11,8 @@ overlap (``1`` and ``12`` are ``112``):
     ``{"a":``      ``{"a":1``   the whole text so far, or an object inside    in doubt
 
 In doubt, that is if a piece begins with *all* of the text so far, it is held back until the next piece or the end shows
-which of the two it was: an object inside is followed by a comma or a bracket. The end of an object is found by counting brackets outside strings; only new text is searched,
-so that all pieces of a call together cost linear time.
+which of the two it was: an object inside is followed by a comma or a bracket. The end of an object is found by counting
+brackets outside strings; only new text is searched, so that all pieces of a call together cost linear time.
 """
 
 from __future__ import annotations
