@@ -111,6 +111,26 @@ async def test_run():
             assert ran == ["Paris"]
 
 
+async def test_map():
+    """A bulk run is answered by whoever is well; each question once, and none by both."""
+    questions = [{"model": "m", "messages": [{"role": "user", "content": f"question {n}"}]} for n in range(40)]
+
+    async def echo(request):
+        return Reply(request.json["messages"][-1]["content"])
+
+    async with no_leaks(), OpeAIServer() as first, OpeAIServer() as second:
+        first.handle(lambda _: Failure(503))
+        second.handle(echo)
+        async with client_of(first, second) as client:
+            results = [result async for result in client.chat.completions.map(questions, concurrency=4, ordered=True)]
+        assert [result.error for result in results] == [None] * 40
+        told = [result.completion.choices[0].message.content for result in results]
+        assert told == [f"question {n}" for n in range(40)]
+        assert sorted(request.json["messages"][-1]["content"] for request in second.requests) == sorted(told)
+        # It is left alone after three failures.
+        assert 3 <= len(first.requests) < 10
+
+
 async def test_a_soak():
     """Endpoints that die, break, slow down and come back: each call ends, and each request is accounted for."""
     chance, calls = random.Random(7), 400
