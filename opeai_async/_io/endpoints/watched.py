@@ -12,6 +12,7 @@ from typing import Generic, TypeVar, cast
 
 import msgspec
 
+from opeai_async._core.answer.accumulator import says_something as is_said
 from opeai_async._core.call.http import ResponseHead
 from opeai_async._core.decode.parser import StreamParser
 from opeai_async._core.dialect.api_errors import stream_error_from
@@ -195,13 +196,4 @@ class WatchedParser(Generic[ChunkT]):
 
 def says_something(choice: ChunkChoice) -> bool:
     """Tell whether *choice* brings what a model has said, or an end other than a plain one."""
-    delta = choice.delta
-    return bool(
-        delta.content
-        or delta.reasoning_content
-        or delta.tool_calls
-        or delta.refusal
-        or delta.function_call is not None
-        or delta.audio is not None
-        or finish_kind(choice.finish_reason) not in (None, "stop")
-    )
+    return is_said(choice.delta) or finish_kind(choice.finish_reason) not in (None, "stop")

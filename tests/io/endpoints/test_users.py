@@ -22,7 +22,7 @@ from opeai_async import (
     sse,
     tool,
 )
-from opeai_async.testing import Failure, OpeAIServer, Reply
+from opeai_async.testing import Failure, OpeAIServer, Raw, Reply
 from tests.io.endpoints.test_routed import ASK, WORDS, client_of, continuing
 from tests.support.leaks import no_leaks
 
@@ -129,6 +129,24 @@ async def test_map():
         assert sorted(request.json["messages"][-1]["content"] for request in second.requests) == sorted(told)
         # It is left alone after three failures.
         assert 3 <= len(first.requests) < 10
+
+
+async def test_an_answer_of_images_alone():
+    """It is an answer, though it has no text: nobody else is asked."""
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}, "index": 0}
+
+    def event(delta, finish=None):
+        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        return b"data: " + json.dumps({"id": "c", "choices": [choice]}).encode() + b"\n\n"
+
+    body = event({"role": "assistant", "images": [image]}) + event({}, "stop") + b"data: [DONE]\n\n"
+    async with no_leaks(), OpeAIServer() as first, OpeAIServer() as second:
+        first.handle(lambda _: Raw((body,)))
+        second.reply("nothing to see")
+        async with client_of(first, second) as client:
+            completion = await client.chat.completions.stream(**ASK).completion()
+        assert completion.choices[0].message.extra["images"] == [image]
+        assert not second.requests
 
 
 async def test_a_soak():
