@@ -403,8 +403,7 @@ class Run:
             usage=completion.usage if completion is not None else None,
             note=job.note,
         )
-        if self._journal is not None:
-            self._keep(job, result)
+        self._keep(job, result)
         if not self._intake.counts:
             self._put(result)
         else:
