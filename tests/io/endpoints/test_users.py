@@ -119,7 +119,7 @@ async def test_map():
         return Reply(request.json["messages"][-1]["content"])
 
     async with no_leaks(), OpeAIServer() as first, OpeAIServer() as second:
-        first.handle(lambda _: Failure(503))
+        first.fail(503, times=None)
         second.handle(echo)
         async with client_of(first, second) as client:
             results = [result async for result in client.chat.completions.map(questions, concurrency=4, ordered=True)]
@@ -139,9 +139,11 @@ async def test_an_answer_of_images_alone():
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
         return b"data: " + json.dumps({"id": "c", "choices": [choice]}).encode() + b"\n\n"
 
-    body = event({"role": "assistant", "images": [image]}) + event({}, "stop") + b"data: [DONE]\n\n"
+    async def draw(_):
+        return Raw((event({"role": "assistant", "images": [image]}) + event({}, "stop") + b"data: [DONE]\n\n",))
+
     async with no_leaks(), OpeAIServer() as first, OpeAIServer() as second:
-        first.handle(lambda _: Raw((body,)))
+        first.handle(draw)
         second.reply("nothing to see")
         async with client_of(first, second) as client:
             completion = await client.chat.completions.stream(**ASK).completion()
